@@ -1,0 +1,31 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench lint format asan clean
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+help:  ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup:  ## .venv with torch, the tools, and coldframe built and installed
+	@tools/setup
+
+demo: setup  ## compile a BERT once, serve it in another process without a compiler, and compare
+	@OMP_NUM_THREADS=1 python examples/demo.py
+
+test: setup  ## every test, C++ and Python
+	@tools/test
+
+bench: setup  ## side-by-side tables of time and size
+	@OMP_NUM_THREADS=1 python -m bench.run
+
+lint: setup  ## format, lint, type and layer checks
+	@tools/lint
+
+format: setup  ## rewrite the sources in the house format
+	@tools/format
+
+asan: setup  ## C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@cmake --preset asan && cmake --build --preset asan && ctest --preset asan
+
+clean:  ## remove build trees and caches, keep .venv
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,250 @@
+"""The C++ core as Python sees it. Conversion and forwarding only; the meaning lives in src/coldframe."""
+
+import os
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, final
+
+__version__: str
+
+@final
+class ImportRef:
+    """An object by name: importing `module` and walking the dotted `qualname` yields it; the module itself when empty."""
+
+    def __init__(self, module: str, qualname: str = "") -> None: ...
+    @property
+    def module(self) -> str: ...
+    @property
+    def qualname(self) -> str: ...
+    def resolve(self) -> Any:
+        """The object now. Imports the module. Raises IncompatiblePackageError when it is not there (any more)."""
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Construct:
+    """The call of an importable object on values, for example torch.device("cpu")."""
+
+    def __init__(self, callee: ImportRef, args: tuple[Any, ...]) -> None: ...
+    @property
+    def callee(self) -> ImportRef: ...
+    @property
+    def args(self) -> tuple[Any, ...]: ...
+    def resolve(self) -> Any: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+def import_ref(obj: object) -> ImportRef:
+    """The reference that yields exactly `obj` again, checked by resolving it: a module (of sys.modules), a class, a
+    function, a builtin, a code object of an importable function ("f.__code__"), an enum member, a torch dtype, layout or
+    memory format. Raises NotPortableError with the reason, for example for an object of a `<locals>` scope."""
+
+def roundtrip(value: Any) -> Any:
+    """Python object -> Value -> bytes -> Value -> Python object, references resolved. For tests."""
+
+def encode(value: Any) -> bytes:
+    """The canonical encoding of `value`. Raises NotPortableError for what no Value can hold (naming the type and path)."""
+
+def decode(data: bytes, *, resolve: bool = True) -> Any:
+    """The inverse of encode. With resolve=False, references stay ImportRef and Construct. CorruptPackageError if not canonical."""
+
+def resolve(value: Any) -> Any:
+    """`value` with every ImportRef and Construct in it, at any depth, replaced by what it stands for."""
+
+def digest(value: Any) -> bytes:
+    """SHA-256 of encode(value): 32 bytes."""
+
+@final
+class CodeObject:
+    """A code object, field by field; from_code and to_code are memoised and inverse to each other."""
+
+    @staticmethod
+    def from_code(code: types.CodeType) -> CodeObject: ...
+    @staticmethod
+    def from_fields(fields: Mapping[str, Any]) -> CodeObject:
+        """All co_* fields of the running CPython (without the prefix "co_"); nested code as CodeObject or code."""
+    def to_code(self) -> types.CodeType: ...
+    def replace(self, **fields: Any) -> CodeObject:
+        """A copy with other fields, by the names of `fields` (names=, consts=, ...)."""
+    @property
+    def fields(self) -> dict[str, Any]:
+        """argcount, posonlyargcount, ... as Python values; nested code in `consts` as CodeObject."""
+    @property
+    def digest(self) -> bytes: ...
+    @property
+    def semantic_digest(self) -> bytes: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class GuardOp:
+    @property
+    def kind(self) -> str: ...
+    @property
+    def role(self) -> str:
+        """accessor, check, relation or mark."""
+    @property
+    def inputs(self) -> list[int]: ...
+    @property
+    def result(self) -> int | None: ...
+    @property
+    def operands(self) -> tuple[Any, ...]:
+        """Python values; references unresolved (ImportRef, Construct)."""
+    @property
+    def source(self) -> str: ...
+    @property
+    def explanations(self) -> list[str]: ...
+    @property
+    def example(self) -> tuple[ImportRef | None, bool, int | None, bool] | None:
+        """(type or None, immutable, dict length or None, guarded on key order) of an accessor's value; None for other ops."""
+
+@final
+class GuardProgram:
+    def __init__(self) -> None: ...
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        operands: tuple[Any, ...] = (),
+        source: str = "",
+        explanations: Sequence[str] = (),
+        example: tuple[ImportRef | None, bool, int | None, bool] | None = None,
+    ) -> int | None:
+        """Appends an op; the new node of an accessor, else None. InvalidArgumentError, NotPortableError."""
+    @property
+    def ops(self) -> list[GuardOp]: ...
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object) -> bool: ...
+
+def guard_kinds() -> list[tuple[int, str, str, int, int, int]]:
+    """(number, name, role, operands, min inputs, max inputs) of every kind."""
+
+@final
+class GuardedCode:
+    def __init__(
+        self,
+        guards: GuardProgram,
+        dynamo_code: CodeObject,
+        backend_ids: Sequence[str] = (),
+        compile_seconds: float = 0.0,
+        details: Mapping[str, Any] | None = None,
+    ) -> None: ...
+    @property
+    def guards(self) -> GuardProgram: ...
+    @property
+    def dynamo_code(self) -> CodeObject: ...
+    @property
+    def backend_ids(self) -> list[str]: ...
+    @property
+    def compile_seconds(self) -> float: ...
+    @property
+    def details(self) -> dict[str, Any]:
+        """References unresolved."""
+
+@final
+class CodeEntry:
+    """One code object that Dynamo compiled. Attributes may be assigned; lists are copies: assign a whole one to change it."""
+
+    def __init__(self, python_code: CodeObject, module: str, role: str = "entry") -> None:
+        """role: entry, resume or user_function."""
+    python_code: CodeObject
+    module: str
+    role: str
+    function_names: list[str]
+    code_source: str
+    guarded_codes: list[GuardedCode]
+    import_sources: dict[str, str]
+    installed_globals: dict[str, Any]
+    """name -> recipe; references unresolved."""
+    backend_ids: list[str]
+    bypassed: bool
+    bypass_reason: str
+    def add_guarded_code(self, guarded_code: GuardedCode) -> None: ...
+
+@final
+class SourceFile:
+    def __init__(
+        self, module: str, path_hint: str, digest: bytes, functions: Sequence[tuple[str, bytes, int, int]]
+    ) -> None:
+        """functions: (qualname, semantic code digest, first line, last line)."""
+    @property
+    def module(self) -> str: ...
+    @property
+    def path_hint(self) -> str: ...
+    @property
+    def digest(self) -> bytes: ...
+    @property
+    def functions(self) -> list[tuple[str, bytes, int, int]]: ...
+
+@final
+class Blob:
+    """Named bytes; read and verified on first use when they lie in a file."""
+
+    def __init__(self, name: str, data: bytes) -> None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def digest(self) -> bytes: ...
+    def read(self) -> bytes:
+        """Verified bytes. CorruptPackageError."""
+
+@final
+class Artifact:
+    def __init__(self, backend_id: str, kind: str, recipe: Any, blobs: Sequence[Blob] = ()) -> None: ...
+    @property
+    def backend_id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def recipe(self) -> Any:
+        """References unresolved."""
+    @property
+    def blobs(self) -> list[Blob]: ...
+
+@final
+class Package:
+    def __init__(self) -> None: ...
+    key: tuple[str, str, bytes, bytes]
+    """(module, qualname, semantic digest of the code, digest of the options)."""
+    environment: dict[str, Any]
+    """The fields of Environment by name; `cpu_features` a list, `device` and `settings` dicts; references unresolved."""
+    sources: list[SourceFile]
+    codes: list[CodeEntry]
+    artifacts: list[Artifact]
+    producer: str
+    created: int
+    compile_seconds: float
+    def merge(self, other: Package) -> None: ...
+    def write(self, path: str | os.PathLike[str]) -> int:
+        """Writes atomically; the size in bytes. PackageIOError, NoSpaceError: the previous file is intact, nothing is left."""
+    @staticmethod
+    def open(path: str | os.PathLike[str]) -> Package:
+        """Reads and verifies header, table and manifest; blobs lazily. Errors: see coldframe.errors."""
+    def verify(self) -> None:
+        """Reads and verifies every blob."""
+    def __iter__(self) -> Iterator[CodeEntry]: ...
+
+@final
+class SharedLibrary:
+    """A kernel's shared object, loaded from bytes under a path never used before in this process (RTLD_NOW | RTLD_LOCAL).
+    One per digest and process."""
+
+    @staticmethod
+    def load(data: bytes, digest: bytes, name: str = "") -> SharedLibrary:
+        """`digest`: SHA-256 of `data`, verified. CorruptPackageError, IncompatiblePackageError with the loader's message."""
+    @staticmethod
+    def load_blob(blob: Blob) -> SharedLibrary: ...
+    @property
+    def path(self) -> str: ...
+    def python_module(self, module_name: str) -> types.ModuleType:
+        """Runs PyInit_<module_name> and executes multi-phase initialisation: the module that importlib would give."""
+    def symbol(self, name: str) -> int:
+        """The address of a symbol. IncompatiblePackageError if absent."""
+
+def cpu_features() -> list[str]:
+    """Instruction sets of this CPU by the kernel's names (avx2, fma, avx512f, ...), sorted."""
+
+def libc_version() -> str:
+    """For example "glibc 2.36"."""

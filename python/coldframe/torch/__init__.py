@@ -1,0 +1,1 @@
+"""The adapter to real torch: the only folder that imports it."""

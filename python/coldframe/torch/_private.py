@@ -1,0 +1,66 @@
+"""The private symbols of torch 2.13 that coldframe stands on, in one place.
+
+Each is fetched on first use, so that importing this module costs nothing; `probe` fetches them all and says which one a
+different torch lacks. A new torch generation gets a module like this one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ..errors import IncompatiblePackageError
+
+GENERATION = "2.13"
+
+_SYMBOLS: dict[str, tuple[str, ...]] = {
+    "torch._C._dynamo.guards": (
+        "DictGuardManager",
+        "GlobalStateGuard",
+        "GuardManager",
+        "RootGuardManager",
+        "install_no_tensor_aliasing_guard",
+        "install_object_aliasing_guard",
+        "install_storage_overlapping_guard",
+    ),
+    "torch._C._dynamo.eval_frame": ("_load_precompile_entry", "_reset_precompile_entries"),
+    "torch._dynamo": ("optimize",),
+    "torch._dynamo.config": ("caching_precompile",),
+    "torch._dynamo.convert_frame": ("ConvertFrameReturn", "_compile"),
+    "torch._dynamo.eval_frame": ("OptimizeContext", "innermost_fn", "skip_code"),
+    "torch._dynamo.exc": ("SkipFrame", "Unsupported"),
+    "torch._dynamo.guards": (
+        "CheckFunctionManager",
+        "GuardBuilder",
+        "GuardManagerType",
+        "GuardManagerWrapper",
+        "_get_closure_vars",
+    ),
+    "torch._dynamo.output_graph": ("OutputGraph", "get_builtins_dict"),
+    "torch._dynamo.package": ("DynamoStore", "_graph_device_type"),
+    "torch._dynamo.types": ("FrameAction", "FrameExecStrategy"),
+}
+
+
+def module(name: str) -> Any:
+    """A private module of torch, with every symbol that coldframe uses present. IncompatiblePackageError otherwise."""
+    try:
+        found = importlib.import_module(name)
+    except ImportError as error:
+        raise IncompatiblePackageError(_message(name)) from error
+    for symbol in _SYMBOLS.get(name, ()):
+        if not hasattr(found, symbol):
+            raise IncompatiblePackageError(_message(f"{name}.{symbol}"))
+    return found
+
+
+def probe() -> None:
+    """Raises IncompatiblePackageError, naming the first symbol that this torch lacks."""
+    for name in _SYMBOLS:
+        module(name)
+
+
+def _message(what: str) -> str:
+    import torch
+
+    return f"torch {torch.__version__} has no {what}: this coldframe knows torch {GENERATION}; install a matching pair"

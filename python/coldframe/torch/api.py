@@ -1,0 +1,160 @@
+"""compile, save, load, explain, stats: the public functions, re-exported by `coldframe`."""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import _core
+from ..errors import PackageError
+from .capture import hooks
+from .capture.registry import registry
+from .session import Miss, OnMiss, SaveReport, Session, session_of, sessions
+from .stats import stats as _stats
+
+
+def compile(
+    target: Any = None,
+    *,
+    package: str | os.PathLike[str] | None = None,
+    on_miss: OnMiss = "compile",
+    backend: str | Callable[..., Any] = "inductor",
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    ignore_inlined_sources: bool = False,
+    **torch_options: Any,
+) -> Any:
+    """As torch.compile, and what it compiles can be saved.
+
+    target: a function, method or nn.Module (a module comes back as a module); None to use it as a decorator.
+    package: a file to serve from. Absent, it is created after compiling; new variants are appended atomically. A file that
+        does not fit is a counted miss with a warning, never an error, unless on_miss is "error".
+    on_miss: what to do with a call that the package does not serve: "compile" it now, run it "eager", or raise MissError.
+    ignore_inlined_sources: serve although source that was compiled into the package has changed.
+    The other keywords are torch.compile's.
+    """
+    settings = {
+        "backend": backend,
+        "fullgraph": fullgraph,
+        "dynamic": dynamic,
+        "mode": mode,
+        "options": dict(options) if options is not None else None,
+        **torch_options,
+    }
+    if target is None:
+        return functools.partial(
+            compile, package=package, on_miss=on_miss, ignore_inlined_sources=ignore_inlined_sources, **settings
+        )
+    path = os.fspath(package) if package is not None else None
+    session = Session(target, settings, on_miss, path, ignore_inlined_sources)
+    if path is not None and (on_miss == "error" or Path(path).exists()):
+        try:
+            session.load(path)
+        except PackageError as error:
+            if on_miss == "error":
+                raise
+            _stats.count_miss(error.code)
+            warnings.warn(f"coldframe compiles again: {error}", RuntimeWarning, stacklevel=2)
+    return _compile(session)
+
+
+def load(
+    path: str | os.PathLike[str],
+    target: Any,
+    *,
+    on_miss: OnMiss = "compile",
+    ignore_inlined_sources: bool = False,
+) -> Any:
+    """The compiled form of `target` from the package at `path`, without compiling.
+
+    Returns what torch.compile would, with the options that the package was made with. Raises a PackageError when the file is
+    absent, damaged, unsafe, newer, or made for another function, source, python, torch, CPU or setting: the message says
+    which. on_miss: see `compile`.
+    """
+    package = _core.Package.open(path)
+    settings = {"backend": "inductor", "fullgraph": False, "dynamic": None, "mode": None, "options": None}
+    recorded = _core.resolve(package.environment["settings"]).get("options", {})
+    settings.update(recorded)
+    session = Session(target, settings, on_miss, None, ignore_inlined_sources)
+    session.load(path)
+    return _compile(session)
+
+
+def _compile(session: Session) -> Any:
+    try:
+        with hooks.injecting(session.capture):
+            compiled = torch.compile(session.target, **session.options)
+    except BaseException:
+        for done in session.installs:
+            done.close()
+        raise
+    sessions[compiled] = session
+    return compiled
+
+
+def save(compiled: Any, path: str | os.PathLike[str]) -> SaveReport:
+    """Writes everything that `compiled` has compiled or loaded to `path`, atomically.
+
+    Raises InvalidArgumentError when it has compiled nothing, NotPortableError when nothing of it can be saved, PackageIOError
+    or NoSpaceError when the file cannot be written (what was there before is intact).
+    """
+    return session_of(compiled).save(path)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One code object of a compiled callable."""
+
+    name: str
+    role: str
+    loaded: int
+    compiled: int
+    bypasses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What serves a compiled callable, and why calls missed. str() of it is for people."""
+
+    frames: tuple[Frame, ...]
+    misses: tuple[Miss, ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for frame in self.frames:
+            lines.append(f"{frame.name} ({frame.role}): {frame.loaded} variants loaded, {frame.compiled} compiled")
+            lines.extend(f"  not saved: {reason}" for reason in frame.bypasses)
+        lines.extend(f"miss: {miss}" for miss in self.misses)
+        return "\n".join(lines) or "nothing compiled or loaded yet"
+
+
+def explain(compiled: Any) -> Explanation:
+    """Per frame: how many variants were loaded and compiled, and what could not be saved; and every miss, with the guard
+    that refused it."""
+    session = session_of(compiled)
+    frames: dict[int, Frame] = {}
+    for done in session.installs:
+        for code, name in done.codes.items():
+            count = sum(id(variant.code) == code for variant in done.variants)
+            frames[code] = Frame(name, "loaded", count, 0, ())
+    for record in registry.reachable(session.capture.group, session.capture.backend_key):
+        name = f"{record.module}.{record.code.co_qualname}"
+        known = frames.get(id(record.code))
+        own = sum(variant.backend == session.capture.backend_key for variant in record.variants)
+        frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, own, tuple(record.bypasses))
+    return Explanation(tuple(frames.values()), tuple(session.misses))
+
+
+def stats() -> dict[str, Any]:
+    """Counters of this process: hits (variants served from packages), misses by reason, compiles, bypasses by reason, loads,
+    saves, seconds_saved, errors."""
+    return _stats.snapshot()

@@ -1,0 +1,83 @@
+"""Backends: what a graph was compiled to, as an artifact, and back to a callable in another process.
+
+    with capturing():
+        ...                                                     # Dynamo compiles, and in CompilePackage.add_backend_id:
+        captured = artifact_for(backend_id, compiled_fn, "inductor")
+    artifact = captured.snapshot() if isinstance(captured, Pending) else captured
+    compiled_fn = restore(artifact)                             # in another process: no compiler, no cache directory
+
+Capture reads the closures that torch built around the compiled graph and writes down what each one does; nothing of torch's
+compilation is changed. Restore imports neither Dynamo nor Inductor for inference; `describe` says what an artifact needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from .kinds import BackwardNotCompiledError, RestoreContext, register_artifact_kind, unregister_artifact_kind
+
+if TYPE_CHECKING:
+    from ..._core import Artifact
+    from .capture.artifacts import Pending
+
+__all__ = [
+    "BackwardNotCompiledError",
+    "Pending",
+    "RestoreContext",
+    "artifact_for",
+    "capturing",
+    "describe",
+    "register_artifact_kind",
+    "restore",
+    "unregister_artifact_kind",
+]
+
+
+@contextlib.contextmanager
+def capturing(backend: str | Callable[..., Any] = "inductor") -> Iterator[None]:
+    """Around a compilation by `backend` whose graphs will be captured. Installs the listeners on first use; they stay, and
+    cost a hash for each native kernel that is loaded and nothing else."""
+    from .capture import hooks
+
+    hooks.install_kernel_listener(backend)
+    yield
+
+
+def artifact_for(backend_id: str, compiled_fn: object, backend: str | Callable[..., Any]) -> Artifact | Pending:
+    """What `compiled_fn`, as Dynamo hands it to add_backend_id, was compiled to. Holds no tensor, module or graph of it.
+
+    A Pending, instead of an Artifact, for a training graph whose backward torch will compile when it first runs.
+    NotPortableError with the reason when it cannot be written down.
+    """
+    from .capture import artifacts
+
+    return artifacts.artifact_for(backend_id, compiled_fn, backend)
+
+
+def restore(artifact: Artifact, context: RestoreContext | None = None) -> Callable[..., Any]:
+    """The callable that the Dynamo bytecode calls by its backend id: positional arguments, a sequence of outputs.
+
+    Blobs are read, and so verified, as they are needed. Errors: CorruptPackageError, IncompatiblePackageError. The hosted
+    executor wraps the result in torch._dynamo.disable, as Dynamo does with what it compiles.
+    """
+    from .restoring import artifacts
+
+    return artifacts.restore(artifact, context or RestoreContext())
+
+
+def describe(artifact: Artifact) -> dict[str, Any]:
+    """What an artifact needs and holds: `kind`, `uses_openmp`, `cpu_features`, `vec_isa`, `device_type`, `kernels`, `imports`
+    (modules of torch that restoring it imports), `backward` ("none", "missing" or "compiled"), `opaque` (what is pickled)."""
+    recipe = artifact.recipe
+    report = recipe.get("report", {}) if isinstance(recipe, dict) else {}
+    return {"kind": artifact.kind, **report}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Pending":
+        from .capture.artifacts import Pending
+
+        return Pending
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

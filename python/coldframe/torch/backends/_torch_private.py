@@ -1,0 +1,119 @@
+"""The private symbols of torch 2.13 that capturing and restoring backends stand on.
+
+A compiled callable is a tree of closures. Which function of torch made a closure is read off its code object: a nested
+function's code is a constant of the code around it, so identity of code is exact where a name would be a guess.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+from typing import Any
+
+from ...errors import IncompatiblePackageError
+from .._private import module
+
+_AOT = "torch._functorch._aot_autograd"
+
+# What each kind of closure is called in recipes -> (module, path of the function whose body defines it, its name).
+_CLOSURES = {
+    "disabled": ("torch._dynamo.eval_frame", "DisableContext.__call__", "_fn"),
+    "forward": ("torch._functorch.aot_autograd", "aot_module_simplified", "forward"),
+    "runtime_wrapper": (f"{_AOT}.runtime_wrappers", "_create_runtime_wrapper", "runtime_wrapper"),
+    "hooks_disabled": (f"{_AOT}.runtime_wrappers", "_create_runtime_wrapper", "_runtime_wrapper"),
+    "replay_aliases": (f"{_AOT}.runtime_wrappers", "_create_runtime_wrapper", "_replay_alias"),
+    "apply_mutations": (f"{_AOT}.runtime_wrappers", "_create_runtime_wrapper", "<lambda>"),
+    "deduplicated": (f"{_AOT}.runtime_wrappers", "AOTDedupeWrapper.post_compile", "debugged_compiled_fn"),
+    "boxed": (f"{_AOT}.utils", "make_boxed_func", "g"),
+    "aot_eager": ("torch._dynamo.backends.debugging", "boxed_nop", "run"),
+    "aligned": ("torch._inductor.utils", "align_inputs_from_check_idxs", "run"),
+    "frozen": ("torch._inductor.compile_fx", "fw_compiler_freezing", "wrapper"),
+    "autograd": (f"{_AOT}.runtime_wrappers", "_AOTDispatchAutogradFunctionFactory.build", "forward"),
+}
+
+
+def symbol(module_name: str, path: str) -> Any:
+    """The object at a dotted path of a module of torch. IncompatiblePackageError when this torch lacks it."""
+    found: Any = module(module_name)
+    for part in path.split("."):
+        try:
+            found = inspect.getattr_static(found, part) if isinstance(found, type) else getattr(found, part)
+        except AttributeError:
+            import torch
+
+            raise IncompatiblePackageError(
+                f"torch {torch.__version__} has no {module_name}.{path}: install the coldframe made for it"
+            ) from None
+    return found
+
+
+def _nested_codes(code: types.CodeType, name: str) -> list[types.CodeType]:
+    found: list[types.CodeType] = []
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            if constant.co_name == name:
+                found.append(constant)
+            found.extend(_nested_codes(constant, name))
+    return found
+
+
+@functools.cache
+def _closure_codes(kind: str) -> frozenset[types.CodeType]:
+    module_name, path, name = _CLOSURES[kind]
+    codes = _nested_codes(inspect.unwrap(symbol(module_name, path)).__code__, name)
+    if kind == "forward":  # Dynamo's calling convention; the other one takes a list
+        codes = [code for code in codes if code.co_flags & inspect.CO_VARARGS]
+    return frozenset(codes)
+
+
+def closure_kind(code: types.CodeType) -> str | None:
+    """Which of torch's closures has this code, if any. Imports nothing: what is not loaded cannot have made it."""
+    for kind, (module_name, _, name) in _CLOSURES.items():
+        if code.co_name == name and module_name in sys.modules and code in _closure_codes(kind):
+            return kind
+    return None
+
+
+@functools.cache
+def generated_prefix() -> str:
+    """The start of co_filename of every straight-line wrapper that AOTAutograd generates."""
+    return f"{module(f'{_AOT}.subclass_codegen').__file__}:codegen("
+
+
+def runtime_wrappers() -> Any:
+    module("torch._dynamo")  # the two import each other, and only this order works
+    return module(f"{_AOT}.runtime_wrappers")
+
+
+def compiled_fx_graph() -> Any:
+    return symbol("torch._inductor.output_code", "CompiledFxGraph")
+
+
+def aot_eager_output() -> Any:
+    return symbol("torch._dynamo.backends.debugging", "AOTEagerOutputCode")
+
+
+def kernel_cache() -> Any:
+    """Loads every native kernel of the CPU: `_load_library_inner(path, key)`."""
+    return symbol("torch._inductor.codecache", "CppPythonBindingsCodeCache")
+
+
+def vec_isa() -> Any:
+    return module("torch._inductor.cpu_vec_isa")
+
+
+def extern_kernels() -> Any:
+    return symbol("torch._inductor.select_algorithm", "extern_kernels")
+
+
+def view_meta_sequence() -> Any:
+    return symbol(f"{_AOT}.functional_utils", "ViewMetaSequence")
+
+
+def tensor_data_pointer() -> int:
+    """The address of the C function by which kernels get at a tensor's data."""
+    import torch
+
+    return int(torch._C._dynamo.guards._torchinductor_pyobject_tensor_data_ptr)

@@ -1,0 +1,132 @@
+"""Walks the closures that torch built around a compiled graph and writes down what each of them does.
+
+What is written is what would run: a closure that is not recognised makes the graph not portable, never a guess.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+from ....errors import NotPortableError
+from .. import _torch_private
+from .code import cells, describe, portable_code, read_globals
+from .graph_modules import encode_graph_module, is_graph_module
+from .inductor import encode_graph
+from .training import encode_autograd
+from .values import Encoder
+
+Node = dict[str, Any]
+
+
+def encode_callable(encoder: Encoder, target: Any, where: str) -> Node:
+    """The node of a recipe that describes `target`. NotPortableError."""
+    if isinstance(target, types.FunctionType):
+        if target.__code__.co_filename.startswith(_torch_private.generated_prefix()):
+            return _generated(encoder, target, where)
+        kind = _torch_private.closure_kind(target.__code__)
+        if kind is not None:
+            return _CLOSURES[kind](encoder, cells(target), where)
+    elif isinstance(target, types.MethodType):
+        return _method(encoder, target, where)
+    elif is_graph_module(target):
+        return encode_graph_module(encoder, target, where)
+    else:
+        name = type(target).__name__
+        if name == "SerializableCompiledFunction":
+            return encode_callable(encoder, target.compiled_fn, where)
+        if name == "CompiledFxGraph" and isinstance(target, _torch_private.compiled_fx_graph()):
+            return encode_graph(encoder, target, where)
+        if name == "AOTEagerOutputCode" and isinstance(target, _torch_private.aot_eager_output()):
+            return encode_graph_module(encoder, target.gm, where)
+    raise NotPortableError(f"{where}: {describe(target)} is not something of torch's that is known how to save")
+
+
+def _method(encoder: Encoder, target: types.MethodType, where: str) -> Node:
+    owner, kind = target.__self__, _torch_private.closure_kind(target.__func__.__code__)
+    if kind is not None:
+        return _CLOSURES[kind](encoder, cells(target.__func__), where)
+    if is_graph_module(owner) and target.__name__ in ("forward", "_lazy_forward"):
+        return encode_graph_module(encoder, owner, where)
+    if isinstance(owner, type) and target.__name__ == "apply":
+        forward = getattr(owner, "forward", None)
+        if isinstance(forward, types.FunctionType) and _torch_private.closure_kind(forward.__code__) == "autograd":
+            return encode_autograd(encoder, owner, where)
+    raise NotPortableError(f"{where}: {describe(target)} is not something of torch's that is known how to save")
+
+
+def _generated(encoder: Encoder, function: types.FunctionType, where: str) -> Node:
+    """A straight-line wrapper of AOTAutograd: its code and the globals that it reads."""
+    code = function.__code__
+    label = code.co_filename.removeprefix(_torch_private.generated_prefix()).rstrip(")")
+    read = [(name, encoder.value(value, f"{where}.{label}.{name}")) for name, value in read_globals(function).items()]
+    return {"node": "generated", "code": portable_code(code, f"<coldframe {label}>"), "globals": read}
+
+
+def _disabled(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    return encode_callable(encoder, closure["fn"], where)
+
+
+def _forward(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    if closure["params_buffers_flat"]:
+        raise NotPortableError(f"{where}: the values of parameters are part of the compiled code (freezing)")
+    return {"node": "forward", "inner": encode_callable(encoder, closure["compiled_fn"], where)}
+
+
+def _runtime_wrapper(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    return {
+        "node": "runtime_wrapper",
+        "generated": encode_callable(encoder, closure["_codegen_runtime_wrapper"], where),
+        "inner": encode_callable(encoder, closure["_inner_compiled_fn"], where),
+    }
+
+
+def _hooks_disabled(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    return {"node": "hooks_disabled", "inner": encode_callable(encoder, closure["runtime_wrapper"], where)}
+
+
+def _replay_aliases(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    return encode_callable(encoder, closure["_codegen_alias_fn"], where)
+
+
+def _apply_mutations(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    return encode_callable(encoder, closure["codegen_apply_mutations"], where)
+
+
+def _deduplicated(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    wrapper = closure["self"]
+    return {
+        "node": "deduplicated",
+        "inner": encode_callable(encoder, closure["wrapped_compiled_fn"], where),
+        "kept": [index for index, keep in enumerate(wrapper.keep_arg_mask) if keep],
+        "places": [int(place) for place in wrapper.add_dupe_map],
+    }
+
+
+def _boxed(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    return {"node": "boxed", "inner": encode_callable(encoder, closure["f"], where)}
+
+
+def _aot_eager(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    return encode_graph_module(encoder, closure["fx_g"], where)
+
+
+def _refused(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    raise NotPortableError(f"{where}: alignment copies and frozen parameters are specific to this process")
+
+
+_CLOSURES: dict[str, Callable[[Encoder, dict[str, Any], str], Node]] = {
+    "disabled": _disabled,
+    "forward": _forward,
+    "runtime_wrapper": _runtime_wrapper,
+    "hooks_disabled": _hooks_disabled,
+    "replay_aliases": _replay_aliases,
+    "apply_mutations": _apply_mutations,
+    "deduplicated": _deduplicated,
+    "boxed": _boxed,
+    "aot_eager": _aot_eager,
+    "aligned": _refused,
+    "frozen": _refused,
+    "autograd": _refused,
+}

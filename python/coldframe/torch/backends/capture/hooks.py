@@ -1,0 +1,84 @@
+"""The two places in torch where backends listen: the loading of a native kernel and the compilation of a backward."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .. import _torch_private
+from . import kernels
+
+log = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_installed: set[str] = set()
+_waiting: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}  # id of torch's backward compiler -> it, who waits
+
+
+class BackwardListener(Protocol):
+    def backward_compiled(self, compiler: Any) -> None: ...
+
+
+def install_kernel_listener(backend: object) -> None:
+    """Idempotent. Imports Inductor only if `backend` is going to do so anyway."""
+    name = getattr(backend, "compiler_name", backend)  # torch.compile wraps "inductor" in an object that knows its name
+    if name == "inductor" or "torch._inductor.codecache" in sys.modules:
+        _install("kernels", _listen_to_kernels)
+
+
+def _install(name: str, listen: Callable[[], None]) -> None:
+    with _lock:
+        if name not in _installed:
+            listen()
+            _installed.add(name)
+
+
+def when_backward_compiles(compiler: Any, listener: BackwardListener) -> None:
+    """`listener.backward_compiled(compiler)` is called once, when torch has compiled that backward. Both are held weakly."""
+    _install("backward", _listen_to_backwards)
+    key = id(compiler)
+    reference = weakref.ref(compiler, lambda _: _waiting.pop(key, None))
+    _waiting[key] = (reference, weakref.ref(listener))
+
+
+def _listen_to_kernels() -> None:
+    cache = _torch_private.kernel_cache()
+    original = cache._load_library_inner.__func__
+
+    @functools.wraps(original)
+    def _load_library_inner(cls: Any, path: str, key: str) -> Any:
+        kernels.note_loaded(path)
+        return original(cls, path, key)
+
+    cache._load_library_inner = classmethod(_load_library_inner)
+
+
+def _listen_to_backwards() -> None:
+    compiler_class = _torch_private.runtime_wrappers()._AutogradBackwardCompiler
+    original = compiler_class.get_or_compile
+
+    @functools.wraps(original)
+    def get_or_compile(self: Any, **kwargs: Any) -> Any:
+        if self.compiled_bw is not None:
+            return original(self, **kwargs)
+        result = original(self, **kwargs)
+        _notify(self)
+        return result
+
+    compiler_class.get_or_compile = get_or_compile
+
+
+def _notify(compiler: Any) -> None:
+    waiting = _waiting.pop(id(compiler), None)
+    listener = waiting[1]() if waiting is not None and waiting[0]() is compiler else None
+    if listener is None:
+        return
+    try:
+        listener.backward_compiled(compiler)
+    except Exception:
+        log.warning("the compiled backward could not be captured", exc_info=True)

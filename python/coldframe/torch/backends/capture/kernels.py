@@ -1,0 +1,107 @@
+"""Native kernels: the bytes that were loaded, and what they ask of the CPU.
+
+The digest of each shared object is taken when Inductor loads it; what is packed must still have it, so a file that is changed
+between the two is never saved.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import platform
+import re
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...._core import cpu_features
+from ....errors import NotPortableError
+from .. import _torch_private
+
+_lock = threading.Lock()
+_loaded: dict[str, bytes] = {}  # path -> SHA-256 when it was loaded
+
+# What gcc -march=native uses by itself in code like Inductor's, by the kernel's names of it.
+_COMPILER_USES = re.compile(
+    r"^(pni|ssse3|sse4_1|sse4_2|sse4a|popcnt|abm|movbe|avx|avx2|avx_\w+|avx512\w*|f16c|fma|fma4|xop|tbm|bmi1|bmi2|gfni"
+    r"|asimd\w*|sve\w*|bf16|i8mm|fp16|fphp|atomics|fcma)$"
+)
+_LEVELS = {
+    "x86-64": "",
+    "x86-64-v2": "cx16 lahf_lm pni popcnt sse4_1 sse4_2 ssse3",
+    "x86-64-v3": "cx16 lahf_lm pni popcnt sse4_1 sse4_2 ssse3 abm avx avx2 bmi1 bmi2 f16c fma movbe",
+    "x86-64-v4": "cx16 lahf_lm pni popcnt sse4_1 sse4_2 ssse3 abm avx avx2 bmi1 bmi2 f16c fma movbe "
+    "avx512f avx512bw avx512cd avx512dq avx512vl",
+}
+_FLAG_FEATURES = {"avx512bf16": "avx512_bf16", "avx512vnni": "avx512_vnni", "amx-tile": "amx_tile", "amx-int8": "amx_int8"}
+_FLAG_FEATURES |= {"amx-bf16": "amx_bf16", "amx-fp16": "amx_fp16"}
+
+
+@dataclass
+class KernelReport:
+    """Facts about the kernels of one artifact."""
+
+    count: int = 0
+    uses_openmp: bool = False
+    vec_isa: str = "none"
+    features: set[str] = field(default_factory=set)
+
+    def add(self, source: str) -> None:
+        isa, features = _target()
+        self.count += 1
+        self.uses_openmp = self.uses_openmp or "#pragma omp" in source
+        self.vec_isa = isa
+        self.features |= features
+
+
+def note_loaded(path: str) -> None:
+    """Called when Inductor loads a kernel. Never raises."""
+    try:
+        digest = hashlib.sha256(Path(path).read_bytes()).digest()
+    except OSError:
+        return
+    with _lock:
+        _loaded[path] = digest
+
+
+def kernel_bytes(function: Any, where: str) -> tuple[bytes, str]:
+    """The shared object that a loaded kernel comes from, verified, and the name of its entry point."""
+    module = getattr(function, "__self__", None)
+    path, entry = getattr(module, "__file__", None), getattr(function, "__name__", "")
+    if path is None or not entry:
+        raise NotPortableError(f"{where}: not a native kernel but {function!r}")
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise NotPortableError(f"{where}: the kernel's shared object is gone: {error}") from error
+    with _lock:
+        expected = _loaded.get(path)
+    if expected is not None and hashlib.sha256(data).digest() != expected:
+        raise NotPortableError(f"{where}: {path} is not the file that was loaded any more")
+    return data, entry
+
+
+def _target() -> tuple[str, set[str]]:
+    """The vector ISA that Inductor picked, and every CPU feature that its compiler was allowed to use."""
+    isa_module = _torch_private.vec_isa()
+    if not isa_module.valid_vec_isa_list.cache_info().currsize:
+        picked, flags = "none", ""  # nothing was compiled in this process: never start a compiler to find out
+    else:
+        isa = isa_module.pick_vec_isa()
+        picked, flags = (str(isa), isa.build_arch_flags()) if isa.bit_width() else ("none", "")
+    config = sys.modules["torch._inductor.config"]
+    features = {_FLAG_FEATURES.get(flag, flag) for flag in re.findall(r"-m([\w-]+)(?=\s|$)", flags)}
+    if platform.machine() == "aarch64" and picked != "none":
+        features = set(picked.split())
+    return picked, features | _march_features(config.cpp.march)
+
+
+@functools.cache
+def _march_features(march: str | None) -> frozenset[str]:
+    if march == "":
+        return frozenset()
+    if march in _LEVELS:
+        return frozenset(_LEVELS[march].split())
+    return frozenset(feature for feature in cpu_features() if _COMPILER_USES.match(feature))

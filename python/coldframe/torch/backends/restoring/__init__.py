@@ -1,0 +1,1 @@
+"""Making callables of recipes again."""

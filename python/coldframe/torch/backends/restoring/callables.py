@@ -1,0 +1,135 @@
+"""Nodes of a recipe to callables: one builder for each closure of torch that capture/callables.py recognises."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ....errors import InternalError
+from . import stand_ins
+from .values import Decoder
+
+Node = dict[str, Any]
+
+
+def build(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    """The callable that a node describes. Boxed nodes take one list, which they may clear; `forward` and `fx` take arguments."""
+    builder = _BUILDERS.get(node["node"])
+    if builder is None:
+        raise InternalError(f"{decoder.backend_id}: no builder for a {node['node']!r} node")
+    return builder(decoder, node)
+
+
+def _forward(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    inner = build(decoder, node["inner"])
+
+    def forward(*args: Any) -> Any:
+        return inner(list(args))
+
+    return forward
+
+
+def _runtime_wrapper(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    generated = build(decoder, node["generated"])
+    inner = build(decoder, node["inner"])
+    no_context, nothing = stand_ins.no_context, stand_ins.nothing
+
+    def runtime_wrapper(args: list[Any]) -> Any:
+        return generated(inner, no_context, nothing, args)
+
+    return runtime_wrapper
+
+
+def _hooks_disabled(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    from .training import without_saved_tensor_hooks
+
+    return without_saved_tensor_hooks(build(decoder, node["inner"]))
+
+
+def _generated(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    names = {name: decoder.value(value) for name, value in node["globals"]}
+    return types.FunctionType(_code(node["code"]), names)
+
+
+def _deduplicated(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    inner = build(decoder, node["inner"])
+    kept: list[int] = node["kept"]
+    places: list[int] = node["places"]
+    backend_id = decoder.backend_id
+
+    def deduplicated(args: list[Any]) -> Any:
+        unique = [args[index] for index in kept]
+        for arg, place in zip(args, places, strict=True):
+            if arg is not unique[place]:
+                raise InternalError(f"{backend_id}: an argument that was a duplicate is not one in this call")
+        return inner(args)
+
+    return deduplicated
+
+
+def _boxed(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    inner = build(decoder, node["inner"])
+
+    def boxed(args: list[Any]) -> Any:
+        return inner(*args)
+
+    return boxed
+
+
+def _inductor(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    from .inductor import build_graph
+
+    return build_graph(decoder, node)
+
+
+def _autograd(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    from .training import build_autograd
+
+    return build_autograd(decoder, node)
+
+
+class _Module:
+    """Stands for the graph module (or a part of it) that generated code calls `self`."""
+
+
+def _fx(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    names = {name: decoder.value(value) for name, value in node["globals"]}
+    names["torch"] = torch
+    function = types.FunctionType(_code(node["code"]), names)
+    root = _Module()
+    for path, value in node["attributes"]:
+        owner: Any = root
+        *parents, last = path.split(".")
+        for part in parents:
+            if not hasattr(owner, part):
+                setattr(owner, part, _Module())
+            owner = getattr(owner, part)
+        setattr(owner, last, decoder.value(value))
+    return types.MethodType(function, root)
+
+
+def _pickled_fx(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    forward: Callable[..., Any] = decoder.value(node["module"]).forward
+    return forward
+
+
+def _code(value: Any) -> types.CodeType:
+    code: types.CodeType = value if isinstance(value, types.CodeType) else value.to_code()
+    return code
+
+
+_BUILDERS: dict[str, Callable[[Decoder, Node], Callable[..., Any]]] = {
+    "forward": _forward,
+    "runtime_wrapper": _runtime_wrapper,
+    "hooks_disabled": _hooks_disabled,
+    "generated": _generated,
+    "deduplicated": _deduplicated,
+    "boxed": _boxed,
+    "inductor": _inductor,
+    "autograd": _autograd,
+    "fx": _fx,
+    "pickled_fx": _pickled_fx,
+}

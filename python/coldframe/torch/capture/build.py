@@ -1,0 +1,144 @@
+"""From what the registry holds to a package: renamed, portable, with the artifacts of its backends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ... import _core
+from ...errors import NotPortableError
+from .. import backends, environment
+from ..stats import stats
+from . import names as naming
+from .package import CapturePackage
+from .registry import CodeRecord, Variant, registry
+
+PRODUCER = f"coldframe {_core.__version__}"
+
+
+@dataclass
+class Built:
+    """A package and what is to be said of it."""
+
+    package: _core.Package
+    pending: list[str] = field(default_factory=list)  # frames saved forward-only: their backward has not been compiled
+    bypasses: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Parts:
+    artifacts: dict[str, _core.Artifact] = field(default_factory=dict)
+    features: set[str] = field(default_factory=set)
+    devices: set[str] = field(default_factory=set)
+
+
+def build(capture: CapturePackage, key: tuple[str, str, bytes, bytes], options: dict[str, Any]) -> Built:
+    """The package of one callable: everything that it, or any callable that shares its code, has compiled."""
+    built = Built(_core.Package())
+    parts = _Parts()
+    entries = []
+    for record in registry.reachable(capture.group, capture.backend_key):
+        entry = _entry(record, capture.backend_key, parts, built)
+        if entry is not None:
+            entries.append(entry)
+    package = built.package
+    package.key = key
+    package.codes = entries
+    package.artifacts = [parts.artifacts[name] for name in sorted(parts.artifacts)]
+    package.sources = capture.sources.files()
+    package.environment = environment.describe(parts.devices or {"cpu"}, parts.features, options)
+    package.producer = PRODUCER
+    package.created = int(time.time())
+    package.compile_seconds = sum(g.compile_seconds for entry in entries for g in entry.guarded_codes)
+    return built
+
+
+def _entry(record: CodeRecord, backend: Any, parts: _Parts, built: Built) -> _core.CodeEntry | None:
+    variants = [v for v in record.variants if v.backend == backend]
+    built.bypasses.extend(f"{record.module}.{record.code.co_qualname}: {reason}" for reason in record.bypasses)
+    if not variants and backend not in record.trivial and not record.bypasses and record.role != "resume":
+        return None
+    entry = _core.CodeEntry(_core.CodeObject.from_code(record.code), record.module, record.role)
+    entry.code_source = record.code_source
+    if record.role == "resume":
+        entry.function_names = [_resume_name(record)]
+    entry.bypassed = not variants and bool(record.bypasses)
+    entry.bypass_reason = record.bypasses[0] if entry.bypassed else ""
+    imports: dict[str, str] = {}
+    recipes: dict[str, Any] = {}
+    ids: list[str] = []
+    for variant in variants:
+        try:
+            guarded, own = _guarded_code(variant, parts, built, record)
+        except NotPortableError as error:
+            stats.count_bypass(str(error))
+            built.bypasses.append(f"{record.module}.{record.code.co_qualname}: {error}")
+            continue
+        entry.add_guarded_code(guarded)
+        imports.update(variant.imports)
+        recipes.update(own)
+        ids.extend(name for name in guarded.backend_ids if name not in ids)
+        parts.devices.add(variant.device_type)
+    entry.import_sources = imports
+    entry.installed_globals = recipes
+    entry.backend_ids = ids
+    return entry
+
+
+def _resume_name(record: CodeRecord) -> str:
+    digest = _core.digest((record.module, _core.CodeObject.from_code(record.code).digest))
+    return f"__resume_cf_{digest.hex()[:24]}"
+
+
+def _guarded_code(
+    variant: Variant, parts: _Parts, built: Built, record: CodeRecord
+) -> tuple[_core.GuardedCode, dict[str, Any]]:
+    names: dict[str, str] = {}
+    recipes: dict[str, Any] = {}
+    for name, resume in variant.resumes.items():
+        found = registry.find(resume.code)
+        if found is None:
+            found = registry.record(resume.code, resume.module, "resume", "")
+        names[name] = _resume_name(found)
+        if resume.skipped:
+            code = naming.rename_code(resume.code, {})
+            recipes[names[name]] = {"function": code.to_code(), "module": resume.module}
+    for name, recipe in variant.recipes.items():
+        if "object" in recipe and isinstance(recipe["object"], _core.ImportRef):
+            ref = recipe["object"]
+            new = "__coldframe_" + f"{ref.module}.{ref.qualname}".replace(".", "_dot_").strip("_")
+        else:
+            new = "__coldframe_builtins" if recipe == {"builtins": True} else f"__coldframe_{_core.digest(recipe).hex()[:24]}"
+        names[name] = new
+        recipes[new] = recipe
+    snapshots, pending = {}, []
+    for name, captured in variant.backends.items():
+        if isinstance(captured, backends.Pending):
+            snapshots[name] = captured.snapshot()
+            if captured.pending:
+                pending.append(name)
+        else:
+            snapshots[name] = captured
+    threads = False
+    for name, artifact in snapshots.items():
+        needs = backends.describe(artifact)
+        names[name] = f"__compiled_fn_cf_{_artifact_digest(artifact)}"
+        parts.artifacts[names[name]] = _core.Artifact(names[name], artifact.kind, artifact.recipe, artifact.blobs)
+        parts.features.update(needs.get("cpu_features", ()))
+        threads = threads or bool(needs.get("uses_openmp", True))
+    if pending:
+        built.pending.append(f"{record.module}.{record.code.co_qualname}")
+    guarded = _core.GuardedCode(
+        naming.rename_program(variant.program, names),
+        naming.rename_code(variant.dynamo_code, names),
+        sorted(names[name] for name in snapshots),
+        variant.compile_seconds,
+        {"threads_matter": threads},
+    )
+    return guarded, recipes
+
+
+def _artifact_digest(artifact: _core.Artifact) -> str:
+    blobs = [blob.digest for blob in artifact.blobs]
+    return _core.digest((artifact.kind, artifact.recipe, blobs)).hex()[:24]

@@ -1,0 +1,358 @@
+"""The places in torch where coldframe listens.
+
+`install` replaces, once per process, methods of torch's guard classes and a few functions of Dynamo by wrappers that call the
+original and, when a frame of ours is being compiled on this thread, report to its `FrameCapture`. For everybody else a
+wrapper is one thread-local read. Nothing here may change what torch does or let an error of ours reach it.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from .. import _private
+from . import recorder
+
+GUARDS_TOKEN = b"coldframe"  # what stands for torch's pickled guards, which do not take part
+
+
+class Frame(Protocol):
+    """What a wrapper reports to: the frame being compiled (see package.FrameCapture)."""
+
+    recording: recorder.Recording | None
+
+    def guards_built(self, recording: recorder.Recording) -> None: ...
+    def global_installed(self, name: str, value: Any) -> None: ...
+    def resume_installed(self, name: str, code: Any, namespace: dict[str, Any]) -> None: ...
+    def bypass(self, reason: str) -> None: ...
+
+
+class _Local(threading.local):
+    frames: list[Frame]
+    recording: recorder.Recording | None
+    optimize_package: Any
+
+    def __init__(self) -> None:
+        self.frames = []
+        self.recording = None
+        self.optimize_package = None
+
+
+local = _Local()
+_lock = threading.Lock()
+_installed = False
+
+# Called as gate(package, code, globals, locals) when Dynamo is about to compile; may raise, or return what to do instead.
+CompileGate = Callable[[Any, Any, dict[str, Any], Any], Any]
+
+
+def current() -> Frame | None:
+    return local.frames[-1] if local.frames else None
+
+
+def install(gate: CompileGate, compiled: Callable[[Any], None]) -> None:
+    """Installs the wrappers, once. `gate` decides over each compilation of a package of ours; `compiled` hears of its end."""
+    global _installed
+    with _lock:
+        if _installed:
+            return
+        _private.probe()
+        _wrap_guard_classes()
+        _wrap_relations()
+        _wrap_builder()
+        _wrap_check_function_manager()
+        _wrap_output_graph()
+        _wrap_compile(gate, compiled)
+        _wrap_store()
+        _wrap_optimize()
+        _installed = True
+
+
+def _wrap(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
+    original = vars(owner)[name] if isinstance(owner, type) else getattr(owner, name)
+    replacement = make(original)
+    try:
+        functools.update_wrapper(replacement, original)
+    except (AttributeError, TypeError):
+        pass
+    setattr(owner, name, replacement)
+
+
+def _wrap_guard_classes() -> None:
+    guards = _private.module("torch._C._dynamo.guards")
+
+    def make(original: Any, name: str) -> Callable[..., Any]:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(self, *args, **kwargs)
+            recording = local.recording
+            if recording is not None:
+                recording.call(name, self, args, kwargs, result)
+            return result
+
+        return method
+
+    for cls in (guards.GuardManager, guards.RootGuardManager, guards.DictGuardManager):
+        for name in list(vars(cls)):
+            if name in recorder.ACCESSORS or name.startswith("add_") or name.startswith("mark_"):
+                _wrap(cls, name, functools.partial(make, name=name))
+
+
+def _wrap_relations() -> None:
+    dynamo = _private.module("torch._dynamo.guards")
+
+    def aliasing(original: Any) -> Callable[..., Any]:
+        def install_object_aliasing_guard(a: Any, b: Any, verbose: Any, *rest: Any) -> Any:
+            result = original(a, b, verbose, *rest)
+            if local.recording is not None:
+                local.recording.relation("object_aliasing", (a, b), (), verbose)
+            return result
+
+        return install_object_aliasing_guard
+
+    def no_aliasing(original: Any) -> Callable[..., Any]:
+        def install_no_tensor_aliasing_guard(managers: Any, names: Any, verbose: Any, *rest: Any) -> Any:
+            result = original(managers, names, verbose, *rest)
+            if local.recording is not None:
+                local.recording.relation("no_tensor_aliasing", managers, (tuple(names),), verbose)
+            return result
+
+        return install_no_tensor_aliasing_guard
+
+    def overlapping(original: Any) -> Callable[..., Any]:
+        def install_storage_overlapping_guard(over: Any, other: Any, verbose: Any, *rest: Any) -> Any:
+            result = original(over, other, verbose, *rest)
+            if local.recording is not None:
+                local.recording.relation("storage_overlapping", [*over, *other], (len(over),), verbose)
+            return result
+
+        return install_storage_overlapping_guard
+
+    def symbolic(original: Any) -> Callable[..., Any]:
+        def install_symbolic_shape_guard(managers: Any, ints: int, floats: int, function: Any, library: Any, *rest: Any) -> Any:
+            result = original(managers, ints, floats, function, library, *rest)
+            recording = local.recording
+            if recording is not None:
+                parts = recording.shape_expressions() if recording.shape_expressions else ()
+                recording.expressions(parts, rest[0] if rest else ())
+            return result
+
+        return install_symbolic_shape_guard
+
+    _wrap(dynamo, "install_object_aliasing_guard", aliasing)
+    _wrap(dynamo, "install_no_tensor_aliasing_guard", no_aliasing)
+    _wrap(dynamo, "install_storage_overlapping_guard", overlapping)
+    _wrap(dynamo, "install_symbolic_shape_guard", symbolic)
+
+
+def _wrap_builder() -> None:
+    builder = _private.module("torch._dynamo.guards").GuardBuilder
+
+    def from_source(original: Any) -> Callable[..., Any]:
+        def get_guard_manager_from_source(self: Any, source: Any) -> Any:
+            recording = local.recording
+            if recording is None:
+                return original(self, source)
+            recording.sources.append(source)
+            try:
+                return original(self, source)
+            finally:
+                recording.sources.pop()
+
+        return get_guard_manager_from_source
+
+    def python_lambda(original: Any) -> Callable[..., Any]:
+        def add_python_lambda_leaf_guard_to_root(self: Any, code_parts: Any, *args: Any, **kwargs: Any) -> Any:
+            recording = local.recording
+            if recording is None:
+                return original(self, code_parts, *args, **kwargs)
+            recording.code_parts = code_parts
+            try:
+                return original(self, code_parts, *args, **kwargs)
+            finally:
+                recording.code_parts = None
+
+        return add_python_lambda_leaf_guard_to_root
+
+    _wrap(builder, "get_guard_manager_from_source", from_source)
+    _wrap(builder, "add_python_lambda_leaf_guard_to_root", python_lambda)
+
+
+def _wrap_check_function_manager() -> None:
+    dynamo = _private.module("torch._dynamo.guards")
+    config = _private.module("torch._dynamo.config")
+    manager = dynamo.CheckFunctionManager
+
+    def init(original: Any) -> Callable[..., Any]:
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+            if current() is None:
+                return original(self, *args, **kwargs)
+            try:
+                # With caching_precompile, torch would drop identity guards from the live manager.
+                with config.patch(caching_precompile=False):
+                    return original(self, *args, **kwargs)
+            finally:
+                local.recording = None
+
+        return __init__
+
+    def build(original: Any) -> Callable[..., Any]:
+        def build_guards(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if current() is None:
+                return original(self, *args, **kwargs)
+            # With a guard filter torch builds twice; the manager that it returns last is the one that counts.
+            recording = local.recording = recorder.Recording()
+            recording.shape_expressions = lambda: self.shape_code_parts.python_code_parts.exprs
+            return original(self, *args, **kwargs)
+
+        return build_guards
+
+    def id_ref(original: Any) -> Callable[..., Any]:
+        def id_ref(self: Any, obj: object, text: str) -> Any:
+            if local.recording is not None:
+                local.recording.note_identity(obj)
+            return original(self, obj, text)
+
+        return id_ref
+
+    def serialize(original: Any) -> Callable[..., Any]:
+        def serialize_guards(self: Any, *args: Any, **kwargs: Any) -> Any:
+            frame = current()
+            if frame is None:
+                return original(self, *args, **kwargs)
+            recording, local.recording = local.recording, None
+            if recording is not None:
+                frame.guards_built(recording)
+            return GUARDS_TOKEN
+
+        return serialize_guards
+
+    def root(original: Any) -> Callable[..., Any]:
+        def make_root(*args: Any, **kwargs: Any) -> Any:
+            made = original(*args, **kwargs)
+            if local.recording is not None:
+                local.recording.set_root(made)
+            return made
+
+        return make_root
+
+    _wrap(manager, "__init__", init)
+    _wrap(manager, "build_guards", build)
+    _wrap(manager, "id_ref", id_ref)
+    _wrap(manager, "serialize_guards", serialize)
+    _wrap(dynamo, "RootGuardManager", root)
+
+
+def _wrap_output_graph() -> None:
+    graph = _private.module("torch._dynamo.output_graph").OutputGraph
+
+    def install_global(original: Any) -> Callable[..., Any]:
+        def install_global_unsafe(self: Any, name: str, value: Any) -> Any:
+            frame = current()
+            if frame is not None:
+                frame.global_installed(name, value)
+            return original(self, name, value)
+
+        return install_global_unsafe
+
+    def install_resume(original: Any) -> Callable[..., Any]:
+        def install_resume_function_global(self: Any, name: str, code: Any, f_globals: dict[str, Any]) -> Any:
+            frame = current()
+            if frame is not None:
+                frame.resume_installed(name, code, f_globals)
+            return original(self, name, code, f_globals)
+
+        return install_resume_function_global
+
+    def bypass(original: Any) -> Callable[..., Any]:
+        def bypass_package(self: Any, reason: str = "", **kwargs: Any) -> None:
+            frame = current()
+            if frame is None:
+                original(self, reason, **kwargs)
+            elif self.package is not None:
+                frame.bypass(reason)
+                self.package = None
+
+        return bypass_package
+
+    _wrap(graph, "install_global_unsafe", install_global)
+    _wrap(graph, "install_resume_function_global", install_resume)
+    _wrap(graph, "bypass_package", bypass)
+
+
+def _wrap_compile(gate: CompileGate, compiled: Callable[[Any], None]) -> None:
+    convert = _private.module("torch._dynamo.convert_frame")
+
+    def make(original: Any) -> Callable[..., Any]:
+        def _compile(code: Any, namespace: dict[str, Any], frame_locals: Any, *args: Any, **kwargs: Any) -> Any:
+            package = kwargs.get("package")
+            if not getattr(package, "is_coldframe", False):
+                if not local.frames:
+                    return original(code, namespace, frame_locals, *args, **kwargs)
+                with _hidden():  # a compilation of somebody else inside one of ours
+                    return original(code, namespace, frame_locals, *args, **kwargs)
+            instead = gate(package, code, namespace, frame_locals)
+            if instead is not None:
+                return instead
+            try:
+                return original(code, namespace, frame_locals, *args, **kwargs)
+            finally:
+                compiled(package)
+
+        return _compile
+
+    _wrap(convert, "_compile", make)
+
+
+@contextmanager
+def _hidden() -> Iterator[None]:
+    frames, recording = local.frames, local.recording
+    local.frames, local.recording = [], None
+    try:
+        yield
+    finally:
+        local.frames, local.recording = frames, recording
+
+
+def _wrap_store() -> None:
+    store = _private.module("torch._dynamo.package").DynamoStore
+
+    def make(original: Any) -> Callable[..., Any]:
+        def record_package(self: Any, package: Any) -> None:
+            if not getattr(package, "is_coldframe", False):
+                original(self, package)
+
+        return record_package
+
+    _wrap(store, "record_package", make)
+
+
+def _wrap_optimize() -> None:
+    dynamo = _private.module("torch._dynamo")
+
+    def make(original: Any) -> Callable[..., Any]:
+        def optimize(*args: Any, **kwargs: Any) -> Any:
+            package = local.optimize_package
+            if package is None or "package" in kwargs:
+                return original(*args, **kwargs)
+            if "backend" in kwargs:
+                kwargs["backend"] = package.wrap_backend(kwargs["backend"])
+            context = original(*args, package=package, **kwargs)
+            package.optimize_context(context)
+            return context
+
+        return optimize
+
+    _wrap(dynamo, "optimize", make)
+
+
+@contextmanager
+def injecting(package: Any) -> Iterator[None]:
+    """Within it, torch.compile on this thread hands `package` to Dynamo."""
+    previous, local.optimize_package = local.optimize_package, package
+    try:
+        yield
+    finally:
+        local.optimize_package = previous

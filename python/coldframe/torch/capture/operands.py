@@ -1,0 +1,145 @@
+"""Process-specific operands of guards, made portable.
+
+A guard by identity holds an address. Here the object behind it becomes something that finds the same object in another
+process: a reference by name, checked to yield exactly this object; for a code object the function that owns it; for a
+function of a `<locals>` scope a description (a *rebinding*) that the object found at the guarded place must fit.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+from ... import _core
+from ...errors import NotPortableError
+
+_MAX_CLOSURE_DEPTH = 8
+
+
+def reference(obj: object) -> _core.ImportRef:
+    """The name under which exactly `obj` is importable. NotPortableError, saying why, when there is none."""
+    try:
+        return _core.import_ref(obj)
+    except NotPortableError:
+        if isinstance(obj, types.FunctionType) and (found := _wrapped_reference(obj) or _alias_reference(obj)):
+            return found
+        raise
+
+
+def _wrapped_reference(function: types.FunctionType) -> _core.ImportRef | None:
+    # functools.wraps gives the wrapper the name of what it wraps: the function itself is the wrapper's __wrapped__.
+    candidate: Any = sys.modules.get(function.__module__)
+    for part in function.__qualname__.split("."):
+        candidate = getattr(candidate, part, None)
+    qualname = function.__qualname__
+    for _ in range(16):
+        candidate = getattr(candidate, "__wrapped__", None)
+        if candidate is None:
+            return None
+        qualname += ".__wrapped__"
+        if candidate is function:
+            return _core.ImportRef(function.__module__, qualname)
+    return None
+
+
+def _alias_reference(function: types.FunctionType) -> _core.ImportRef | None:
+    # A function made by a factory and kept as a module's global, such as torch.nn.functional.max_pool2d.
+    for name in (function.__module__, function.__globals__.get("__name__")):
+        module = sys.modules.get(name) if isinstance(name, str) else None
+        for alias, value in list(vars(module).items()) if module else []:
+            if value is function:
+                return _core.ImportRef(module.__name__, alias)
+    return None
+
+
+def identity(obj: object, owner: object = None) -> Any:
+    """The operand of a guard on the identity of `obj`.
+
+    `owner` is the function whose `__code__` is guarded, when `obj` is a code object. A reference to code carries the code's
+    semantic digest, so that another function under the same name does not pass for it.
+    """
+    if isinstance(obj, types.CodeType):
+        if not isinstance(owner, types.FunctionType) or owner.__code__ is not obj:
+            raise NotPortableError(f"no function is known that owns the guarded code {obj.co_qualname!r}")
+        try:
+            ref = reference(owner)
+        except NotPortableError:
+            return {"rebind": "code", **describe_function(owner)}
+        return {"code": _core.ImportRef(ref.module, f"{ref.qualname}.__code__"), "digest": semantic_digest(obj)}
+    if isinstance(obj, types.FunctionType):
+        try:
+            return reference(obj)
+        except NotPortableError:
+            return {"rebind": "function", **describe_function(obj)}
+    if obj is None or obj is True or obj is False or obj is Ellipsis:
+        return obj
+    return reference(obj)
+
+
+def semantic_digest(code: types.CodeType) -> bytes:
+    return _core.CodeObject.from_code(code).semantic_digest
+
+
+def describe_function(function: types.FunctionType, depth: int = 0) -> dict[str, Any]:
+    """What must be equal for another function object to stand for this one.
+
+    Its code by semantic digest is not enough: two modules may hold the same text over different globals. Defaults and closure
+    count where a package can hold them; what it cannot hold (modules, tensors) Dynamo guards by itself where it reads them.
+    """
+    namespace = globals_module(function)
+    if namespace is None:
+        raise NotPortableError(f"function {function.__qualname__!r} has globals that belong to no imported module")
+    return {
+        "module": function.__module__,
+        "globals": namespace,
+        "qualname": function.__qualname__,
+        "digest": semantic_digest(function.__code__),
+        "defaults": tuple(_content(value, depth) for value in function.__defaults__ or ()),
+        "kwdefaults": {name: _content(value, depth) for name, value in (function.__kwdefaults__ or {}).items()},
+        "closure": tuple(_cell(cell, depth) for cell in function.__closure__ or ()),
+    }
+
+
+def globals_module(function: types.FunctionType) -> str | None:
+    """The imported module whose dictionary is the function's globals (`__module__` may lie: functools.wraps)."""
+    name = function.__globals__.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return name if module is not None and vars(module) is function.__globals__ else None
+
+
+def _cell(cell: types.CellType, depth: int) -> Any:
+    try:
+        return _content(cell.cell_contents, depth)
+    except ValueError:
+        return {"empty": True}
+
+
+def _content(value: Any, depth: int) -> Any:
+    """{"value": v}, {"function": description}, or {} for what only Dynamo's own guards can speak of."""
+    if depth >= _MAX_CLOSURE_DEPTH:
+        return {}
+    try:
+        return {"value": _core.decode(_core.encode(value), resolve=False)}
+    except NotPortableError:
+        pass
+    if isinstance(value, types.FunctionType):
+        try:
+            return {"function": describe_function(value, depth + 1)}
+        except NotPortableError:
+            return {}
+    return {}
+
+
+def tensor(value: Any, size: list[Any], stride: list[Any], name: str, pytype: type, keys: Any) -> dict[str, Any]:
+    """The operand of a tensor_match guard: what torch's class reads of its example tensor, and no tensor."""
+    return {
+        "name": name,
+        "pytype": reference(pytype),
+        "dtype": value.dtype,
+        "device": value.device,
+        "requires_grad": value.requires_grad,
+        "size": tuple(None if s is None else int(s) for s in size),
+        "stride": tuple(None if s is None else int(s) for s in stride),
+        "dispatch_keys": keys.raw_repr(),
+    }

@@ -1,0 +1,242 @@
+"""The CompilePackage that Dynamo talks to while it compiles a callable of ours.
+
+Dynamo calls the methods below by their names. Each contains its own failures: an error here would reach the user as an
+InternalTorchDynamoError, so it becomes a bypass with a reason, and the program runs on as with plain torch.compile.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from ... import _core
+from ...errors import NotPortableError
+from .. import _private, backends, locate
+from ..sources import SourceSet
+from ..stats import stats
+from . import hooks
+from .names import global_recipe, referenced_names
+from .recorder import Recording
+from .registry import BackendKey, CodeRecord, ResumeFunction, Variant, registry
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _contained(method: _F) -> _F:
+    @functools.wraps(method)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:
+            frame = hooks.current()
+            if isinstance(frame, FrameCapture):
+                frame.bypass(f"{method.__name__}: {error}")
+            return None
+
+    return wrapper  # type: ignore[return-value]
+
+
+class FrameCapture:
+    """One compilation of one code object, as its parts arrive."""
+
+    def __init__(self, record: CodeRecord | None, backend: BackendKey, reason: str | None = None) -> None:
+        self.record = record
+        self.backend = backend
+        self.reason = reason
+        self.recording: Recording | None = None
+        self.program: _core.GuardProgram | None = None
+        self.dynamo_code: types.CodeType | None = None
+        self.backends: dict[str, Any] = {}
+        self.resumes: dict[str, ResumeFunction] = {}
+        self.imports: dict[str, str] = {}
+        self.recipes: dict[str, Any] = {}
+        self.unportable: dict[str, str] = {}
+        self.device_type = "cpu"
+        self.started = time.perf_counter()
+
+    def bypass(self, reason: str) -> None:
+        self.reason = self.reason or reason
+
+    def guards_built(self, recording: Recording) -> None:
+        try:
+            self.program = recording.finish()
+        except NotPortableError as error:
+            self.bypass(str(error))
+
+    def global_installed(self, name: str, value: Any) -> None:
+        try:
+            if name in self.backends:
+                if type(value).__name__ == "function" and "specialized_dispatch" in _original_name(value):
+                    self.unportable[name] = "a graph compiled for several specialisations of mark_dynamic"
+                elif "_tf_disabled_wrapper" in _original_name(value):
+                    self.unportable[name] = "a graph over tensor subclasses with __torch_function__"
+            elif name not in self.resumes:
+                self.recipes[name] = global_recipe(name, value)
+        except NotPortableError as error:
+            self.unportable[name] = str(error)
+        except Exception as error:
+            self.unportable[name] = f"global {name!r}: {error}"
+
+    def resume_installed(self, name: str, code: types.CodeType, namespace: dict[str, Any]) -> None:
+        module = namespace.get("__name__")
+        found = sys.modules.get(module) if isinstance(module, str) else None
+        if found is None or vars(found) is not namespace:
+            self.unportable[name] = f"resume function over globals that belong to no imported module ({module!r})"
+            return
+        self.resumes[name] = ResumeFunction(code, str(module), skipped=not code.co_name.startswith("torch_dynamo_resume_in"))
+
+    def finish(self) -> None:
+        """Adds what was captured to the registry, or counts the bypass."""
+        if self.record is None or self.reason is not None:
+            return self._bypassed(self.reason or "unknown code")
+        if self.dynamo_code is None:
+            self.record.trivial.add(self.backend)  # nothing to compile: torch skips the code from now on
+            return registry.changed()
+        if self.program is None:
+            return self._bypassed("no guards were recorded")
+        names = referenced_names(self.dynamo_code, self.program)
+        for name in names & self.unportable.keys():
+            return self._bypassed(self.unportable[name])
+        self.record.variants.append(
+            Variant(
+                self.dynamo_code,
+                self.program,
+                self.backend,
+                {name: value for name, value in self.backends.items() if name in names},
+                {name: value for name, value in self.resumes.items() if name in names},
+                {name: value for name, value in self.imports.items() if name in names},
+                {name: value for name, value in self.recipes.items() if name in names},
+                self.device_type,
+                time.perf_counter() - self.started,
+            )
+        )
+        return registry.changed()
+
+    def _bypassed(self, reason: str) -> None:
+        stats.count_bypass(reason)
+        if self.record is not None:
+            self.record.bypasses.append(reason)
+            registry.changed()
+
+
+def _skips_code(error: BaseException) -> bool:
+    exc = _private.module("torch._dynamo.exc")
+    return isinstance(error, (exc.Unsupported, exc.SkipFrame)) and error.frame_exec_strategy is None
+
+
+def _original_name(value: Any) -> str:
+    inner = getattr(value, "_torchdynamo_orig_callable", value)
+    return str(getattr(inner, "__qualname__", ""))
+
+
+class CapturePackage:
+    """Dynamo's view of one compiled callable of ours. Not thread-safe beyond what Dynamo needs: frames are thread-local."""
+
+    is_coldframe = True
+
+    def __init__(self, target: Any, backend: Any, backend_key: BackendKey) -> None:
+        self.target = target
+        self.backend = backend
+        self.backend_key = backend_key
+        self.sources = SourceSet()
+        self.group = registry.new_group(backend_key)
+        self.session: Any = None
+        self.on_context: Callable[[Any], None] | None = None
+        self.wrap_backend: Callable[[Any], Any] = lambda backend: backend
+        self.namespace: dict[str, Any] = {}
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def optimize_context(self, context: Any) -> None:
+        """Hears of the context that torch.compile made for this package."""
+        if self.on_context is not None:
+            self.on_context(context)
+
+    def begin(self, namespace: dict[str, Any]) -> None:
+        """Hears of the globals of the frame that is compiled next."""
+        self.namespace = namespace
+
+    @contextmanager
+    def code_context(self, code: types.CodeType) -> Iterator[None]:
+        frame = self._frame(code)
+        hooks.local.frames.append(frame)
+        try:
+            with backends.capturing():
+                yield
+        except BaseException as error:
+            if _skips_code(error) and frame.record is not None:
+                frame.dynamo_code = None  # torch runs this code eagerly from now on
+            else:
+                frame.record = None
+            raise
+        finally:
+            hooks.local.frames.pop()
+            hooks.local.recording = None
+            if frame.record is not None or frame.reason is not None:
+                frame.finish()
+
+    def _frame(self, code: types.CodeType) -> FrameCapture:
+        try:
+            module = self.namespace.get("__name__")
+            found = sys.modules.get(module) if isinstance(module, str) else None
+            if found is None or vars(found) is not self.namespace:
+                raise NotPortableError(f"function {code.co_qualname!r} has globals that belong to no imported module")
+            record = registry.find(code)
+            if record is None:
+                source = locate.find(code, str(module), self.target)
+                role = "entry" if source.startswith("target") else "user_function"
+                record = registry.record(code, str(module), role, source)
+            self.group.add(id(code))
+            return FrameCapture(record, self.backend_key)
+        except Exception as error:
+            return FrameCapture(None, self.backend_key, str(error))
+
+    @_contained
+    def add_guarded_code(self, guards_state: bytes, dynamo_code: types.CodeType) -> None:
+        frame = hooks.current()
+        assert isinstance(frame, FrameCapture)
+        frame.dynamo_code = dynamo_code
+
+    @_contained
+    def add_inlined_source(self, sources: list[types.CodeType]) -> None:
+        for code in sources:
+            record = registry.find(code)
+            if record is None or record.role != "resume":
+                self.sources.add(code)
+
+    @_contained
+    def add_resume_function(self, python_code: types.CodeType, python_module: str, function_name: str) -> None:
+        registry.record(python_code, python_module, "resume", "")
+        self.group.add(id(python_code))
+
+    @_contained
+    def add_import_source(self, alias: str, module_name: str) -> None:
+        frame = hooks.current()
+        assert isinstance(frame, FrameCapture)
+        frame.imports[alias] = module_name
+
+    def add_backend_id(self, backend_id: str, backend: Any | None = None) -> None:
+        frame = hooks.current()
+        assert isinstance(frame, FrameCapture)
+        try:
+            frame.backends[backend_id] = backends.artifact_for(backend_id, backend, self.backend)
+        except Exception as error:
+            frame.backends[backend_id] = None
+            frame.unportable[backend_id] = str(error)
+
+    @_contained
+    def update_device_type(self, graph: Any) -> None:
+        frame = hooks.current()
+        assert isinstance(frame, FrameCapture)
+        frame.device_type = _private.module("torch._dynamo.package")._graph_device_type(graph)
+
+    def bypass_current_entry(self) -> None:
+        frame = hooks.current()
+        if isinstance(frame, FrameCapture):
+            frame.bypass("Dynamo cannot put this graph into a package")

@@ -1,0 +1,306 @@
+"""Recording how torch builds the guards of one frame.
+
+torch builds them by calling methods of pybind classes: accessors yield child managers, checks add leaf guards. `Recording`
+turns each such call into an op of a guard program as it happens. Objects are reduced at once; those that later calls
+refer to (managers, the values of accessors, the objects behind addresses) are held only until `finish`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ... import _core
+from ...errors import NotPortableError
+from ..expressions import parse
+from . import operands
+
+# torch's accessor methods: (kind, keyword of the operand or None).
+ACCESSORS: dict[str, tuple[str, str | None]] = {
+    "call_function_no_args_manager": ("call_no_args", None),
+    "closure_manager": ("closure", None),
+    "code_manager": ("code", None),
+    "dict_getitem_manager": ("dict_getitem", "key"),
+    "framelocals_manager": ("framelocals", "key"),
+    "func_defaults_manager": ("func_defaults", None),
+    "func_kwdefaults_manager": ("func_kwdefaults", None),
+    "generic_getattr_manager": ("generic_getattr", "attr"),
+    "get_generic_dict_manager": ("generic_dict", None),
+    "get_key_manager": ("dict_key", "index"),
+    "get_value_manager": ("dict_value", "index"),
+    "getattr_manager": ("getattr", "attr"),
+    "getitem_manager": ("getitem", "key"),
+    "global_weakref_manager": ("global_weakref", "global_name"),
+    "globals_dict_manager": ("globals_dict", None),
+    "grad_manager": ("grad", None),
+    "indexed_manager": ("indexed", "idx"),
+    "lambda_manager": ("named_accessor", None),
+    "list_getitem_manager": ("list_getitem", "key"),
+    "set_getitem_manager": ("set_getitem", "index"),
+    "tensor_property_size_manager": ("tensor_size", "idx"),
+    "tensor_property_storage_offset_manager": ("tensor_storage_offset", "idx"),
+    "tensor_property_stride_manager": ("tensor_stride", "idx"),
+    "tuple_getitem_manager": ("tuple_getitem", "key"),
+    "tuple_iterator_getitem_manager": ("tuple_iterator_getitem", "index"),
+    "type_dict_manager": ("type_dict", None),
+    "type_manager": ("type", None),
+    "type_mro_manager": ("type_mro", None),
+    "weakref_call_manager": ("weakref_call", None),
+}
+
+# torch's leaf guards whose operands are plain values, as they come: (kind, number of operands).
+_PLAIN_CHECKS: dict[str, tuple[str, int]] = {
+    "add_complex_is_nan_guard": ("complex_is_nan", 0),
+    "add_dict_contains_guard": ("dict_contains", 2),
+    "add_dict_length_check_guard": ("dict_length", 1),
+    "add_dual_level_match_guard": ("dual_level", 1),
+    "add_equals_match_guard": ("equals_match", 1),
+    "add_false_match_guard": ("false_match", 0),
+    "add_float_is_nan_guard": ("float_is_nan", 0),
+    "add_length_check_guard": ("length", 1),
+    "add_no_hasattr_guard": ("no_hasattr", 1),
+    "add_none_match_guard": ("none_match", 0),
+    "add_not_none_guard": ("not_none", 0),
+    "add_set_contains_guard": ("set_contains", 2),
+    "add_true_match_guard": ("true_match", 0),
+}
+
+# The accessors that torch writes as lambdas, by the class of the source they read.
+_NAMED_ACCESSORS: dict[str, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
+    "AttrProxySource": ("get_base", lambda source: ()),
+    "CallMethodItemSource": ("item", lambda source: ()),
+    "CurrentStreamSource": ("current_stream", lambda source: (source.device,)),
+    "DataclassFieldsSource": ("dataclass_fields", lambda source: ()),
+    "DynamicScalarSource": ("int", lambda source: ()),
+    "FlattenScriptObjectSource": ("obj_flatten", lambda source: ()),
+    "FloatTensorSource": ("as_tensor_fullprec", lambda source: ()),
+    "ImportSource": ("import_module", lambda source: (source.module_name,)),
+    "NamedTupleFieldsSource": ("namedtuple_fields", lambda source: ()),
+    "NumpyTensorSource": ("from_numpy", lambda source: ()),
+    "ScriptObjectQualifiedNameSource": ("script_qualified_name", lambda source: ()),
+    "SubclassAttrListSource": ("tensor_flatten_attributes", lambda source: ()),
+    "TorchFunctionModeStackSource": ("torch_function_mode_at", lambda source: (source._get_index(),)),
+}
+
+_ADDRESS = re.compile(r"(?<=, )\d{7,}(?=\))")
+_DIRECTORY = re.compile(r"(?<=# )/\S*/")
+
+
+def portable_text(text: object) -> str:
+    """A guard's text without addresses and directories, which say nothing in another process."""
+    return _DIRECTORY.sub("", _ADDRESS.sub("...", str(text)))
+
+
+class Recording:
+    """The guard program of one RootGuardManager, as it is built.
+
+    `program` may be used when `failure` is None; else `failure` says what cannot be held by a package. Not thread-safe: one
+    compilation builds its guards on one thread.
+    """
+
+    def __init__(self) -> None:
+        self.program = _core.GuardProgram()
+        self.failure: str | None = None
+        self.sources: list[Any] = []  # sources under construction, innermost last
+        self.code_parts: Sequence[str] | None = None  # of the Python lambda guard being made
+        self.shape_expressions: Callable[[], Sequence[str]] | None = None
+        self._nodes: dict[int, int] = {}
+        self._values: dict[int, Any] = {}
+        self._objects: dict[int, Any] = {}
+        self._parents: dict[int, int] = {}
+        self._keep: list[Any] = []
+
+    def finish(self) -> _core.GuardProgram:
+        """The program; drops every object. NotPortableError with the reason of the first op that could not be recorded."""
+        self._nodes.clear()
+        self._values.clear()
+        self._objects.clear()
+        self._keep.clear()
+        if self.failure is not None:
+            raise NotPortableError(self.failure)
+        return self.program
+
+    def set_root(self, root: Any) -> None:
+        self._remember(root, 0)
+
+    def is_root(self, manager: Any) -> bool:
+        return self._nodes.get(id(manager)) == 0
+
+    def note_identity(self, obj: object) -> None:
+        """The object behind an address that a guard is about to be given."""
+        self._objects[id(obj)] = obj
+
+    def call(self, method: str, manager: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Records one call of a method of a guard manager, after it succeeded."""
+        if self.failure is not None:
+            return
+        try:
+            node = self._nodes.get(id(manager))
+            if node is None:
+                raise NotPortableError("a guard manager that was made unseen")
+            if method in ACCESSORS:
+                self._accessor(method, node, kwargs, result)
+            elif method in ("mark_tag_safe", "mark_tag_safe_root"):
+                self.program.add(method, (node,))
+            else:
+                self._check(method, node, args)
+        except Exception as error:  # a failure here must never reach the compilation
+            self.failure = f"{method}: {error}"
+
+    def relation(self, kind: str, managers: Sequence[Any], values: tuple[Any, ...], verbose: Any) -> None:
+        """Records a guard over several managers."""
+        if self.failure is not None:
+            return
+        try:
+            inputs = [self._nodes[id(manager)] for manager in managers]
+            self.program.add(kind, inputs, values, "", [portable_text(part) for part in verbose or ()])
+        except Exception as error:
+            self.failure = f"{kind}: {error}"
+
+    def expressions(self, parts: Sequence[str], verbose: Any) -> None:
+        """Records Python text over the whole frame."""
+        if self.failure is not None:
+            return
+        try:
+            parsed = tuple(parse(part) for part in parts)
+            self.program.add("expression", (0,), (parsed,), "", [portable_text(part) for part in verbose or parts])
+        except Exception as error:
+            self.failure = f"expression: {error}"
+
+    def _remember(self, manager: Any, node: int, value: Any = None) -> None:
+        self._nodes[id(manager)] = node
+        self._values[node] = value
+        self._keep.append(manager)
+
+    def _accessor(self, method: str, node: int, kwargs: dict[str, Any], result: Any) -> None:
+        if id(result) in self._nodes:
+            return  # the manager had this child
+        kind, keyword = ACCESSORS[method]
+        value = kwargs["example_value"]
+        if kind == "framelocals":
+            values: tuple[Any, ...] = tuple(kwargs["key"])
+        elif kind == "named_accessor":
+            source = self.sources[-1] if self.sources else None
+            if type(source).__name__ not in _NAMED_ACCESSORS:
+                raise NotPortableError(f"accessor by an unknown function for {type(source).__name__}")
+            name, arguments = _NAMED_ACCESSORS[type(source).__name__]
+            values = (name, arguments(source))
+        else:
+            values = (kwargs[keyword],) if keyword else ()
+        enum = kwargs["guard_manager_enum"]
+        example = (
+            _type_reference(type(value)),
+            bool(result.is_guarded_value_immutable()),
+            len(value) if isinstance(value, (dict, type({}.keys()))) else None,
+            getattr(enum, "name", str(enum)) == "DICT_GUARD_MANAGER",
+        )
+        child = self.program.add(kind, (node,), values, portable_text(kwargs["source"]), (), example)
+        assert child is not None
+        self._remember(result, child, value)
+        self._parents[child] = node
+
+    def _check(self, method: str, node: int, args: tuple[Any, ...]) -> None:
+        if method in _PLAIN_CHECKS:
+            kind, count = _PLAIN_CHECKS[method]
+            values, verbose = args[:count], args[count]
+        else:
+            kind, values, verbose = getattr(self, f"_{method}")(node, args)
+        self.program.add(kind, (node,), tuple(values), "", [portable_text(part) for part in _texts(verbose)])
+
+    def _object(self, address: int) -> Any:
+        if address not in self._objects:
+            raise NotPortableError("a guard on the identity of an object that was not seen")
+        return self._objects[address]
+
+    # Each of the following turns the arguments of one torch method into (kind, operands, texts).
+
+    def _add_type_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        return "type_match", (operands.reference(self._object(args[0])),), args[1]
+
+    def _add_id_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        owner = self._values.get(self._parents.get(node, -1))
+        return "id_match", (operands.identity(self._object(args[0]), owner),), args[1]
+
+    def _add_fake_script_type_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        return "fake_script_type_match", (operands.reference(self._object(args[1])),), args[2]
+
+    def _add_tuple_iterator_length_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        return "tuple_iterator_length", (args[0], operands.reference(self._object(args[1]))), args[2]
+
+    def _add_range_iterator_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        return "range_iterator_match", (*args[:3], operands.reference(self._object(args[3]))), args[4]
+
+    def _add_mapping_keys_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        return "mapping_keys", (tuple(args[0].keys()),), args[1]
+
+    def _add_dict_version_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        import torch.utils._pytree as pytree
+
+        # pytree's registry only grows: its keys say it all.
+        if args[0] is pytree.SUPPORTED_NODES:
+            return "dict_version", (tuple(operands.reference(key) for key in args[0]),), args[1]
+        return "dict_version", (dict(args[0]),), args[1]
+
+    def _add_dispatch_key_set_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        return "dispatch_key_set", (args[0].raw_repr(),), args[1]
+
+    def _add_tensor_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        value, size, stride, name, verbose, _, pytype, keys = args
+        return "tensor_match", (operands.tensor(value, size, stride, name, pytype, keys),), verbose
+
+    def _add_dimension_marking_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        return "dimension_marking", args[:3], args[3]
+
+    def _add_default_device_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        import torch.utils._device
+
+        return "default_device", (torch.utils._device.CURRENT_DEVICE,), args[0]
+
+    def _add_torch_function_mode_stack_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        return "torch_function_mode_stack", (tuple(operands.reference(type(mode)) for mode in args[0]),), args[1]
+
+    def _add_global_state_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        state = json.loads(args[0].__getstate__())
+        threads = state.pop("num_threads")
+        return "global_state", (state, threads), args[1]
+
+    def _add_lambda_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        if self.code_parts is not None:
+            return "expression", (tuple(parse(part) for part in self.code_parts),), args[1]
+        return "named_check", _named_check(args[0]), args[1]
+
+    _add_epilogue_lambda_guard = _add_lambda_guard
+
+
+def _texts(verbose: Any) -> Sequence[Any]:
+    return [verbose] if isinstance(verbose, str) else list(verbose or ())
+
+
+def _type_reference(cls: type) -> _core.ImportRef | None:
+    try:
+        return operands.reference(cls)
+    except NotPortableError:
+        return None
+
+
+def _named_check(function: Callable[[Any], bool]) -> tuple[str, tuple[Any, ...]]:
+    """The closed list of checks that torch writes as closures, by the method that makes them."""
+    made_by = function.__qualname__.removeprefix("GuardBuilder.").partition(".")[0]
+    names = function.__code__.co_freevars
+    free = {name: cell.cell_contents for name, cell in zip(names, function.__closure__ or (), strict=True)}
+    if made_by == "AUTOGRAD_SAVED_TENSORS_HOOKS" and free["guard_hooks_ids"] is None:
+        return "no_inlineable_saved_tensors_hooks", ()
+    if made_by == "FUNCTORCH_STACK_MATCH":
+        return "functorch_stack", (list(free["states"]),)
+    if made_by == "CONSTANT_SUBCLASS_MATCH":
+        return "constant_subclass", (operands.reference(free["base_type"]), free["base_value"])
+    if made_by == "COUNT_ITERATOR_MATCH":
+        return "count_iterator", (operands.reference(free["count_type"]), tuple(free["normalized_count_iter"]))
+    if made_by == "TENSOR_SUBCLASS_METADATA_MATCH":
+        guard = free.get("cls")
+        return "subclass_metadata", (free["original_metadata"], operands.reference(guard) if guard else None)
+    if made_by == "OPAQUE_OBJ_GUARD_FN_MATCH":
+        return "opaque_object", (free["original_values"],)
+    raise NotPortableError(f"guard {made_by} depends on objects that only this process has")

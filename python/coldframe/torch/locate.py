@@ -1,0 +1,106 @@
+"""Finding a code object again: from the target that is compiled, or from a module.
+
+Dynamo's caches lie on code objects, so a package must name each one that it has variants for. A *code source* is a text: a
+root and steps from it, for example
+
+    target.forward.__code__                        the forward of the module that is being compiled
+    target.forward.__wrapped__.__code__            what a decorator wrapped
+    transformers.utils.generic:check.__code__.co_consts[2]     a function made inside another
+
+Steps: ".name", "[index]". `find` yields the first source that leads to exactly the given code; `resolve` walks it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import IncompatiblePackageError, NotPortableError
+
+_DEPTH = 8
+_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
+
+
+def find(code: types.CodeType, module: str, target: Any) -> str:
+    """The code source of `code`, whose frames have the globals of `module`. NotPortableError when it cannot be reached."""
+    for root, function in _roots(code, module, target):
+        for path in _paths(function, code, 0, set()):
+            return root + path
+    raise NotPortableError(
+        f"function {code.co_qualname!r} of module {module!r} cannot be found again by name or through the compiled target"
+    )
+
+
+def resolve(source: str, target: Any) -> types.CodeType:
+    """The code that `source` leads to now. IncompatiblePackageError naming the first step that fails."""
+    match = re.match(r"target\b|([^:\[]+):([^.\[]+)", source)
+    if match is None:
+        raise IncompatiblePackageError(f"code source {source!r} has no root")
+    if match[1]:
+        try:
+            value: Any = importlib.import_module(match[1])
+        except ImportError as error:
+            raise IncompatiblePackageError(f"module {match[1]!r}, compiled into the package, cannot be imported") from error
+        steps = "." + source[match.start(2) :]
+    else:
+        value, steps = target, source[match.end() :]
+    for step in _STEP.finditer(steps):
+        try:
+            value = getattr(value, step[1]) if step[1] else value[int(step[2])]
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise IncompatiblePackageError(f"{source!r}, compiled into the package, is not there: {error}") from error
+    if not isinstance(value, types.CodeType):
+        raise IncompatiblePackageError(f"{source!r} leads to {type(value).__name__}, not to code")
+    return value
+
+
+def _roots(code: types.CodeType, module: str, target: Any) -> Iterator[tuple[str, Any]]:
+    yield "target", target
+    forward = getattr(target, "forward", None)
+    if forward is not None:
+        yield "target.forward", forward
+    if hasattr(type(target), "__call__") and not isinstance(target, (types.FunctionType, types.MethodType)):
+        yield "target.__call__", getattr(target, "__call__")  # noqa: B004
+    names = {module, getattr(target, "__module__", None)}
+    head = code.co_qualname.split(".<locals>")[0].split(".")
+    for name in sorted(n for n in names if isinstance(n, str)):
+        value: Any = sys.modules.get(name)
+        for part in head:
+            value = getattr(value, part, None)
+        if value is not None:
+            yield f"{name}:{'.'.join(head)}", value
+
+
+def _paths(value: Any, code: types.CodeType, depth: int, seen: set[int]) -> Iterator[str]:
+    """Steps from `value` to `code`, through functions, what they wrap, their closures and nested code."""
+    if depth > _DEPTH or id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, types.CodeType):
+        if value is code:
+            yield ""
+        for index, const in enumerate(value.co_consts):
+            if isinstance(const, types.CodeType):
+                for path in _paths(const, code, depth + 1, seen):
+                    yield f".co_consts[{index}]{path}"
+    elif isinstance(value, (types.MethodType, staticmethod, classmethod)):
+        for path in _paths(value.__func__, code, depth + 1, seen):
+            yield f".__func__{path}"
+    elif isinstance(value, types.FunctionType):
+        for path in _paths(value.__code__, code, depth + 1, seen):
+            yield f".__code__{path}"
+        if hasattr(value, "__wrapped__"):
+            for path in _paths(value.__wrapped__, code, depth + 1, seen):
+                yield f".__wrapped__{path}"
+        for index, cell in enumerate(value.__closure__ or ()):
+            try:
+                content = cell.cell_contents
+            except ValueError:
+                continue
+            if isinstance(content, (types.FunctionType, types.MethodType)):
+                for path in _paths(content, code, depth + 1, seen):
+                    yield f".__closure__[{index}].cell_contents{path}"

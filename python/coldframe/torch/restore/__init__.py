@@ -1,0 +1,1 @@
+"""Putting what a package holds back into a process."""

@@ -1,0 +1,401 @@
+"""Hosted execution of guard programs: replay into torch's own guard managers.
+
+The example values that torch's classes ask for are stand-ins: of an example they read the type, whether it is immutable and,
+of a dict, the length. What was recorded by name is resolved; what was described (a function of a `<locals>` scope) is bound
+to the object that is found at the guarded place when it fits, and compared by identity from then on.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import sys
+import types
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.utils._device
+
+from ... import _core
+from ...errors import CorruptPackageError, IncompatiblePackageError
+from .. import _private
+from ..capture import operands
+from ..capture.recorder import ACCESSORS
+from ..expressions import render
+
+_METHODS = {kind: (method, keyword) for method, (kind, keyword) in ACCESSORS.items()}
+_Values = tuple[Any, ...]
+
+
+class _StandIn:
+    """An example value of a type that cannot be made without its constructor."""
+
+
+def replay(program: _core.GuardProgram, namespace: dict[str, Any], *, threads_matter: bool = True) -> Any:
+    """A RootGuardManager that decides as the recorded one did, over frames whose globals are `namespace`.
+
+    With `threads_matter=False` the thread count is rebound to the present one. IncompatiblePackageError when something that
+    the guards refer to is not there; then no frame could pass them.
+    """
+    return _Replay(namespace, threads_matter).run(program)
+
+
+class _Replay:
+    def __init__(self, namespace: dict[str, Any], threads_matter: bool) -> None:
+        self.guards = _private.module("torch._C._dynamo.guards")
+        self.dynamo = _private.module("torch._dynamo.guards")
+        self.namespace = namespace
+        self.threads_matter = threads_matter
+        self.nodes: list[Any] = [self.guards.RootGuardManager()]
+        self.rebinds: dict[int, list[tuple[Any, Sequence[str]]]] = {}
+        self.parents: dict[int, int] = {}
+
+    def run(self, program: _core.GuardProgram) -> Any:
+        for op in program.ops:
+            if op.role == "accessor":
+                self.accessor(op)
+            elif op.role == "mark":
+                getattr(self.nodes[op.inputs[0]], op.kind)()
+            elif op.role == "relation":
+                getattr(self, op.kind)(op)
+            else:
+                getattr(self, op.kind)(self.nodes[op.inputs[0]], op, op.operands, op.explanations)
+        return self.nodes[0]
+
+    def accessor(self, op: _core.GuardOp) -> None:
+        manager = self.nodes[op.inputs[0]]
+        method, keyword = _METHODS[op.kind]
+        assert op.example is not None and op.result == len(self.nodes)
+        kwargs: dict[str, Any] = {"source": op.source, "example_value": _example(op)}
+        manager_type = self.dynamo.GuardManagerType
+        kwargs["guard_manager_enum"] = manager_type.DICT_GUARD_MANAGER if op.example[3] else manager_type.GUARD_MANAGER
+        values = _core.resolve(op.operands)
+        if op.kind == "framelocals":
+            kwargs["key"] = values
+        elif op.kind == "globals_dict":
+            kwargs["f_globals"] = self.namespace
+        elif op.kind == "named_accessor":
+            kwargs["python_lambda"] = _named_accessor(*values)
+        elif keyword:
+            kwargs[keyword] = values[0]
+        child = getattr(manager, method)(**kwargs)
+        self.parents[op.result] = op.inputs[0]
+        self.nodes.append(child)
+
+    # Checks: (manager, op, operands, texts).
+
+    def _plain(self, method: str, manager: Any, values: _Values, texts: Sequence[str]) -> None:
+        getattr(manager, method)(*_core.resolve(values), texts, None)
+
+    def type_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_type_match_guard(id(_core.resolve(values[0])), texts, None)
+
+    def id_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        operand = values[0]
+        if isinstance(operand, dict) and "rebind" in operand:
+            place = op.inputs[0] if operand["rebind"] == "function" else self.parents[op.inputs[0]]
+            self.nodes[place].add_lambda_guard(Rebinding(operand), texts, None)
+            return
+        if isinstance(operand, dict):
+            found = _core.resolve(operand["code"])
+            if operands.semantic_digest(found) != operand["digest"]:
+                code = operand["code"]
+                raise IncompatiblePackageError(f"the code of {code.module}.{code.qualname} is not what was compiled")
+        else:
+            found = _core.resolve(operand)
+        manager.add_id_match_guard(id(found), texts, None)
+
+    def equals_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        self._plain("add_equals_match_guard", manager, values, texts)
+
+    def length(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        self._plain("add_length_check_guard", manager, values, texts)
+
+    def dict_length(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        self._plain("add_dict_length_check_guard", manager, values, texts)
+
+    def dict_contains(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        self._plain("add_dict_contains_guard", manager, values, texts)
+
+    def set_contains(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        self._plain("add_set_contains_guard", manager, values, texts)
+
+    def mapping_keys(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        keys = _core.resolve(values[0])
+        manager.add_mapping_keys_guard(types.MappingProxyType(dict.fromkeys(keys)), texts, None)
+
+    def no_hasattr(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        self._plain("add_no_hasattr_guard", manager, values, texts)
+
+    def none_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_none_match_guard(texts, None)
+
+    def not_none(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_not_none_guard(texts, None)
+
+    def true_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_true_match_guard(texts, None)
+
+    def false_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_false_match_guard(texts, None)
+
+    def float_is_nan(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_float_is_nan_guard(texts, None)
+
+    def complex_is_nan(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_complex_is_nan_guard(texts, None)
+
+    def tuple_iterator_length(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_tuple_iterator_length_guard(values[0], id(_core.resolve(values[1])), texts, None)
+
+    def range_iterator_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_range_iterator_match_guard(*values[:3], id(_core.resolve(values[3])), texts, None)
+
+    def dict_version(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_lambda_guard(functools.partial(_dict_unchanged, _core.resolve(values[0])), texts, None)
+
+    def fake_script_type_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        fake = importlib.import_module("torch._library.fake_class_registry").FakeScriptObject
+        manager.add_fake_script_type_match_guard(fake, id(_core.resolve(values[0])), texts, None)
+
+    def dispatch_key_set(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_dispatch_key_set_guard(torch._C.DispatchKeySet.from_raw_repr(values[0]), texts, None)
+
+    def dual_level(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_dual_level_match_guard(values[0], texts, None)
+
+    def tensor_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        info = _core.resolve(values[0])
+        example = torch.empty(0, dtype=info["dtype"], device=info["device"], requires_grad=info["requires_grad"])
+        manager.add_tensor_match_guard(
+            example,
+            list(info["size"]),
+            list(info["stride"]),
+            info["name"],
+            texts,
+            None,
+            info["pytype"],
+            torch._C.DispatchKeySet.from_raw_repr(info["dispatch_keys"]),
+        )
+
+    def dimension_marking(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_dimension_marking_guard(*values, texts, None)
+
+    def default_device(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        # torch's class takes the present default device for the expected one.
+        present = torch.utils._device.CURRENT_DEVICE
+        torch.utils._device.CURRENT_DEVICE = _core.resolve(values[0])
+        try:
+            manager.add_default_device_guard(texts, None)
+        finally:
+            torch.utils._device.CURRENT_DEVICE = present
+
+    def torch_function_mode_stack(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        modes = [object.__new__(cls) for cls in _core.resolve(values[0])]
+        manager.add_torch_function_mode_stack_guard(modes, texts, None)
+
+    def global_state(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        state = dict(values[0])
+        state["num_threads"] = values[1] if self.threads_matter else torch.get_num_threads()
+        guard = self.guards.GlobalStateGuard()
+        guard.__setstate__(json.dumps(state))
+        manager.add_global_state_guard(guard, texts, None)
+
+    def named_check(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
+        manager.add_lambda_guard(_named_check(*_core.resolve(values)), texts, None)
+
+    # Relations.
+
+    def object_aliasing(self, op: _core.GuardOp) -> None:
+        first, second = (self.nodes[i] for i in op.inputs)
+        self.guards.install_object_aliasing_guard(first, second, op.explanations, None)
+
+    def no_tensor_aliasing(self, op: _core.GuardOp) -> None:
+        managers = [self.nodes[i] for i in op.inputs]
+        self.guards.install_no_tensor_aliasing_guard(managers, list(op.operands[0]), op.explanations, None)
+
+    def storage_overlapping(self, op: _core.GuardOp) -> None:
+        managers = [self.nodes[i] for i in op.inputs]
+        count = op.operands[0]
+        self.guards.install_storage_overlapping_guard(managers[:count], managers[count:], op.explanations, None)
+
+    def expression(self, op: _core.GuardOp) -> None:
+        text = " and ".join(f"({render(part)})" for part in op.operands[0]) or "True"
+        scope = {**self.dynamo._get_closure_vars(), **self.dynamo.SYMPY_INTERP, "G": self.namespace}
+        function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), scope)  # noqa: S307
+        self.nodes[0].add_epilogue_lambda_guard(function, op.explanations, None)
+
+
+class Rebinding:
+    """A guard on a function that has no name, or on its code: the first object that fits the description is bound, and
+    compared by identity from then on."""
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        self.description = description
+        self.bound: Callable[[], Any] | None = None
+
+    def __call__(self, value: Any) -> bool:
+        if not isinstance(value, types.FunctionType):
+            return False
+        guarded = value if self.description["rebind"] == "function" else value.__code__
+        if self.bound is not None:
+            return self.bound() is guarded
+        if not fits(value, self.description):
+            return False
+        self.bound = weakref.ref(guarded)
+        return True
+
+
+def fits(function: types.FunctionType, description: dict[str, Any]) -> bool:
+    """Whether `function` may stand for the described one: name, globals, code, defaults and closure are the same."""
+    module = sys.modules.get(description["globals"])
+    return (
+        function.__module__ == description["module"]
+        and module is not None
+        and function.__globals__ is vars(module)
+        and function.__qualname__ == description["qualname"]
+        and operands.semantic_digest(function.__code__) == description["digest"]
+        and _all_fit(function.__defaults__ or (), description["defaults"])
+        and (function.__kwdefaults__ or {}).keys() == description["kwdefaults"].keys()
+        and all(_fits(v, description["kwdefaults"][k]) for k, v in (function.__kwdefaults__ or {}).items())
+        and _all_cells_fit(function.__closure__ or (), description["closure"])
+    )
+
+
+def _all_fit(values: Sequence[Any], contents: Sequence[dict[str, Any]]) -> bool:
+    return len(values) == len(contents) and all(map(_fits, values, contents))
+
+
+def _all_cells_fit(cells: Sequence[types.CellType], contents: Sequence[dict[str, Any]]) -> bool:
+    if len(cells) != len(contents):
+        return False
+    for cell, content in zip(cells, contents, strict=True):
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            if content.get("empty") is not True:
+                return False
+            continue
+        if content.get("empty") or not _fits(value, content):
+            return False
+    return True
+
+
+def _fits(value: Any, content: dict[str, Any]) -> bool:
+    if "value" in content:
+        try:
+            return _core.encode(value) == _core.encode(content["value"])
+        except Exception:  # not a value: another thing than was recorded
+            return False
+    if "function" in content:
+        return isinstance(value, types.FunctionType) and fits(value, content["function"])
+    return True
+
+
+def _dict_unchanged(expected: Any, value: Any) -> bool:
+    if isinstance(expected, tuple):
+        return tuple(value) == expected
+    return type(value) is dict and list(value.items()) == list(expected.items())
+
+
+def _example(op: _core.GuardOp) -> Any:
+    """A stand-in for the value that the accessor yielded when it was recorded."""
+    assert op.example is not None
+    ref, immutable, length, _ = op.example
+    try:
+        cls = _core.resolve(ref) if ref is not None else _StandIn
+    except IncompatiblePackageError:
+        cls = _StandIn
+    if length is not None:
+        return _dict_example(cls, length)
+    if issubclass(cls, torch.Tensor):
+        return torch.empty(0) if cls is not torch.nn.Parameter else torch.nn.Parameter(torch.empty(0), requires_grad=False)
+    if cls is tuple:
+        return () if immutable else ([],)
+    if immutable:
+        return _IMMUTABLE[cls] if cls in _IMMUTABLE else None
+    if cls in (list, set, frozenset, bytes, str, int, float, bool):
+        return cls()
+    if hasattr(cls, "__del__"):
+        return _StandIn()
+    try:
+        return object.__new__(cls)
+    except TypeError:
+        return _StandIn()
+
+
+_IMMUTABLE: dict[Any, Any] = {
+    type(None): None,
+    bool: False,
+    int: 0,
+    float: 0.0,
+    complex: 0j,
+    str: "",
+    bytes: b"",
+    types.CodeType: _example.__code__,
+    types.BuiltinFunctionType: len,
+}
+
+
+def _dict_example(cls: type, length: int) -> Any:
+    entries = dict.fromkeys(range(length))
+    if cls is type({}.keys()):
+        return entries.keys()
+    if cls is dict or not issubclass(cls, dict):
+        return entries
+    example = cls.__new__(cls)
+    dict.update(example, entries)
+    return example
+
+
+def _named_accessor(name: str, args: _Values) -> Callable[[Any], Any]:
+    dynamo = _private.module("torch._dynamo.guards")
+    if name == "import_module":
+        module = importlib.import_module(args[0])
+        return lambda _: module
+    if name == "torch_function_mode_at":
+        return lambda _: dynamo.get_torch_function_mode_stack_at(args[0])
+    if name == "current_stream":
+        return lambda _: dynamo.get_current_stream(args[0])
+    accessors: dict[str, Callable[[Any], Any]] = {
+        "as_tensor_fullprec": torch._as_tensor_fullprec,
+        "dataclass_fields": dynamo.dataclass_fields,
+        "from_numpy": dynamo.from_numpy,
+        "get_base": lambda value: value.get_base(),
+        "int": int,
+        "item": lambda value: value.item(),
+        "namedtuple_fields": lambda value: value._fields,
+        "obj_flatten": lambda value: value.__obj_flatten__(),
+        "script_qualified_name": lambda value: value._type().qualified_name(),
+        "tensor_flatten_attributes": lambda value: value.__tensor_flatten__()[0],
+    }
+    if name not in accessors:
+        raise CorruptPackageError(f"unknown guard accessor {name!r}")
+    return accessors[name]
+
+
+def _named_check(name: str, args: _Values) -> Callable[[Any], bool]:
+    dynamo = _private.module("torch._dynamo.guards")
+    if name == "no_inlineable_saved_tensors_hooks":
+        utils = importlib.import_module("torch._functorch._aot_autograd.utils")
+        return lambda _: not utils.saved_tensors_hooks_are_inlineable(utils.top_saved_tensors_hooks())
+    if name == "functorch_stack":
+        compare = importlib.import_module("torch._functorch.pyfunctorch").compare_functorch_state
+        return lambda _: bool(compare(args[0]))
+    if name == "constant_subclass":
+        base, expected = args
+        return lambda value: bool(base(value) == expected)
+    if name == "count_iterator":
+        cls, expected = args
+        return lambda value: type(value) is cls and tuple(dynamo.normalize_count_iter(value)) == expected
+    if name == "subclass_metadata":
+        expected, cls = args
+        if cls is not None:
+            return lambda value: bool(cls.__metadata_guard__(expected, value.__tensor_flatten__()[1]))
+        return lambda value: bool(value.__tensor_flatten__()[1] == expected)
+    if name == "opaque_object":
+        return lambda value: bool(dynamo.check_opaque_obj(value, args[0]))
+    raise CorruptPackageError(f"unknown guard check {name!r}")

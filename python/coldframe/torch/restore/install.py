@@ -1,0 +1,265 @@
+"""Hosted install: a package's variants under torch's eval-frame hook, and exactly out again.
+
+Per module: the globals that the compiled code reads. Per code object: guard managers and dynamo code, given to torch as
+precompiled entries. Both are counted process-wide, because several packages may share a global or a code object, and torch
+can only drop all entries of a code object at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import random
+import sys
+import threading
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ... import _core
+from ...errors import CorruptPackageError, IncompatiblePackageError, SourceChangedError
+from .. import _private, backends, locate
+from ..stats import stats
+from .guards import replay
+
+_ABSENT = object()
+
+
+@dataclass(eq=False)
+class LoadedVariant:
+    """One guarded code, ready to be served. `root` is torch's RootGuardManager."""
+
+    code: types.CodeType
+    root: Any
+    wrapper: Any
+    dynamo_code: types.CodeType
+    compile_seconds: float
+    served: bool = False
+
+    def explain(self, frame_locals: Any) -> str | None:
+        """The text of the guard that refuses a frame with these locals; None when all hold."""
+        info = self.root.check_verbose(dict(frame_locals))
+        if info.result:
+            return None
+        return "; ".join(str(part) for part in info.verbose_code_parts) or "a guard without text"
+
+
+@dataclass(eq=False)
+class _Global:
+    value: Any
+    previous: Any
+    users: int = 1
+
+
+class _Table:
+    """What all installs of this process have put where."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.globals: dict[tuple[str, str], _Global] = {}
+        self.variants: dict[int, list[LoadedVariant]] = {}
+
+    def put(self, module: types.ModuleType, name: str, make: Callable[[], Any]) -> None:
+        held = self.globals.get((module.__name__, name))
+        if held is not None:
+            held.users += 1
+            return
+        value = make()
+        previous = vars(module).get(name, _ABSENT)
+        if name.startswith("__import_") and previous is not _ABSENT and previous is not value:
+            raise IncompatiblePackageError(f"global {name!r} of module {module.__name__!r} holds something else")
+        vars(module)[name] = value
+        self.globals[module.__name__, name] = _Global(value, previous)
+
+    def drop(self, module: types.ModuleType, name: str) -> None:
+        held = self.globals[module.__name__, name]
+        held.users -= 1
+        if held.users:
+            return
+        del self.globals[module.__name__, name]
+        if held.previous is _ABSENT:
+            vars(module).pop(name, None)
+        else:
+            vars(module)[name] = held.previous
+
+    def load(self, variant: LoadedVariant) -> None:
+        self.variants.setdefault(id(variant.code), []).append(variant)
+        eval_frame = _private.module("torch._C._dynamo.eval_frame")
+        eval_frame._load_precompile_entry(variant.code, variant.wrapper, variant.dynamo_code)
+
+    def unload(self, variant: LoadedVariant) -> None:
+        eval_frame = _private.module("torch._C._dynamo.eval_frame")
+        kept = self.variants[id(variant.code)]
+        kept.remove(variant)
+        eval_frame._reset_precompile_entries(variant.code)
+        for other in kept:
+            eval_frame._load_precompile_entry(other.code, other.wrapper, other.dynamo_code)
+        if not kept:
+            del self.variants[id(variant.code)]
+
+
+_table = _Table()
+
+
+@dataclass(eq=False)
+class Install:
+    """One package in this process. `close` is the exact inverse of `install`; both also after a failure half-way."""
+
+    package: _core.Package
+    variants: list[LoadedVariant] = field(default_factory=list)
+    codes: dict[int, str] = field(default_factory=dict)  # id of each code object of the package -> its name
+    _globals: list[tuple[types.ModuleType, str]] = field(default_factory=list)
+    _skipped: list[types.CodeType] = field(default_factory=list)
+
+    def close(self) -> None:
+        with _table.lock:
+            while self.variants:
+                _table.unload(self.variants.pop())
+            while self._globals:
+                _table.drop(*self._globals.pop())
+            types_ = _private.module("torch._dynamo.types")
+            while self._skipped:
+                default = types_.FrameExecStrategy(types_.FrameAction.DEFAULT, types_.FrameAction.DEFAULT)
+                _private.module("torch._dynamo.eval_frame").set_code_exec_strategy(self._skipped.pop(), default)
+
+    def variants_of(self, code: types.CodeType) -> list[LoadedVariant]:
+        return [variant for variant in self.variants if variant.code is code]
+
+
+def install(package: _core.Package, target: Any) -> Install:
+    """Installs every variant of `package` for `target`. PackageError, with nothing left behind, when it cannot."""
+    done = Install(package)
+    with _table.lock:
+        try:
+            _install(done, target)
+        except BaseException:
+            done.close()
+            raise
+    stats.add(loads=1, installed_variants=len(done.variants))
+    return done
+
+
+def _install(done: Install, target: Any) -> None:
+    artifacts = {artifact.backend_id: artifact for artifact in done.package.artifacts}
+    entries = []
+    for entry in done.package.codes:
+        module = _module(entry.module)
+        code = entry.python_code.to_code() if entry.role == "resume" else _code_of(entry, target)
+        done.codes[id(code)] = f"{entry.module}.{code.co_qualname}"
+        entries.append((entry, module, code))
+    for entry, module, code in entries:
+        if entry.role == "resume":
+            for name in entry.function_names:
+                _put(done, module, name, lambda name=name, code=code, module=module: _resume(name, code, module))
+        for alias, imported in entry.import_sources.items():
+            _put(done, module, alias, lambda imported=imported: importlib.import_module(imported))
+        for name, recipe in entry.installed_globals.items():
+            _put(done, module, name, lambda recipe=recipe, module=module: _make_global(recipe, module))
+    for entry, module, code in entries:
+        if entry.bypassed:
+            continue
+        if not entry.guarded_codes:
+            if entry.role != "resume":  # torch found nothing to compile in it and skips it from then on
+                _private.module("torch._dynamo.eval_frame").skip_code(code)
+                done._skipped.append(code)
+            continue
+        for guarded in entry.guarded_codes:
+            _install_variant(done, entry, guarded, module, code, artifacts)
+
+
+def _install_variant(
+    done: Install,
+    entry: _core.CodeEntry,
+    guarded: _core.GuardedCode,
+    module: types.ModuleType,
+    code: types.CodeType,
+    artifacts: dict[str, _core.Artifact],
+) -> None:
+    threads_matter = bool(guarded.details.get("threads_matter", True))
+    root = replay(guarded.guards, vars(module), threads_matter=threads_matter)
+    wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
+    variant = LoadedVariant(code, root, wrapper, guarded.dynamo_code.to_code(), guarded.compile_seconds)
+    for name in guarded.backend_ids:
+        if name not in artifacts:
+            raise CorruptPackageError(f"backend {name!r} of {entry.module}.{code.co_qualname} is not in the package")
+        _put(done, module, name, lambda name=name: _backend(artifacts[name], vars(module), name, variant))
+    done.variants.append(variant)
+    try:
+        _table.load(variant)
+    except BaseException:
+        done.variants.pop()
+        raise
+
+
+def _put(done: Install, module: types.ModuleType, name: str, make: Callable[[], Any]) -> None:
+    _table.put(module, name, make)
+    done._globals.append((module, name))
+
+
+def _module(name: str) -> types.ModuleType:
+    found = sys.modules.get(name)
+    if found is not None:
+        return found
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise IncompatiblePackageError(f"module {name!r}, compiled into the package, cannot be imported") from error
+
+
+def _code_of(entry: _core.CodeEntry, target: Any) -> types.CodeType:
+    code = locate.resolve(entry.code_source, target)
+    if _core.CodeObject.from_code(code).semantic_digest != entry.python_code.semantic_digest:
+        line = f"{code.co_filename}:{code.co_firstlineno}"
+        raise SourceChangedError(f"source code of {entry.module}.{code.co_qualname} ({line}) has changed: compile again")
+    return code
+
+
+def _resume(name: str, code: types.CodeType, module: types.ModuleType) -> Any:
+    if not code.co_freevars:
+        return types.FunctionType(code, vars(module), name)
+
+    def make(closure: tuple[types.CellType, ...]) -> types.FunctionType:
+        return types.FunctionType(code, vars(module), name, None, closure)
+
+    return make
+
+
+def _backend(artifact: _core.Artifact, namespace: dict[str, Any], name: str, variant: LoadedVariant) -> Any:
+    disable = _private.module("torch._dynamo").disable
+    function = disable(backends.restore(artifact), reason="do not trace a compiled graph")
+
+    def first_call(*args: Any, **kwargs: Any) -> Any:
+        if not variant.served:
+            variant.served = True
+            stats.add(hits=1, seconds_saved=variant.compile_seconds)
+        if namespace.get(name) is stub:
+            namespace[name] = function
+        return function(*args, **kwargs)
+
+    stub = disable(first_call, reason="do not trace a compiled graph")
+    return stub
+
+
+def _make_global(recipe: dict[str, Any], module: types.ModuleType) -> Any:
+    if recipe.get("builtins"):
+        return _private.module("torch._dynamo.output_graph").get_builtins_dict(vars(module))
+    if "object" in recipe:
+        return _core.resolve(recipe["object"])
+    if "value" in recipe:
+        return _core.resolve(recipe["value"])
+    if "function" in recipe:
+        code = recipe["function"]
+        code = code.to_code() if isinstance(code, _core.CodeObject) else code
+        made = _resume("", code, _module(recipe["module"]))
+        _private.module("torch._dynamo.eval_frame").skip_code(code)
+        return made
+    if "random_calls" in recipe:
+        return _random_values(_core.resolve(recipe["random_calls"]))
+    raise CorruptPackageError(f"unknown recipe of a global: {sorted(recipe)}")
+
+
+def _random_values(calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> Any:
+    def draw() -> list[Any]:
+        return [getattr(random, name)(*args, **kwargs) for name, args, kwargs in calls]
+
+    return _private.module("torch._dynamo").disable(draw, reason="random numbers of the program")

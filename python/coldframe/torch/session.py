@@ -1,0 +1,282 @@
+"""One compiled callable: its capture, what it was loaded from, and what to do on a miss."""
+
+from __future__ import annotations
+
+import os
+import types
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from .. import _core
+from ..errors import (
+    CorruptPackageError,
+    IncompatiblePackageError,
+    InvalidArgumentError,
+    MissError,
+    NotPortableError,
+    PackageError,
+    SourceChangedError,
+)
+from . import _private, environment, sources
+from .capture import hooks
+from .capture.build import Built, build
+from .capture.package import CapturePackage
+from .capture.registry import registry
+from .progress import Progress
+from .restore.install import Install, install
+from .stats import stats
+
+OnMiss = Literal["compile", "eager", "error"]
+
+
+class Backend:
+    """The backend that Dynamo sees: the user's, under a type of ours.
+
+    Dynamo reuses an entry of its cache for every callable whose backend is equal. With a type of ours it never takes an entry
+    that was compiled before coldframe listened, and still shares entries between our callables of equal options.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.compiler_name = f"coldframe_{getattr(inner, 'compiler_name', 'backend')}"
+        for name in ("get_compiler_config", "backend_ctx_ctor", "reset"):
+            if hasattr(inner, name):
+                setattr(self, name, getattr(inner, name))
+
+    def __call__(self, graph: Any, inputs: Any, **kwargs: Any) -> Any:
+        return self.inner(graph, inputs, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Backend) and bool(self.inner == other.inner)
+
+    def __hash__(self) -> int:
+        return hash(self.compiler_name)
+
+
+@dataclass(frozen=True)
+class SaveReport:
+    """What `save` wrote: size in bytes, numbers of frames, variants and artifacts, seconds that a hit saves.
+
+    `pending` names frames saved forward-only, because their backward has not been compiled yet; `bypasses` says what could
+    not be saved, and why.
+    """
+
+    path: str
+    size: int
+    frames: int
+    variants: int
+    artifacts: int
+    compile_seconds: float
+    pending: tuple[str, ...] = ()
+    bypasses: tuple[str, ...] = ()
+
+
+@dataclass
+class Miss:
+    """A frame that no loaded variant served: per variant, the text of the guard that refused it."""
+
+    frame: str
+    reasons: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.frame}: " + ("; ".join(self.reasons) or "the package has no variant of this frame")
+
+
+@dataclass(eq=False)
+class Session:
+    """Not for concurrent first calls of one callable beyond what Dynamo's own lock gives."""
+
+    target: Any
+    options: dict[str, Any]
+    on_miss: OnMiss = "compile"
+    path: str | None = None
+    ignore_inlined_sources: bool = False
+    installs: list[Install] = field(default_factory=list)
+    misses: list[Miss] = field(default_factory=list)
+    capture: Any = field(init=False)
+    _saved_version: int = -1
+    _depth: int = 0
+    _pending: bool = False
+    _progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        if self.on_miss not in ("compile", "eager", "error"):
+            raise InvalidArgumentError(f"on_miss must be 'compile', 'eager' or 'error', not {self.on_miss!r}")
+        hooks.install(_gate, _compiled)
+        backend = self.options["backend"]
+        self.capture = CapturePackage(self.target, backend, (_core.digest(_portable_options(self.options)), backend))
+        self.capture.wrap_backend = Backend
+        self.capture.session = self
+        self.capture.on_context = self._attach
+
+    # The compiled callable calls these around each outermost call, through the context that torch.compile made.
+
+    def _attach(self, context: Any) -> None:
+        context.enter_exit_hooks.append(self._enter)
+
+    def _enter(self) -> Callable[[], None]:
+        self._depth += 1
+        return self._leave
+
+    def _leave(self) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._progress.finish()
+            if self.path is not None and (self._saved_version != registry.version or self._pending):
+                self.autosave()
+
+    def before_compile(self, code: types.CodeType, frame_locals: Any) -> Any:
+        """Decides over a frame that nothing serves: None to compile it, or what Dynamo is to do instead. May raise MissError."""
+        name = f"{code.co_filename and self.capture.namespace.get('__name__', '?')}.{code.co_qualname}"
+        if self.installs:
+            reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
+            miss = Miss(name, [reason for reason in reasons if reason])
+            self.misses.append(miss)
+            stats.count_miss("guard" if reasons else "absent")
+            if self.on_miss == "error":
+                raise MissError(f"no variant in the package serves {miss}; with on_miss='compile' it would be compiled now")
+            if self.on_miss == "eager":
+                return _run_eagerly()
+        stats.add(compiles=1)
+        self._progress.start(name)
+        return None
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Installs the package at `path`. PackageError, with nothing installed, when it is damaged or does not fit."""
+        try:
+            package = _core.Package.open(path)
+            self.check(package)
+            self.installs.append(install(package, self.target))
+        except PackageError as error:
+            raise type(error)(f"{os.fspath(path)}: {error}") from error
+
+    def check(self, package: _core.Package) -> None:
+        """Raises when `package` is of another function, environment or source."""
+        module, qualname, code, options = package.key
+        mine = self.key()
+        if (module, qualname) != mine[:2]:
+            raise IncompatiblePackageError(
+                f"the package was made for {module}.{qualname}, not for {mine[0]}.{mine[1]}: load it with the function it was made for"
+            )
+        environment.check(package.environment)
+        if code != mine[2]:
+            raise SourceChangedError(f"source code of {module}.{qualname} has changed: compile again, or restore the source")
+        if not self.ignore_inlined_sources:
+            sources.validate(package.sources)
+
+    def key(self) -> tuple[str, str, bytes, bytes]:
+        target = self.target
+        if isinstance(target, torch.nn.Module):
+            target = type(target).forward
+        function = _private.module("torch._dynamo.eval_frame").innermost_fn(target)
+        function = getattr(function, "__func__", function)
+        if not isinstance(function, types.FunctionType):
+            function = type(function).__call__
+        digest = _core.CodeObject.from_code(function.__code__).semantic_digest
+        owner = self.target if isinstance(self.target, torch.nn.Module) else function
+        module = type(owner).__module__ if owner is not function else function.__module__
+        qualname = f"{type(owner).__qualname__}.forward" if owner is not function else function.__qualname__
+        return module, qualname, digest, _core.digest(_portable_options(self.options))
+
+    def build(self) -> Built:
+        """The package of everything that this callable loaded or compiled. InvalidArgumentError when there is nothing."""
+        built = build(self.capture, self.key(), _portable_options(self.options))
+        for done in self.installs:
+            _check_mergeable(built.package, done.package)
+            built.package.merge(done.package)
+        if not any(entry.guarded_codes for entry in built.package.codes):
+            if built.bypasses:
+                raise NotPortableError("nothing could be saved: " + "; ".join(dict.fromkeys(built.bypasses)))
+            raise InvalidArgumentError("nothing has been compiled yet: call the compiled object once before saving it")
+        self._pending = bool(built.pending)
+        return built
+
+    def save(self, path: str | os.PathLike[str]) -> SaveReport:
+        version = registry.version
+        built = self.build()
+        size = built.package.write(path)
+        self._saved_version = version
+        stats.add(saves=1)
+        return SaveReport(
+            os.fspath(path),
+            size,
+            frames=len(built.package.codes),
+            variants=sum(len(entry.guarded_codes) for entry in built.package.codes),
+            artifacts=len(built.package.artifacts),
+            compile_seconds=built.package.compile_seconds,
+            pending=tuple(built.pending),
+            bypasses=tuple(dict.fromkeys(built.bypasses)),
+        )
+
+    def autosave(self) -> None:
+        """Saves to the session's path; a failure is counted and said once, and never reaches the program."""
+        assert self.path is not None
+        version = registry.version
+        try:
+            built = self.build()
+            if Path(self.path).exists():
+                try:
+                    present = _core.Package.open(self.path)
+                    self.check(present)
+                    built.package.merge(present)
+                except (CorruptPackageError, SourceChangedError):
+                    pass  # of no use to anybody any more: replaced
+            built.package.write(self.path)
+            stats.add(saves=1)
+        except InvalidArgumentError:
+            pass  # nothing compiled by this call
+        except Exception as error:
+            stats.count_error(f"save: {type(error).__name__}")
+            warnings.warn(f"coldframe could not save {self.path}: {error}", RuntimeWarning, stacklevel=3)
+        self._saved_version = version
+
+
+def _check_mergeable(package: _core.Package, loaded: _core.Package) -> None:
+    if package.key[:3] != loaded.key[:3]:
+        raise IncompatiblePackageError("the loaded package is of another function")
+    package.key = loaded.key
+
+
+def _run_eagerly() -> Any:
+    dynamo = _private.module("torch._dynamo.types")
+    strategy = dynamo.FrameExecStrategy(dynamo.FrameAction.SKIP, dynamo.FrameAction.DEFAULT)
+    result = _private.module("torch._dynamo.convert_frame").ConvertFrameReturn
+    return result(frame_exec_strategy=strategy, apply_to_code=False, skip_reason="not in the package; on_miss='eager'")
+
+
+def _gate(package: Any, code: types.CodeType, namespace: dict[str, Any], frame_locals: Any) -> Any:
+    package.begin(namespace)
+    return package.session.before_compile(code, frame_locals)
+
+
+def _compiled(package: Any) -> None:
+    if package.session._depth == 0:
+        package.session._progress.finish()
+
+
+def _portable_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Compile options as a package can hold them: what has no name is given by its type."""
+    portable = {}
+    for name, value in options.items():
+        try:
+            portable[name] = _core.decode(_core.encode(value))
+        except NotPortableError:
+            portable[name] = f"{type(value).__module__}.{type(value).__qualname__}"
+    return portable
+
+
+sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
+
+
+def session_of(compiled: Any) -> Session:
+    """The session of what `compile` or `load` returned. InvalidArgumentError for anything else."""
+    found = sessions.get(compiled)
+    if found is None:
+        raise InvalidArgumentError(f"{type(compiled).__name__} object was not made by coldframe.compile or coldframe.load")
+    return found

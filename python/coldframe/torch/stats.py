@@ -1,0 +1,59 @@
+"""Counters of this process: what was served, what was missed and why, what was compiled."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Stats:
+    """Thread-safe counters. A *hit* is a frame's variant served from a package; a *miss* a frame that none served."""
+
+    loads: int = 0
+    installed_variants: int = 0
+    compiles: int = 0
+    saves: int = 0
+    seconds_saved: float = 0.0
+    misses: Counter[str] = field(default_factory=Counter)
+    bypasses: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    hits: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, **amounts: float) -> None:
+        with self._lock:
+            for name, amount in amounts.items():
+                setattr(self, name, getattr(self, name) + amount)
+
+    def count_miss(self, reason: str) -> None:
+        with self._lock:
+            self.misses[reason] += 1
+
+    def count_bypass(self, reason: str) -> None:
+        with self._lock:
+            self.bypasses[reason] += 1
+
+    def count_error(self, reason: str) -> None:
+        with self._lock:
+            self.errors[reason] += 1
+
+    def snapshot(self) -> dict[str, Any]:
+        """Plain values: hits, misses (by reason), compiles, bypasses (by reason), loads, saves, seconds_saved, errors."""
+        with self._lock:
+            return {
+                "hits": self.hits,
+                "misses": dict(self.misses),
+                "compiles": self.compiles,
+                "bypasses": dict(self.bypasses),
+                "loads": self.loads,
+                "installed_variants": self.installed_variants,
+                "saves": self.saves,
+                "seconds_saved": round(self.seconds_saved, 3),
+                "errors": dict(self.errors),
+            }
+
+
+stats = Stats()

@@ -1,0 +1,40 @@
+// The command line, parsed.
+//
+//   Parsed parsed = parse_options(argc, argv);
+//   if (auto* inspect = std::get_if<InspectOptions>(&parsed)) ...
+//
+// Thread-safety: values. Failure: a wrong command line is an `Answer` with exit code usage.
+#pragma once
+
+#include <coldframe/cli/exit_code.hpp>
+
+#include <string>
+#include <variant>
+
+namespace coldframe::cli {
+
+struct InspectOptions {
+    std::string file;
+    bool json = false;
+    bool guards = false;
+    bool code = false;
+    bool any_owner = false;
+};
+
+struct VerifyOptions {
+    std::string file;
+    bool any_owner = false;
+};
+
+// --help, --version or a usage error: nothing is left to do but to say this.
+struct Answer {
+    ExitCode code = ExitCode::ok;
+    std::string out;
+    std::string err;
+};
+
+using Parsed = std::variant<InspectOptions, VerifyOptions, Answer>;
+
+[[nodiscard]] Parsed parse_options(int argc, const char* const* argv);
+
+}  // namespace coldframe::cli

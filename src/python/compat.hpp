@@ -1,0 +1,84 @@
+// The one place that knows which CPython it is compiled for: 3.10 to 3.14.
+//
+// Everything else in src/python uses what all of them share, and these names.
+#pragma once
+
+#include <Python.h>
+
+#include <array>
+#include <string_view>
+
+#if PY_VERSION_HEX < 0x030A0000
+#error "coldframe needs CPython 3.10 or newer"
+#endif
+
+namespace coldframe::python {
+
+// The arguments of types.CodeType(...), in order; each is also the name of a co_* attribute without the prefix.
+#if PY_VERSION_HEX >= 0x030B0000
+inline constexpr bool k_code_has_qualname = true;
+inline constexpr std::array<std::string_view, 18> k_code_arguments = {
+    "argcount", "posonlyargcount", "kwonlyargcount", "nlocals", "stacksize",   "flags",     "code",           "consts",   "names",
+    "varnames", "filename",        "name",           "qualname", "firstlineno", "linetable", "exceptiontable", "freevars", "cellvars"};
+#else
+inline constexpr bool k_code_has_qualname = false;  // nor an exception table
+inline constexpr std::array<std::string_view, 16> k_code_arguments = {
+    "argcount", "posonlyargcount", "kwonlyargcount", "nlocals", "stacksize",   "flags",    "code",     "consts",
+    "names",    "varnames",        "filename",       "name",    "firstlineno", "linetable", "freevars", "cellvars"};
+#endif
+
+// A slot for one pointer on every code object, freed with it.
+inline Py_ssize_t request_code_extra(freefunc free) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Eval_RequestCodeExtraIndex(free);
+#else
+    return _PyEval_RequestCodeExtraIndex(free);
+#endif
+}
+inline int get_code_extra(PyObject* code, Py_ssize_t index, void** extra) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Code_GetExtra(code, index, extra);
+#else
+    return _PyCode_GetExtra(code, index, extra);
+#endif
+}
+inline int set_code_extra(PyObject* code, Py_ssize_t index, void* extra) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Code_SetExtra(code, index, extra);
+#else
+    return _PyCode_SetExtra(code, index, extra);
+#endif
+}
+
+// The current exception, normalised and taken off the indicator; null when there is none.
+inline PyObject* take_exception() {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject* type = nullptr;
+    PyObject* value = nullptr;
+    PyObject* traceback = nullptr;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type == nullptr) return nullptr;
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != nullptr) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return value;
+#endif
+}
+
+// Steals `exception`.
+inline void restore_exception(PyObject* exception) {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(exception);
+#else
+    PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(exception));
+    Py_INCREF(type);
+    PyErr_Restore(type, exception, PyException_GetTraceback(exception));
+#endif
+}
+
+}  // namespace coldframe::python

@@ -1,0 +1,88 @@
+"""The rules of the source tree that no compiler checks.
+
+util < model < archive < trust < store < cli     a folder of src/coldframe includes only itself and those before it
+src/python                                       includes all of them but cli
+python/coldframe                                 imports torch only inside python/coldframe/torch
+every source                                     is ASCII; code files have at most 450 lines
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ("util", "model", "archive", "trust", "store", "cli")
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]coldframe/([^/>"]+)/', re.MULTILINE)
+RELATIVE_INCLUDE = re.compile(r'^\s*#\s*include\s*"(\.\./[^"]*)"', re.MULTILINE)
+CODE = {".c", ".cmake", ".cpp", ".h", ".hpp", ".in", ".py", ".pyi", ".sh"}
+TEXT = CODE | {".md", ".toml", ".txt", ".json", ".yml", ".yaml", ""}
+MAX_LINES = 450
+
+
+def sources() -> list[Path]:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return sorted(
+        path for name in listed.split("\0") if name and (path := Path(name)).suffix in TEXT and (ROOT / path).is_file()
+    )
+
+
+def allowed_folders(path: Path) -> frozenset[str] | None:
+    """The folders of src/coldframe that `path` may include; None when the rule does not concern it."""
+    match path.parts:
+        case ("src", "coldframe", folder, *_) if folder in LAYERS:
+            return frozenset(LAYERS[: LAYERS.index(folder) + 1])
+        case ("src", "coldframe", *_):
+            return frozenset()
+        case ("src", "python", *_):
+            return frozenset(LAYERS) - {"cli"}
+    return None
+
+
+def imports_torch(tree: ast.AST) -> Iterator[int]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(module=str(module), level=0):
+                modules = [module]
+            case _:
+                continue
+        if any(module.split(".")[0] == "torch" for module in modules):
+            yield node.lineno
+
+
+def complaints(path: Path) -> Iterator[str]:
+    data = (ROOT / path).read_bytes()
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.isascii():
+            yield f"{path}:{number}: not ASCII"
+    text = data.decode("utf-8", "replace")
+    if path.suffix in CODE and (lines := len(text.splitlines())) > MAX_LINES:
+        yield f"{path}: {lines} lines, at most {MAX_LINES} are allowed: split it by concept"
+    allowed = allowed_folders(path)
+    if allowed is not None:
+        for match in INCLUDE.finditer(text):
+            if match[1] not in allowed:
+                yield f"{path}: includes coldframe/{match[1]}, but may use only {', '.join(sorted(allowed)) or 'nothing'}"
+        for match in RELATIVE_INCLUDE.finditer(text):
+            yield f"{path}: includes {match[1]} by a relative path: say <coldframe/...>"
+    if path.suffix == ".py" and path.parts[:2] == ("python", "coldframe") and path.parts[2] != "torch":
+        for number in imports_torch(ast.parse(text)):
+            yield f"{path}:{number}: imports torch outside python/coldframe/torch"
+
+
+def main() -> int:
+    paths = sources()
+    found = [complaint for path in paths for complaint in complaints(path)]
+    print("\n".join(found) if found else f"{len(paths)} sources keep the rules")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
