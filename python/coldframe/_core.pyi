@@ -159,6 +159,8 @@ class CodeEntry:
     backend_ids: list[str]
     bypassed: bool
     bypass_reason: str
+    skipped: bool
+    """torch found nothing to compile in it, and runs it as it is from then on."""
     def add_guarded_code(self, guarded_code: GuardedCode) -> None: ...
 
 @final

@@ -18,8 +18,7 @@ namespace {
 
 using Found = std::optional<ImportRef>;
 
-constexpr std::array k_scanned_modules = {"builtins",          "types",        "_collections_abc", "typing",
-                                          "itertools",         "torch",        "torch._C",         "torch._C._nn",
+constexpr std::array k_scanned_modules = {"builtins", "itertools", "typing", "torch", "torch._C", "torch._C._nn",
                                           "torch.nn.functional", "torch.functional", "torch._C._linalg", "torch._C._fft",
                                           "torch._C._special", "torch._VF"};
 // Where the types without a name of their own have one.
@@ -204,12 +203,13 @@ Found find_by_own_word(PyObject* object) {
         if (!owner || (!PyModule_Check(owner.get()) && !PyType_Check(owner.get())) || owner.get() == object) continue;
         if (Found found = under_object(owner.get(), name, object)) return found;
     }
+    if (PyType_Check(object)) {
+        for (const char* scanned : k_type_modules) {
+            if (Found found = among_globals(scanned, object)) return found;
+        }
+    }
     for (const char* scanned : k_scanned_modules) {
         if (Found found = under(scanned, name, object)) return found;
-    }
-    if (!PyType_Check(object)) return std::nullopt;
-    for (const char* scanned : k_type_modules) {
-        if (Found found = among_globals(scanned, object)) return found;
     }
     return std::nullopt;
 }

@@ -299,6 +299,7 @@ void bind_codes(nb::module_& m) {
         .def_rw("backend_ids", &CodeEntry::backend_ids)
         .def_rw("bypassed", &CodeEntry::bypassed)
         .def_rw("bypass_reason", &CodeEntry::bypass_reason)
+        .def_rw("skipped", &CodeEntry::skipped)
         .def("add_guarded_code", [](CodeEntry& self, GuardedCodePtr code) { self.guarded_codes.push_back(std::move(code)); }, "guarded_code"_a);
 }
 

@@ -40,6 +40,7 @@ class Converter {
     Value convert(const Place& place) {
         PyObject* object = place.object();
         if (++count_ > cbor::k_max_items) refuse(place, "the whole has more parts than a package takes");
+        if (place.depth() >= k_max_value_depth) refuse(place, "it nests too deeply");
         if (object == Py_None) return None{};
         if (PyBool_Check(object)) return Value::boolean(object == Py_True);
         if (object == Py_Ellipsis) return EllipsisValue{};
@@ -51,7 +52,6 @@ class Converter {
             const Py_complex value = PyComplex_AsCComplex(object);
             return Complex{float_bits(value.real), float_bits(value.imag)};
         }
-        if (place.depth() >= k_max_value_depth) refuse(place, "it nests too deeply");
         if (place.is_cycle()) refuse(place, "it contains itself");
         return convert_container(place);
     }

@@ -20,9 +20,9 @@ std::string Place::path() const {
     std::string text;
     for (const Place* place = this; place != nullptr; place = place->outer_) {
         std::string part(place->name_);
-        if (place->index_ >= 0) part += "[" + std::to_string(place->index_) + "]";
-        if (place->key_ != nullptr) part += "[" + short_repr(place->key_) + "]";
-        text = part + text;
+        if (place->index_ >= 0) part.append("[").append(std::to_string(place->index_)).append("]");
+        if (place->key_ != nullptr) part.append("[").append(short_repr(place->key_)).append("]");
+        text.insert(0, part);
     }
     if (text.size() <= k_longest_path) return text;
     return text.substr(0, k_longest_path / 2) + "..." + text.substr(text.size() - k_longest_path / 2);

@@ -55,7 +55,8 @@ def mlp_grad() -> Case:
 
 
 def mlp_forward_only() -> Case:
-    return Case(mlp_module(), (torch.randn(8, 32),), grad=True)
+    module = nn.Sequential(nn.Linear(24, 48), nn.GELU(), nn.LayerNorm(48))  # no other case: torch's own cache has its backward
+    return Case(module, (torch.randn(8, 24),), grad=True)
 
 
 def resnet_eval() -> Case:
@@ -219,6 +220,25 @@ def eager_conditional() -> Case:
     return case
 
 
+def eager_conditional_training() -> Case:
+    def branch(x: torch.Tensor) -> torch.Tensor:
+        return torch.cond(x.sum() > 0, lambda y: y.sin() * 2, lambda y: y.cos(), (x,))
+
+    return Case(branch, (torch.randn(3, 4, requires_grad=True),), True, True, options={"backend": "eager"})
+
+
+def conditional_training() -> Case:
+    case = eager_conditional_training()
+    case.options = {}
+    return case
+
+
+def aot_eager_conditional() -> Case:
+    case = conditional()
+    case.options = {"backend": "aot_eager"}
+    return case
+
+
 def eager_under_grad() -> Case:
     case = mlp_grad()
     case.options = {"backend": "eager"}
@@ -243,7 +263,7 @@ CASES: dict[str, Callable[[], Case]] = {
         mlp, mlp_grad, mlp_forward_only, resnet_eval, resnet_train, mutate_input, mutate_under_grad, mutate_metadata,
         alias_of_input, alias_under_grad, synthetic_base, duplicated_input, dynamic_shapes, dynamic_training, integers,
         complex_numbers, bfloat16, autocast, dropout_training, constants, no_work, conditional, sorting, random_numbers,
-        grad_mode_change, attention, eager_backend, eager_conditional, eager_under_grad, aot_eager_training,
+        grad_mode_change, attention, eager_backend, eager_conditional, eager_conditional_training, conditional_training, aot_eager_conditional, eager_under_grad, aot_eager_training,
         aot_eager_aliases,
     )
 }  # fmt: skip

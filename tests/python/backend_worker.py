@@ -126,8 +126,7 @@ def compile_case(folder: Path, name: str) -> None:
         ):
             args = copy_args(list(case.args))
             result = torch.compile(case.target, **case.options)(*args)
-        with torch.set_grad_enabled(case.grad), torch.autocast("cpu", torch.bfloat16, enabled=case.autocast):
-            eager = None if case.random else case.target(*copy_args(list(case.args)))
+        output_graph.OutputGraph.call_user_compiler = original
         torch.set_grad_enabled(True)
         if case.backward:
             tensors = [out for out in torch.utils._pytree.tree_leaves(result) if isinstance(out, torch.Tensor)]
@@ -135,6 +134,8 @@ def compile_case(folder: Path, name: str) -> None:
     finally:
         output_graph.OutputGraph.call_user_compiler = original
     total = time.perf_counter() - start
+    with torch.set_grad_enabled(case.grad), torch.autocast("cpu", torch.bfloat16, enabled=case.autocast):
+        eager = None if case.random else case.target(*copy_args(list(case.args)))
     leaves = torch.utils._pytree.tree_leaves
     package = Package()
     graphs = []
@@ -222,7 +223,7 @@ def serve_case(folder: Path, name: str) -> dict[str, Any]:
     if saved["eager"] is not None:
         answer["eager_error"] = max(
             (
-                float((a.detach().to(torch.complex64) - b.to(torch.complex64)).abs().max() / (1 + b.abs().max().float()))
+                float((a.to(torch.complex128) - b.to(torch.complex128)).abs().max() / (1 + b.to(torch.complex128).abs().max()))
                 for a, b in zip(saved["compiled"], saved["eager"], strict=True)
                 if isinstance(a, torch.Tensor) and a.numel()
             ),

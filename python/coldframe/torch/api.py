@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from .. import _core
-from ..errors import PackageError
+from ..errors import IncompatiblePackageError, PackageError
 from .capture import hooks
 from .capture.registry import registry
 from .session import Miss, OnMiss, SaveReport, Session, session_of, sessions
@@ -83,6 +83,11 @@ def load(
     package = _core.Package.open(path)
     settings = {"backend": "inductor", "fullgraph": False, "dynamic": None, "mode": None, "options": None}
     recorded = _core.resolve(package.environment["settings"]).get("options", {})
+    for name, value in recorded.items():
+        if isinstance(value, dict) and "unnamed" in value:
+            raise IncompatiblePackageError(
+                f"{name}: the package was made with a {value['unnamed']} that has no name: pass it to coldframe.compile(package=...)"
+            )
     settings.update(recorded)
     session = Session(target, settings, on_miss, None, ignore_inlined_sources)
     session.load(path)
@@ -91,8 +96,11 @@ def load(
 
 def _compile(session: Session) -> Any:
     try:
+        options = dict(session.options)
+        if options["options"] is not None:
+            options["options"] = dict(options["options"])  # torch.compile takes some of them out
         with hooks.injecting(session.capture):
-            compiled = torch.compile(session.target, **session.options)
+            compiled = torch.compile(session.target, **options)
     except BaseException:
         for done in session.installs:
             done.close()
@@ -143,9 +151,9 @@ def explain(compiled: Any) -> Explanation:
     session = session_of(compiled)
     frames: dict[int, Frame] = {}
     for done in session.installs:
-        for code, name in done.codes.items():
-            count = sum(id(variant.code) == code for variant in done.variants)
-            frames[code] = Frame(name, "loaded", count, 0, ())
+        for code, entry in done.entries:
+            name = f"{entry.module}.{code.co_qualname}"
+            frames[id(code)] = Frame(name, entry.role, len(done.variants_of(code)), 0, ())
     for record in registry.reachable(session.capture.group, session.capture.backend_key):
         name = f"{record.module}.{record.code.co_qualname}"
         known = frames.get(id(record.code))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
 import types
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,28 +38,25 @@ from .stats import stats
 OnMiss = Literal["compile", "eager", "error"]
 
 
-class Backend:
-    """The backend that Dynamo sees: the user's, under a type of ours.
+_backend_types: dict[type, type] = {}
 
-    Dynamo reuses an entry of its cache for every callable whose backend is equal. With a type of ours it never takes an entry
-    that was compiled before coldframe listened, and still shares entries between our callables of equal options.
+
+def own_backend(backend: Any) -> Any:
+    """Gives the backend object that torch.compile just made a subclass of its type, equal only to others of that subclass.
+
+    Dynamo reuses an entry of its cache for every callable whose backend is equal. So it never takes an entry that was
+    compiled before coldframe listened, and still shares entries between our callables of equal options.
     """
+    cls = type(backend)
+    own = _backend_types.get(cls)
+    if own is None:
 
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-        self.compiler_name = f"coldframe_{getattr(inner, 'compiler_name', 'backend')}"
-        for name in ("get_compiler_config", "backend_ctx_ctor", "reset"):
-            if hasattr(inner, name):
-                setattr(self, name, getattr(inner, name))
+        def equal(self: Any, other: object) -> bool:
+            return type(other) is type(self) and bool(cls.__eq__(self, other))
 
-    def __call__(self, graph: Any, inputs: Any, **kwargs: Any) -> Any:
-        return self.inner(graph, inputs, **kwargs)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Backend) and bool(self.inner == other.inner)
-
-    def __hash__(self) -> int:
-        return hash(self.compiler_name)
+        own = _backend_types[cls] = type(f"Coldframe{cls.__name__}", (cls,), {"__eq__": equal, "__hash__": cls.__hash__})
+    backend.__class__ = own
+    return backend
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,13 @@ class Session:
     path: str | None = None
     ignore_inlined_sources: bool = False
     installs: list[Install] = field(default_factory=list)
-    misses: list[Miss] = field(default_factory=list)
+    misses: deque[Miss] = field(default_factory=lambda: deque(maxlen=100))  # the last ones
     capture: Any = field(init=False)
-    _saved_version: int = -1
+    portable_options: dict[str, Any] = field(init=False)
+    _saved_version: int = field(default_factory=lambda: registry.version)
     _depth: int = 0
-    _pending: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _pending: list[Any] = field(default_factory=list)  # artifacts saved before their backward was compiled
     _progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -110,8 +112,9 @@ class Session:
             raise InvalidArgumentError(f"on_miss must be 'compile', 'eager' or 'error', not {self.on_miss!r}")
         hooks.install(_gate, _compiled)
         backend = self.options["backend"]
-        self.capture = CapturePackage(self.target, backend, (_core.digest(_portable_options(self.options)), backend))
-        self.capture.wrap_backend = Backend
+        self.portable_options = _portable_options(self.options)
+        self.capture = CapturePackage(self.target, backend, (_core.digest(self.portable_options), backend))
+        self.capture.wrap_backend = own_backend
         self.capture.session = self
         self.capture.on_context = self._attach
 
@@ -121,22 +124,31 @@ class Session:
         context.enter_exit_hooks.append(self._enter)
 
     def _enter(self) -> Callable[[], None]:
-        self._depth += 1
+        with self._lock:
+            self._depth += 1
         return self._leave
 
     def _leave(self) -> None:
-        self._depth -= 1
-        if self._depth == 0:
+        with self._lock:
+            self._depth -= 1
+            outermost = self._depth == 0
+        if outermost:
             self._progress.finish()
-            if self.path is not None and (self._saved_version != registry.version or self._pending):
+            if self.stale():
                 self.autosave()
+
+    def stale(self) -> bool:
+        """Whether the file at `path` lacks something that has been compiled since."""
+        if self.path is None:
+            return False
+        return self._saved_version != registry.version or any(not artifact.pending for artifact in self._pending)
 
     def before_compile(self, code: types.CodeType, frame_locals: Any) -> Any:
         """Decides over a frame that nothing serves: None to compile it, or what Dynamo is to do instead. May raise MissError."""
-        name = f"{code.co_filename and self.capture.namespace.get('__name__', '?')}.{code.co_qualname}"
+        name = f"{self.capture.namespace.get('__name__', '?')}.{code.co_qualname}"
         if self.installs:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
-            miss = Miss(name, [reason for reason in reasons if reason])
+            miss = Miss(name, reasons)
             self.misses.append(miss)
             stats.count_miss("guard" if reasons else "absent")
             if self.on_miss == "error":
@@ -152,7 +164,10 @@ class Session:
         try:
             package = _core.Package.open(path)
             self.check(package)
-            self.installs.append(install(package, self.target))
+            done = install(package, self.target)
+            self.installs.append(done)
+            for code, entry in done.entries:
+                self.capture.adopt(code, entry)
         except PackageError as error:
             raise type(error)(f"{os.fspath(path)}: {error}") from error
 
@@ -164,6 +179,9 @@ class Session:
             raise IncompatiblePackageError(
                 f"the package was made for {module}.{qualname}, not for {mine[0]}.{mine[1]}: load it with the function it was made for"
             )
+        if options != mine[3]:
+            recorded = package.environment["settings"].get("options", {})
+            raise IncompatiblePackageError(f"options: the package was made with {recorded}, here they are {self.portable_options}")
         environment.check(package.environment)
         if code != mine[2]:
             raise SourceChangedError(f"source code of {module}.{qualname} has changed: compile again, or restore the source")
@@ -182,11 +200,11 @@ class Session:
         owner = self.target if isinstance(self.target, torch.nn.Module) else function
         module = type(owner).__module__ if owner is not function else function.__module__
         qualname = f"{type(owner).__qualname__}.forward" if owner is not function else function.__qualname__
-        return module, qualname, digest, _core.digest(_portable_options(self.options))
+        return module, qualname, digest, _core.digest(self.portable_options)
 
     def build(self) -> Built:
         """The package of everything that this callable loaded or compiled. InvalidArgumentError when there is nothing."""
-        built = build(self.capture, self.key(), _portable_options(self.options))
+        built = build(self.capture, self.key(), self.portable_options)
         for done in self.installs:
             _check_mergeable(built.package, done.package)
             built.package.merge(done.package)
@@ -194,7 +212,7 @@ class Session:
             if built.bypasses:
                 raise NotPortableError("nothing could be saved: " + "; ".join(dict.fromkeys(built.bypasses)))
             raise InvalidArgumentError("nothing has been compiled yet: call the compiled object once before saving it")
-        self._pending = bool(built.pending)
+        self._pending = built.pending_artifacts
         return built
 
     def save(self, path: str | os.PathLike[str]) -> SaveReport:
@@ -230,7 +248,7 @@ class Session:
             built.package.write(self.path)
             stats.add(saves=1)
         except InvalidArgumentError:
-            pass  # nothing compiled by this call
+            pass  # nothing compiled yet
         except Exception as error:
             stats.count_error(f"save: {type(error).__name__}")
             warnings.warn(f"coldframe could not save {self.path}: {error}", RuntimeWarning, stacklevel=3)
@@ -267,11 +285,19 @@ def _portable_options(options: dict[str, Any]) -> dict[str, Any]:
         try:
             portable[name] = _core.decode(_core.encode(value))
         except NotPortableError:
-            portable[name] = f"{type(value).__module__}.{type(value).__qualname__}"
+            portable[name] = {"unnamed": f"{type(value).__module__}.{type(value).__qualname__}"}
     return portable
 
 
 sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
+
+
+@atexit.register
+def _save_at_exit() -> None:
+    # A backward that was compiled after the last call is only seen now.
+    for session in list(sessions.values()):
+        if session.stale():
+            session.autosave()
 
 
 def session_of(compiled: Any) -> Session:

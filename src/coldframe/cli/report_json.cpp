@@ -122,6 +122,7 @@ Json entry_json(const CodeEntry& entry, Detail detail) {
             {"backend_ids", entry.backend_ids},
             {"bypassed", entry.bypassed},
             {"bypass_reason", entry.bypass_reason},
+            {"skipped", entry.skipped},
             {"import_sources", entry.import_sources},
             {"installed_globals", std::move(globals)},
             {"variants",

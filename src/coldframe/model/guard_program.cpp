@@ -167,7 +167,7 @@ const GuardKindInfo* find_guard_kind(std::string_view name) {
 
 const GuardKindInfo* find_guard_kind(GuardKind kind) {
     const KindRow* row = find_row(kind);
-    return row == nullptr ? nullptr : &row->info;
+    return row == nullptr ? nullptr : &k_infos[static_cast<std::size_t>(row - k_rows.data())];
 }
 
 Result<std::optional<NodeId>> GuardProgram::add(GuardKind kind, std::vector<NodeId> inputs, std::vector<Value> operands,

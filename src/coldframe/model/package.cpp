@@ -127,6 +127,7 @@ Status merge_entry(CodeEntry& into, const CodeEntry& from, double& seconds) {
     if (into.code_source.empty()) into.code_source = from.code_source;
     if (into.bypassed && !from.bypassed) into.bypass_reason.clear();
     into.bypassed = into.bypassed && from.bypassed;
+    into.skipped = into.skipped || from.skipped;
     for (const GuardedCodePtr& guarded : from.guarded_codes) {
         const auto same = [&](const GuardedCodePtr& other) { return *other == *guarded; };
         if (std::ranges::any_of(into.guarded_codes, same)) continue;

@@ -64,6 +64,7 @@ struct CodeEntry {
     std::vector<std::string> backend_ids;
     bool bypassed = false;
     std::string bypass_reason;
+    bool skipped = false;  // torch found nothing to compile in it, and runs it as it is from then on
 };
 using CodeEntryPtr = std::shared_ptr<CodeEntry>;
 

@@ -215,6 +215,7 @@ CodeEntryPtr ManifestReader::read_code_entry() {
             case 8: entry->backend_ids = read_strings(); break;
             case 9: entry->bypassed = r_.boolean(); break;
             case 10: entry->bypass_reason = r_.string(); break;
+            case 11: entry->skipped = r_.boolean(); break;
             default: break;
         }
     });

@@ -171,6 +171,8 @@ void ManifestWriter::write_code_entry(const CodeEntry& entry) {
     field(9);
     w_.boolean(entry.bypassed);
     string_field(10, entry.bypass_reason);
+    field(11);
+    w_.boolean(entry.skipped);
 }
 
 void ManifestWriter::write_guarded_code(const GuardedCode& guarded) {

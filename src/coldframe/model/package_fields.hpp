@@ -13,7 +13,7 @@ inline constexpr unsigned k_key_fields = 4;
 inline constexpr unsigned k_environment_fields = 12;
 inline constexpr unsigned k_source_fields = 4;
 inline constexpr unsigned k_function_fields = 4;
-inline constexpr unsigned k_code_entry_fields = 11;
+inline constexpr unsigned k_code_entry_fields = 12;
 inline constexpr unsigned k_guarded_code_fields = 5;
 inline constexpr unsigned k_artifact_fields = 4;
 

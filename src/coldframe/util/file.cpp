@@ -68,7 +68,8 @@ Result<InputFile> InputFile::open(Fs& fs, const std::string& path) {
     const int fd = uninterrupted([&] { return fs.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0); });
     if (fd < 0) return std::unexpected(errno_error(-fd, "open", path));
     InputFile file(fs, FileDescriptor(fs, fd), path);
-    if (const int result = fs.stat(fd, file.info_); result < 0) return std::unexpected(errno_error(-result, "examine", path));
+    const int result = uninterrupted([&] { return fs.stat(fd, file.info_); });
+    if (result < 0) return std::unexpected(errno_error(-result, "examine", path));
     return file;
 }
 

@@ -128,6 +128,7 @@ inline Package full_package() {
     bypassed->code_source = "C.g";
     bypassed->bypassed = true;
     bypassed->bypass_reason = "no reason";
+    bypassed->skipped = true;
     package.codes.push_back(bypassed);
     auto artifact = std::make_shared<Artifact>();
     artifact->backend_id = "graph_1";
@@ -163,6 +164,7 @@ inline void check_equal(const Package& left, const Package& right) {
         CHECK(a.backend_ids == b.backend_ids);
         CHECK(a.bypassed == b.bypassed);
         CHECK(a.bypass_reason == b.bypass_reason);
+        CHECK(a.skipped == b.skipped);
         REQUIRE(a.guarded_codes.size() == b.guarded_codes.size());
         for (std::size_t k = 0; k < a.guarded_codes.size(); ++k) {
             CHECK(*a.guarded_codes[k] == *b.guarded_codes[k]);

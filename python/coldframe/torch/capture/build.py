@@ -9,6 +9,7 @@ from typing import Any
 from ... import _core
 from ...errors import NotPortableError
 from .. import backends, environment
+from ..sources import SourceSet
 from ..stats import stats
 from . import names as naming
 from .package import CapturePackage
@@ -23,6 +24,7 @@ class Built:
 
     package: _core.Package
     pending: list[str] = field(default_factory=list)  # frames saved forward-only: their backward has not been compiled
+    pending_artifacts: list[Any] = field(default_factory=list)
     bypasses: list[str] = field(default_factory=list)
 
 
@@ -31,6 +33,7 @@ class _Parts:
     artifacts: dict[str, _core.Artifact] = field(default_factory=dict)
     features: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
+    sources: SourceSet = field(default_factory=SourceSet)
 
 
 def build(capture: CapturePackage, key: tuple[str, str, bytes, bytes], options: dict[str, Any]) -> Built:
@@ -46,7 +49,7 @@ def build(capture: CapturePackage, key: tuple[str, str, bytes, bytes], options: 
     package.key = key
     package.codes = entries
     package.artifacts = [parts.artifacts[name] for name in sorted(parts.artifacts)]
-    package.sources = capture.sources.files()
+    package.sources = parts.sources.files()
     package.environment = environment.describe(parts.devices or {"cpu"}, parts.features, options)
     package.producer = PRODUCER
     package.created = int(time.time())
@@ -65,6 +68,7 @@ def _entry(record: CodeRecord, backend: Any, parts: _Parts, built: Built) -> _co
         entry.function_names = [_resume_name(record)]
     entry.bypassed = not variants and bool(record.bypasses)
     entry.bypass_reason = record.bypasses[0] if entry.bypassed else ""
+    entry.skipped = not variants and backend in record.trivial
     imports: dict[str, str] = {}
     recipes: dict[str, Any] = {}
     ids: list[str] = []
@@ -80,6 +84,7 @@ def _entry(record: CodeRecord, backend: Any, parts: _Parts, built: Built) -> _co
         recipes.update(own)
         ids.extend(name for name in guarded.backend_ids if name not in ids)
         parts.devices.add(variant.device_type)
+        parts.sources.update(variant.sources)
     entry.import_sources = imports
     entry.installed_globals = recipes
     entry.backend_ids = ids
@@ -112,12 +117,14 @@ def _guarded_code(
             new = "__coldframe_builtins" if recipe == {"builtins": True} else f"__coldframe_{_core.digest(recipe).hex()[:24]}"
         names[name] = new
         recipes[new] = recipe
-    snapshots, pending = {}, []
+    snapshots = {}
+    pending = False
     for name, captured in variant.backends.items():
         if isinstance(captured, backends.Pending):
             snapshots[name] = captured.snapshot()
             if captured.pending:
-                pending.append(name)
+                pending = True
+                built.pending_artifacts.append(captured)
         else:
             snapshots[name] = captured
     threads = False

@@ -56,6 +56,7 @@ class FrameCapture:
         self.imports: dict[str, str] = {}
         self.recipes: dict[str, Any] = {}
         self.unportable: dict[str, str] = {}
+        self.sources = SourceSet()
         self.device_type = "cpu"
         self.started = time.perf_counter()
 
@@ -111,6 +112,7 @@ class FrameCapture:
                 {name: value for name, value in self.resumes.items() if name in names},
                 {name: value for name, value in self.imports.items() if name in names},
                 {name: value for name, value in self.recipes.items() if name in names},
+                self.sources,
                 self.device_type,
                 time.perf_counter() - self.started,
             )
@@ -143,7 +145,6 @@ class CapturePackage:
         self.target = target
         self.backend = backend
         self.backend_key = backend_key
-        self.sources = SourceSet()
         self.group = registry.new_group(backend_key)
         self.session: Any = None
         self.on_context: Callable[[Any], None] | None = None
@@ -157,6 +158,11 @@ class CapturePackage:
         """Hears of the context that torch.compile made for this package."""
         if self.on_context is not None:
             self.on_context(context)
+
+    def adopt(self, code: types.CodeType, entry: _core.CodeEntry) -> None:
+        """Takes a code object that a loaded package has variants for: a new variant of it belongs to the same entry."""
+        registry.record(code, entry.module, entry.role, entry.code_source)
+        self.group.add(id(code))
 
     def begin(self, namespace: dict[str, Any]) -> None:
         """Hears of the globals of the frame that is compiled next."""
@@ -205,10 +211,12 @@ class CapturePackage:
 
     @_contained
     def add_inlined_source(self, sources: list[types.CodeType]) -> None:
+        frame = hooks.current()
+        assert isinstance(frame, FrameCapture)
         for code in sources:
             record = registry.find(code)
             if record is None or record.role != "resume":
-                self.sources.add(code)
+                frame.sources.add(code)
 
     @_contained
     def add_resume_function(self, python_code: types.CodeType, python_module: str, function_name: str) -> None:

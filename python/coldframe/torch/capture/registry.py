@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ... import _core
+from ..sources import SourceSet
 
 BackendKey = Any  # hashable: backend and options
 
@@ -29,6 +30,7 @@ class Variant:
     resumes: dict[str, ResumeFunction]
     imports: dict[str, str]  # alias -> module
     recipes: dict[str, Any]  # installed global -> recipe
+    sources: SourceSet
     device_type: str
     compile_seconds: float
 

@@ -36,12 +36,13 @@ class LoadedVariant:
     compile_seconds: float
     served: bool = False
 
-    def explain(self, frame_locals: Any) -> str | None:
-        """The text of the guard that refuses a frame with these locals; None when all hold."""
-        info = self.root.check_verbose(dict(frame_locals))
-        if info.result:
-            return None
-        return "; ".join(str(part) for part in info.verbose_code_parts) or "a guard without text"
+    def explain(self, frame_locals: Any) -> str:
+        """The text of the guard that refuses a frame with these locals."""
+        try:
+            info = self.root.check_verbose(dict(frame_locals))
+        except Exception as error:  # a guard over objects that raise
+            return f"a guard could not be evaluated: {type(error).__name__}: {error}"
+        return "; ".join(str(part) for part in info.verbose_code_parts) or "no guard refuses it now"
 
 
 @dataclass(eq=False)
@@ -107,7 +108,7 @@ class Install:
 
     package: _core.Package
     variants: list[LoadedVariant] = field(default_factory=list)
-    codes: dict[int, str] = field(default_factory=dict)  # id of each code object of the package -> its name
+    entries: list[tuple[types.CodeType, _core.CodeEntry]] = field(default_factory=list)
     _globals: list[tuple[types.ModuleType, str]] = field(default_factory=list)
     _skipped: list[types.CodeType] = field(default_factory=list)
 
@@ -145,7 +146,7 @@ def _install(done: Install, target: Any) -> None:
     for entry in done.package.codes:
         module = _module(entry.module)
         code = entry.python_code.to_code() if entry.role == "resume" else _code_of(entry, target)
-        done.codes[id(code)] = f"{entry.module}.{code.co_qualname}"
+        done.entries.append((code, entry))
         entries.append((entry, module, code))
     for entry, module, code in entries:
         if entry.role == "resume":
@@ -158,11 +159,9 @@ def _install(done: Install, target: Any) -> None:
     for entry, module, code in entries:
         if entry.bypassed:
             continue
-        if not entry.guarded_codes:
-            if entry.role != "resume":  # torch found nothing to compile in it and skips it from then on
-                _private.module("torch._dynamo.eval_frame").skip_code(code)
-                done._skipped.append(code)
-            continue
+        if entry.skipped:
+            _private.module("torch._dynamo.eval_frame").skip_code(code)
+            done._skipped.append(code)
         for guarded in entry.guarded_codes:
             _install_variant(done, entry, guarded, module, code, artifacts)
 

@@ -84,6 +84,6 @@ def _artifact(encoder: Encoder, root: dict[str, Any]) -> Artifact:
 
 
 def _kind(encoder: Encoder) -> str:
-    if encoder.opaque:
-        return AOT_AUTOGRAD_BUNDLE
-    return INDUCTOR_NATIVE if encoder.uses_inductor else PRECOMPILE_EAGER
+    if not encoder.uses_inductor:
+        return PRECOMPILE_EAGER
+    return AOT_AUTOGRAD_BUNDLE if encoder.opaque else INDUCTOR_NATIVE

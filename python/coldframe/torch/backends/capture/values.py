@@ -69,7 +69,7 @@ class Encoder:
             return Construct(ImportRef("torch", "device"), (str(obj),))
         if kind in (torch.dtype, torch.memory_format, torch.layout):
             return ImportRef("torch", str(obj).removeprefix("torch."))
-        if isinstance(obj, enum.Enum):
+        if isinstance(obj, enum.Enum) or (hasattr(kind, "__members__") and obj.name in kind.__members__):
             return self.reference(kind, where, f".{obj.name}")
         if isinstance(obj, torch.Tensor):
             return self.tensor(obj, where)
@@ -83,7 +83,7 @@ class Encoder:
         reference = self.find_reference(obj)
         if reference is not None:
             return reference
-        if isinstance(obj, types.FunctionType | types.MethodType):
+        if isinstance(obj, types.FunctionType | types.MethodType | torch.fx.GraphModule):
             return {TAG: "callable", "node": self.node(obj, where)}
         if type(obj).__module__ == "torch._C._functionalization":
             return None
@@ -145,9 +145,6 @@ class Encoder:
     def pickled(self, obj: Any, where: str) -> dict[str, Any]:
         if isinstance(obj, torch.nn.Module) or callable(obj):
             raise NotPortableError(f"{where}: {type(obj).__module__}.{type(obj).__qualname__} is not something that can be saved")
-        return self.pickled_module(obj, where)
-
-    def pickled_module(self, obj: Any, where: str) -> dict[str, Any]:
         try:
             data = pickle.dumps(obj)
         except Exception as error:

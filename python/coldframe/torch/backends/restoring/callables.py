@@ -107,13 +107,18 @@ def _fx(decoder: Decoder, node: Node) -> Callable[..., Any]:
             if not hasattr(owner, part):
                 setattr(owner, part, _Module())
             owner = getattr(owner, part)
-        setattr(owner, last, decoder.value(value))
+        found = decoder.value(value)
+        setattr(owner, last, _subgraph(found) if callable(found) else found)
     return types.MethodType(function, root)
 
 
-def _pickled_fx(decoder: Decoder, node: Node) -> Callable[..., Any]:
-    forward: Callable[..., Any] = decoder.value(node["module"]).forward
-    return forward
+def _subgraph(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """What operators of higher order trace: a function, not a method."""
+
+    def subgraph(*args: Any) -> Any:
+        return forward(*args)
+
+    return subgraph
 
 
 def _code(value: Any) -> types.CodeType:
@@ -131,5 +136,4 @@ _BUILDERS: dict[str, Callable[[Decoder, Node], Callable[..., Any]]] = {
     "inductor": _inductor,
     "autograd": _autograd,
     "fx": _fx,
-    "pickled_fx": _pickled_fx,
 }

@@ -6,6 +6,7 @@ from blobs, InternalError for a recipe that no capture writes.
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import sys
 from collections.abc import Callable, Iterable
@@ -61,6 +62,8 @@ class Decoder:
         name = reference.module
         if name not in sys.modules and name.startswith("torch."):
             self.context.imported.add(name)
+            if name.startswith("torch._functorch."):
+                importlib.import_module("torch._dynamo")  # the two import each other, and only this order works
         if name == "torch" and reference.qualname.startswith("ops."):
             return self._operator(reference.qualname)
         return reference.resolve()
