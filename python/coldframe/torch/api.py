@@ -154,11 +154,12 @@ def explain(compiled: Any) -> Explanation:
         for code, entry in done.entries:
             name = f"{entry.module}.{code.co_qualname}"
             frames[id(code)] = Frame(name, entry.role, len(done.variants_of(code)), 0, ())
-    for record in registry.reachable(session.capture.group, session.capture.backend_key):
+    capture = session.capture
+    for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
         name = f"{record.module}.{record.code.co_qualname}"
         known = frames.get(id(record.code))
-        own = sum(variant.backend == session.capture.backend_key for variant in record.variants)
-        frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, own, tuple(record.bypasses))
+        bypasses = tuple(reason for key, reason in record.bypasses if key == capture.backend_key)
+        frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, len(variants), bypasses)
     return Explanation(tuple(frames.values()), tuple(session.misses))
 
 

@@ -12,6 +12,7 @@ Steps: ".name", "[index]". `find` yields the first source that leads to exactly 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 import sys
@@ -90,6 +91,9 @@ def _paths(value: Any, code: types.CodeType, depth: int, seen: set[int]) -> Iter
     elif isinstance(value, (types.MethodType, staticmethod, classmethod)):
         for path in _paths(value.__func__, code, depth + 1, seen):
             yield f".__func__{path}"
+    elif isinstance(value, functools.partial):
+        for path in _paths(value.func, code, depth + 1, seen):
+            yield f".func{path}"
     elif isinstance(value, types.FunctionType):
         for path in _paths(value.__code__, code, depth + 1, seen):
             yield f".__code__{path}"

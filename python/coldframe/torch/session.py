@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import threading
 import types
@@ -32,7 +33,7 @@ from .capture.build import Built, build
 from .capture.package import CapturePackage
 from .capture.registry import registry
 from .progress import Progress
-from .restore.install import Install, install
+from .restore.install import Install, install, packages_of
 from .stats import stats
 
 OnMiss = Literal["compile", "eager", "error"]
@@ -101,7 +102,8 @@ class Session:
     misses: deque[Miss] = field(default_factory=lambda: deque(maxlen=100))  # the last ones
     capture: Any = field(init=False)
     portable_options: dict[str, Any] = field(init=False)
-    _saved_version: int = field(default_factory=lambda: registry.version)
+    _saved_version: tuple[int, int] = field(init=False)
+    _runs: int = 0  # graphs that are accounted for in the statistics
     _depth: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pending: list[Any] = field(default_factory=list)  # artifacts saved before their backward was compiled
@@ -117,6 +119,7 @@ class Session:
         self.capture.wrap_backend = own_backend
         self.capture.session = self
         self.capture.on_context = self._attach
+        self._saved_version = self._version()
 
     # The compiled callable calls these around each outermost call, through the context that torch.compile made.
 
@@ -126,9 +129,12 @@ class Session:
     def _enter(self) -> Callable[[], None]:
         with self._lock:
             self._depth += 1
+        hooks.local.used.append(self.capture.used)
         return self._leave
 
     def _leave(self) -> None:
+        hooks.local.used.pop()
+        self._count_hits()
         with self._lock:
             self._depth -= 1
             outermost = self._depth == 0
@@ -137,11 +143,26 @@ class Session:
             if self.stale():
                 self.autosave()
 
+    def _version(self) -> tuple[int, int]:
+        loaded = {name for done in self.installs for variant in done.variants for name in variant.graphs}
+        return registry.version, len(self.capture.used - loaded)
+
+    def _count_hits(self) -> None:
+        used = self.capture.used
+        if len(used) == self._runs:
+            return
+        self._runs = len(used)
+        for done in self.installs:
+            for variant in done.variants:
+                if not variant.served and not used.isdisjoint(variant.graphs):
+                    variant.served = True
+                    stats.add(hits=1, seconds_saved=variant.compile_seconds)
+
     def stale(self) -> bool:
         """Whether the file at `path` lacks something that has been compiled since."""
         if self.path is None:
             return False
-        return self._saved_version != registry.version or any(not artifact.pending for artifact in self._pending)
+        return self._saved_version != self._version() or any(not artifact.pending for artifact in self._pending)
 
     def before_compile(self, code: types.CodeType, frame_locals: Any) -> Any:
         """Decides over a frame that nothing serves: None to compile it, or what Dynamo is to do instead. May raise MissError."""
@@ -189,25 +210,30 @@ class Session:
             sources.validate(package.sources)
 
     def key(self) -> tuple[str, str, bytes, bytes]:
+        """(module, qualified name, semantic digest of the code, digest of the options): what the package is of."""
         target = self.target
         if isinstance(target, torch.nn.Module):
-            target = type(target).forward
-        function = _private.module("torch._dynamo.eval_frame").innermost_fn(target)
-        function = getattr(function, "__func__", function)
-        if not isinstance(function, types.FunctionType):
-            function = type(function).__call__
-        digest = _core.CodeObject.from_code(function.__code__).semantic_digest
-        owner = self.target if isinstance(self.target, torch.nn.Module) else function
-        module = type(owner).__module__ if owner is not function else function.__module__
-        qualname = f"{type(owner).__qualname__}.forward" if owner is not function else function.__qualname__
-        return module, qualname, digest, _core.digest(self.portable_options)
+            module, qualname = type(target).__module__, f"{type(target).__qualname__}.forward"
+            function: Any = type(target).forward
+        else:
+            function = _private.module("torch._dynamo.eval_frame").innermost_fn(target)
+            while isinstance(function, functools.partial):
+                function = function.func
+            function = getattr(function, "__func__", function)
+            if not isinstance(function, types.FunctionType):
+                function = type(function).__call__
+            module, qualname = function.__module__, function.__qualname__
+        code = getattr(function, "__code__", None)
+        if code is None:
+            raise InvalidArgumentError(f"{qualname!r} has no Python code that could be compiled")
+        return module, qualname, _core.CodeObject.from_code(code).semantic_digest, _core.digest(self.portable_options)
 
     def build(self) -> Built:
         """The package of everything that this callable loaded or compiled. InvalidArgumentError when there is nothing."""
         built = build(self.capture, self.key(), self.portable_options)
-        for done in self.installs:
-            _check_mergeable(built.package, done.package)
-            built.package.merge(done.package)
+        for loaded in [done.package for done in self.installs] + packages_of(self.capture.used):
+            if loaded.key == built.package.key:
+                built.package.merge(loaded)
         if not any(entry.guarded_codes for entry in built.package.codes):
             if built.bypasses:
                 raise NotPortableError("nothing could be saved: " + "; ".join(dict.fromkeys(built.bypasses)))
@@ -216,7 +242,7 @@ class Session:
         return built
 
     def save(self, path: str | os.PathLike[str]) -> SaveReport:
-        version = registry.version
+        version = self._version()
         built = self.build()
         size = built.package.write(path)
         self._saved_version = version
@@ -235,7 +261,7 @@ class Session:
     def autosave(self) -> None:
         """Saves to the session's path; a failure is counted and said once, and never reaches the program."""
         assert self.path is not None
-        version = registry.version
+        version = self._version()
         try:
             built = self.build()
             if Path(self.path).exists():
@@ -253,12 +279,6 @@ class Session:
             stats.count_error(f"save: {type(error).__name__}")
             warnings.warn(f"coldframe could not save {self.path}: {error}", RuntimeWarning, stacklevel=3)
         self._saved_version = version
-
-
-def _check_mergeable(package: _core.Package, loaded: _core.Package) -> None:
-    if package.key[:3] != loaded.key[:3]:
-        raise IncompatiblePackageError("the loaded package is of another function")
-    package.key = loaded.key
 
 
 def _run_eagerly() -> Any:

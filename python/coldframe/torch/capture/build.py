@@ -8,7 +8,7 @@ from typing import Any
 
 from ... import _core
 from ...errors import NotPortableError
-from .. import backends, environment
+from .. import backends, environment, locate
 from ..sources import SourceSet
 from ..stats import stats
 from . import names as naming
@@ -41,8 +41,8 @@ def build(capture: CapturePackage, key: tuple[str, str, bytes, bytes], options: 
     built = Built(_core.Package())
     parts = _Parts()
     entries = []
-    for record in registry.reachable(capture.group, capture.backend_key):
-        entry = _entry(record, capture.backend_key, parts, built)
+    for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
+        entry = _entry(record, variants, capture, parts, built)
         if entry is not None:
             entries.append(entry)
     package = built.package
@@ -57,17 +57,26 @@ def build(capture: CapturePackage, key: tuple[str, str, bytes, bytes], options: 
     return built
 
 
-def _entry(record: CodeRecord, backend: Any, parts: _Parts, built: Built) -> _core.CodeEntry | None:
-    variants = [v for v in record.variants if v.backend == backend]
-    built.bypasses.extend(f"{record.module}.{record.code.co_qualname}: {reason}" for reason in record.bypasses)
-    if not variants and backend not in record.trivial and not record.bypasses and record.role != "resume":
+def _entry(
+    record: CodeRecord, variants: list[Variant], capture: CapturePackage, parts: _Parts, built: Built
+) -> _core.CodeEntry | None:
+    name = f"{record.module}.{record.code.co_qualname}"
+    backend = capture.backend_key
+    bypasses = [reason for key, reason in record.bypasses if key == backend]
+    built.bypasses.extend(f"{name}: {reason}" for reason in bypasses)
+    if not variants and backend not in record.trivial and not bypasses and record.role != "resume":
         return None
     entry = _core.CodeEntry(_core.CodeObject.from_code(record.code), record.module, record.role)
-    entry.code_source = record.code_source
+    if record.role != "resume":
+        try:
+            entry.code_source = locate.find(record.code, record.module, capture.target)
+        except NotPortableError as error:
+            built.bypasses.append(f"{name}: {error}")
+            return None
     if record.role == "resume":
         entry.function_names = [_resume_name(record)]
-    entry.bypassed = not variants and bool(record.bypasses)
-    entry.bypass_reason = record.bypasses[0] if entry.bypassed else ""
+    entry.bypassed = not variants and bool(bypasses)
+    entry.bypass_reason = bypasses[0] if entry.bypassed else ""
     entry.skipped = not variants and backend in record.trivial
     imports: dict[str, str] = {}
     recipes: dict[str, Any] = {}
@@ -77,7 +86,7 @@ def _entry(record: CodeRecord, backend: Any, parts: _Parts, built: Built) -> _co
             guarded, own = _guarded_code(variant, parts, built, record)
         except NotPortableError as error:
             stats.count_bypass(str(error))
-            built.bypasses.append(f"{record.module}.{record.code.co_qualname}: {error}")
+            built.bypasses.append(f"{name}: {error}")
             continue
         entry.add_guarded_code(guarded)
         imports.update(variant.imports)
@@ -104,7 +113,7 @@ def _guarded_code(
     for name, resume in variant.resumes.items():
         found = registry.find(resume.code)
         if found is None:
-            found = registry.record(resume.code, resume.module, "resume", "")
+            found = registry.record(resume.code, resume.module, "resume")
         names[name] = _resume_name(found)
         if resume.skipped:
             code = naming.rename_code(resume.code, {})

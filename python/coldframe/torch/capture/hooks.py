@@ -25,7 +25,7 @@ class Frame(Protocol):
     recording: recorder.Recording | None
 
     def guards_built(self, recording: recorder.Recording) -> None: ...
-    def global_installed(self, name: str, value: Any) -> None: ...
+    def global_installed(self, name: str, value: Any) -> Any: ...
     def resume_installed(self, name: str, code: Any, namespace: dict[str, Any]) -> None: ...
     def bypass(self, reason: str) -> None: ...
 
@@ -34,8 +34,10 @@ class _Local(threading.local):
     frames: list[Frame]
     recording: recorder.Recording | None
     optimize_package: Any
+    used: list[set[str]]  # of the callables of ours that are running, innermost last: the graphs that each has run
 
     def __init__(self) -> None:
+        self.used = []
         self.frames = []
         self.recording = None
         self.optimize_package = None
@@ -252,7 +254,7 @@ def _wrap_output_graph() -> None:
         def install_global_unsafe(self: Any, name: str, value: Any) -> Any:
             frame = current()
             if frame is not None:
-                frame.global_installed(name, value)
+                value = frame.global_installed(name, value)
             return original(self, name, value)
 
         return install_global_unsafe
@@ -346,6 +348,18 @@ def _wrap_optimize() -> None:
         return optimize
 
     _wrap(dynamo, "optimize", make)
+
+
+def noting(name: str, function: Any) -> Any:
+    """`function`, a compiled graph, telling the running callable of ours that it was run. Dynamo does not look into it."""
+
+    def run_graph(*args: Any, **kwargs: Any) -> Any:
+        if local.used:
+            local.used[-1].add(name)
+        return function(*args, **kwargs)
+
+    _private.module("torch._dynamo.eval_frame").skip_code(run_graph.__code__)
+    return run_graph
 
 
 @contextmanager

@@ -44,9 +44,10 @@ def _contained(method: _F) -> _F:
 class FrameCapture:
     """One compilation of one code object, as its parts arrive."""
 
-    def __init__(self, record: CodeRecord | None, backend: BackendKey, reason: str | None = None) -> None:
+    def __init__(self, record: CodeRecord | None, package: CapturePackage, reason: str | None = None) -> None:
         self.record = record
-        self.backend = backend
+        self.backend = package.backend_key
+        self.group = package.group
         self.reason = reason
         self.recording: Recording | None = None
         self.program: _core.GuardProgram | None = None
@@ -69,19 +70,22 @@ class FrameCapture:
         except NotPortableError as error:
             self.bypass(str(error))
 
-    def global_installed(self, name: str, value: Any) -> None:
+    def global_installed(self, name: str, value: Any) -> Any:
+        """Notes a global that torch installs; returns what is to be installed."""
         try:
             if name in self.backends:
                 if type(value).__name__ == "function" and "specialized_dispatch" in _original_name(value):
                     self.unportable[name] = "a graph compiled for several specialisations of mark_dynamic"
                 elif "_tf_disabled_wrapper" in _original_name(value):
                     self.unportable[name] = "a graph over tensor subclasses with __torch_function__"
-            elif name not in self.resumes:
+                return hooks.noting(name, value)
+            if name not in self.resumes:
                 self.recipes[name] = global_recipe(name, value)
         except NotPortableError as error:
             self.unportable[name] = str(error)
         except Exception as error:
             self.unportable[name] = f"global {name!r}: {error}"
+        return value
 
     def resume_installed(self, name: str, code: types.CodeType, namespace: dict[str, Any]) -> None:
         module = namespace.get("__name__")
@@ -108,6 +112,7 @@ class FrameCapture:
                 self.dynamo_code,
                 self.program,
                 self.backend,
+                self.group,
                 {name: value for name, value in self.backends.items() if name in names},
                 {name: value for name, value in self.resumes.items() if name in names},
                 {name: value for name, value in self.imports.items() if name in names},
@@ -122,7 +127,7 @@ class FrameCapture:
     def _bypassed(self, reason: str) -> None:
         stats.count_bypass(reason)
         if self.record is not None:
-            self.record.bypasses.append(reason)
+            self.record.bypasses.append((self.backend, reason))
             registry.changed()
 
 
@@ -145,7 +150,8 @@ class CapturePackage:
         self.target = target
         self.backend = backend
         self.backend_key = backend_key
-        self.group = registry.new_group(backend_key)
+        self.group: set[int] = set()  # ids of the codes that this callable compiled
+        self.used: set[str] = set()  # names of the graphs that it ran
         self.session: Any = None
         self.on_context: Callable[[Any], None] | None = None
         self.wrap_backend: Callable[[Any], Any] = lambda backend: backend
@@ -161,7 +167,7 @@ class CapturePackage:
 
     def adopt(self, code: types.CodeType, entry: _core.CodeEntry) -> None:
         """Takes a code object that a loaded package has variants for: a new variant of it belongs to the same entry."""
-        registry.record(code, entry.module, entry.role, entry.code_source)
+        registry.record(code, entry.module, entry.role)
         self.group.add(id(code))
 
     def begin(self, namespace: dict[str, Any]) -> None:
@@ -196,12 +202,11 @@ class CapturePackage:
             record = registry.find(code)
             if record is None:
                 source = locate.find(code, str(module), self.target)
-                role = "entry" if source.startswith("target") else "user_function"
-                record = registry.record(code, str(module), role, source)
+                record = registry.record(code, str(module), "entry" if source.startswith("target") else "user_function")
             self.group.add(id(code))
-            return FrameCapture(record, self.backend_key)
+            return FrameCapture(record, self)
         except Exception as error:
-            return FrameCapture(None, self.backend_key, str(error))
+            return FrameCapture(None, self, str(error))
 
     @_contained
     def add_guarded_code(self, guards_state: bytes, dynamo_code: types.CodeType) -> None:
@@ -220,7 +225,7 @@ class CapturePackage:
 
     @_contained
     def add_resume_function(self, python_code: types.CodeType, python_module: str, function_name: str) -> None:
-        registry.record(python_code, python_module, "resume", "")
+        registry.record(python_code, python_module, "resume")
         self.group.add(id(python_code))
 
     @_contained

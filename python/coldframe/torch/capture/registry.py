@@ -19,14 +19,15 @@ from ..sources import SourceSet
 BackendKey = Any  # hashable: backend and options
 
 
-@dataclass
+@dataclass(eq=False)
 class Variant:
     """One compilation of one code object, under the names that torch gave."""
 
     dynamo_code: types.CodeType
     program: _core.GuardProgram
     backend: BackendKey
-    backends: dict[str, Any]  # name -> backends.Captured
+    group: set[int]  # ids of the codes that the callable which compiled it has compiled
+    backends: dict[str, Any]  # name -> artifact or pending artifact
     resumes: dict[str, ResumeFunction]
     imports: dict[str, str]  # alias -> module
     recipes: dict[str, Any]  # installed global -> recipe
@@ -47,10 +48,9 @@ class CodeRecord:
     code: types.CodeType
     module: str
     role: str  # entry, resume or user_function
-    code_source: str
     variants: list[Variant] = field(default_factory=list)
     trivial: set[BackendKey] = field(default_factory=set)  # compiled under these, to nothing
-    bypasses: list[str] = field(default_factory=list)
+    bypasses: list[tuple[BackendKey, str]] = field(default_factory=list)
 
 
 class Registry:
@@ -59,43 +59,41 @@ class Registry:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._records: dict[int, CodeRecord] = {}
-        self._groups: list[tuple[BackendKey, set[int]]] = []
         self.version = 0
 
-    def record(self, code: types.CodeType, module: str, role: str, code_source: str) -> CodeRecord:
+    def record(self, code: types.CodeType, module: str, role: str) -> CodeRecord:
         with self._lock:
             found = self._records.get(id(code))
             if found is None:
-                found = self._records[id(code)] = CodeRecord(code, module, role, code_source)
+                found = self._records[id(code)] = CodeRecord(code, module, role)
             return found
 
     def find(self, code: types.CodeType) -> CodeRecord | None:
         return self._records.get(id(code))
 
-    def new_group(self, backend: BackendKey) -> set[int]:
-        """The codes that one callable compiles (ids); the caller adds to it."""
-        group: set[int] = set()
-        with self._lock:
-            self._groups.append((backend, group))
-        return group
-
     def changed(self) -> None:
         with self._lock:
             self.version += 1
 
-    def reachable(self, codes: set[int], backend: BackendKey) -> Iterator[CodeRecord]:
-        """The records of `codes` and of whatever any callable with this backend compiled together with them."""
+    def view(self, group: set[int], used: set[str], backend: BackendKey) -> Iterator[tuple[CodeRecord, list[Variant]]]:
+        """What one callable compiled (`group`: its codes) or hit (`used`: the names of the graphs that it ran).
+
+        A code object may serve many functions (a decorator's wrapper, say): of a code in `group` it yields the variants that
+        the callable itself compiled and those whose graphs it ran; variants without a graph of codes that it shares.
+        """
         with self._lock:
-            reached = set(codes)
-            grown = True
-            while grown:
-                grown = False
-                for other, group in self._groups:
-                    if other == backend and group & reached and not group <= reached:
-                        reached |= group
-                        grown = True
-            records = [record for key, record in self._records.items() if key in reached]
-        yield from records
+            chosen: dict[int, list[Variant]] = {}
+            reached = set(group)
+            for key, record in self._records.items():
+                for variant in record.variants:
+                    own = variant.group is group
+                    hit = not used.isdisjoint(variant.backends)
+                    if variant.backend == backend and (own or hit or (not variant.backends and key in group)):
+                        chosen.setdefault(key, []).append(variant)
+                        reached.update(id(resume.code) for resume in variant.resumes.values())
+                        reached.update(k for k in variant.group if backend in self._records[k].trivial)
+            found = [(record, chosen.get(key, [])) for key, record in self._records.items() if key in reached or key in chosen]
+        yield from found
 
 
 registry = Registry()

@@ -12,6 +12,7 @@ import random
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError, SourceChangedError
 from .. import _private, backends, locate
+from ..capture import hooks
 from ..stats import stats
 from .guards import replay
 
@@ -33,6 +35,7 @@ class LoadedVariant:
     root: Any
     wrapper: Any
     dynamo_code: types.CodeType
+    graphs: list[str]  # names of the globals under which its graphs lie
     compile_seconds: float
     served: bool = False
 
@@ -100,6 +103,12 @@ class _Table:
 
 
 _table = _Table()
+_live: weakref.WeakSet[Install] = weakref.WeakSet()
+
+
+def packages_of(graphs: set[str]) -> list[_core.Package]:
+    """The loaded packages that hold any of these graphs."""
+    return [done.package for done in list(_live) if any(not graphs.isdisjoint(v.graphs) for v in done.variants)]
 
 
 @dataclass(eq=False)
@@ -136,6 +145,7 @@ def install(package: _core.Package, target: Any) -> Install:
         except BaseException:
             done.close()
             raise
+    _live.add(done)
     stats.add(loads=1, installed_variants=len(done.variants))
     return done
 
@@ -177,11 +187,12 @@ def _install_variant(
     threads_matter = bool(guarded.details.get("threads_matter", True))
     root = replay(guarded.guards, vars(module), threads_matter=threads_matter)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
-    variant = LoadedVariant(code, root, wrapper, guarded.dynamo_code.to_code(), guarded.compile_seconds)
+    dynamo_code = guarded.dynamo_code.to_code()
+    variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)
     for name in guarded.backend_ids:
         if name not in artifacts:
             raise CorruptPackageError(f"backend {name!r} of {entry.module}.{code.co_qualname} is not in the package")
-        _put(done, module, name, lambda name=name: _backend(artifacts[name], vars(module), name, variant))
+        _put(done, module, name, lambda name=name: _backend(artifacts[name]))
     done.variants.append(variant)
     try:
         _table.load(variant)
@@ -223,20 +234,9 @@ def _resume(name: str, code: types.CodeType, module: types.ModuleType) -> Any:
     return make
 
 
-def _backend(artifact: _core.Artifact, namespace: dict[str, Any], name: str, variant: LoadedVariant) -> Any:
-    disable = _private.module("torch._dynamo").disable
-    function = disable(backends.restore(artifact), reason="do not trace a compiled graph")
-
-    def first_call(*args: Any, **kwargs: Any) -> Any:
-        if not variant.served:
-            variant.served = True
-            stats.add(hits=1, seconds_saved=variant.compile_seconds)
-        if namespace.get(name) is stub:
-            namespace[name] = function
-        return function(*args, **kwargs)
-
-    stub = disable(first_call, reason="do not trace a compiled graph")
-    return stub
+def _backend(artifact: _core.Artifact) -> Any:
+    function = _private.module("torch._dynamo").disable(backends.restore(artifact), reason="do not trace a compiled graph")
+    return hooks.noting(artifact.backend_id, function)
 
 
 def _make_global(recipe: dict[str, Any], module: types.ModuleType) -> Any:
