@@ -17,7 +17,6 @@ import torch
 
 from . import models
 
-PRECOMPILE = {"TORCH_CACHING_PRECOMPILE": "1"}
 Values = dict[str, Any]
 
 

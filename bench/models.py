@@ -23,7 +23,7 @@ def gpt2() -> zoo.Built:
     return GPT2LMHeadModel(config).eval(), (torch.randint(0, 8000, (2, 64)),), {"use_cache": False}
 
 
-MODELS = {"mlp": zoo.mlp, "resnet": zoo.resnet, "bert": bert, "gpt2": gpt2, "demo": lambda: bert(layers=4)}
+MODELS = {"mlp": zoo.mlp, "resnet": zoo.resnet, "bert": bert, "gpt2": gpt2, "bert of 4 layers": lambda: bert(layers=4)}
 
 
 def make(name: str) -> zoo.Built:

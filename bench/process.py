@@ -32,7 +32,8 @@ class Place:
     compiler: bool = True
 
     def environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TORCH", "INDUCTOR"))}
+        left_out = ("TORCH", "INDUCTOR", "PYTHONDONTWRITEBYTECODE")  # the last, or every start compiles Python sources anew
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
         environment = {**inherited, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_CACHE_DIR": str(self.cache), "HF_HUB_OFFLINE": "1"}
         if not self.compiler:
             environment["PATH"] = str(self.cache / "no-programs")

@@ -18,8 +18,10 @@ TOLERANCE = 1e-5
 COLD = "torch.compile, cold"
 WARM = "torch.compile, warm"
 TORCH_PACKAGE = "caching_precompile"
+SAME_HOST = "coldframe"
 NEW_HOST = "coldframe, new host"
-WAYS = ("eager", COLD, WARM, TORCH_PACKAGE, "coldframe", NEW_HOST)
+WAYS = ("eager", COLD, WARM, TORCH_PACKAGE, SAME_HOST, NEW_HOST)
+_JOB_WAYS = {"eager": "eager", WARM: "compile", TORCH_PACKAGE: "precompile", SAME_HOST: "coldframe", NEW_HOST: "coldframe"}
 
 
 @dataclass
@@ -35,10 +37,10 @@ class Plan:
     errors: list[str] = field(default_factory=list)  # what may not happen: coldframe failed or was wrong
 
     def package(self, model: str) -> str:
-        return str(self.folder / f"{model}.cfp")
+        return str(self.folder / f"{model.replace(' ', '-')}.cfp")
 
     def cache(self, model: str, owner: str) -> Path:
-        path = self.folder / f"{model}-{owner}"
+        path = self.folder / f"{model.replace(' ', '-')}-{owner}"
         path.mkdir(exist_ok=True)
         return path
 
@@ -57,6 +59,9 @@ class Plan:
             self.compiled[model] = self.run(f"{model}: coldframe compiles", job, Place(self.cache(model, owner)))
         return self.compiled[model]
 
+    def host(self, model: str, way: str) -> Place:
+        return Place(self.cache(model, "coldframe")) if way == SAME_HOST else self.empty()
+
     def empty(self) -> Place:
         """A new host: an empty cache directory, and no compiler."""
         count = len(list(self.folder.glob("empty-*")))
@@ -70,42 +75,47 @@ def first_output(plan: Plan) -> str:
     columns = {model: _first_outputs(plan, model) for model in plan.models}
     notes: list[str] = []
     rows = [[way, *(_first_cell(columns[model], way, model, notes) for model in plan.models)] for way in WAYS]
-    worst = max(
-        spread(times) for column in columns.values() for way, times in _seconds(column).items() if len(times) > 1 or way == COLD
-    )
+    spreads = [spread(times) for column in columns.values() for times in _seconds(column).values() if len(times) > 1]
     lines = [
         table(["process start to first output, s (over eager)", *plan.models], rows),
-        f"Median of {plan.repeats} fresh processes a cell ({COLD}: one), interleaved; repeats lie within "
-        f"{worst:.0%} of their median. *New host*: an empty Inductor cache directory and no compiler on PATH.",
-        *notes,
+        f"Median of {plan.repeats} fresh processes a cell ({COLD}: one), interleaved; half the range of the repeats is at "
+        f"most {max(spreads, default=0.0):.0%} of their median. *New host*: an empty Inductor cache directory, and no "
+        "compiler on PATH.",
+        "\n".join(notes),
     ]
-    return "\n\n".join(lines)
+    return "\n\n".join(line for line in lines if line)
 
 
-def _first_outputs(plan: Plan, model: str) -> dict[str, list[Values]]:
+def ways(plan: Plan, model: str) -> tuple[str, list[str]]:
+    """The same for one model, a row a way, and what is to be said of them. The package is there; a new host loads it."""
+    shown = [way for way in WAYS if way != SAME_HOST]
+    column = _first_outputs(plan, model, shown)
+    notes: list[str] = []
+    rows = [[way, _first_cell(column, way, model, notes)] for way in shown]
+    return table(["way", "process start to first output, s (over eager)"], rows), notes
+
+
+def _first_outputs(plan: Plan, model: str, ways: Sequence[str] = WAYS) -> dict[str, list[Values]]:
     """Per way, the values of each repeat."""
-    torch_place = Place(plan.cache(model, "torch"))
-    precompile_place = Place(plan.cache(model, "precompile"))
-    found: dict[str, list[Values]] = {way: [] for way in WAYS}
+    compiling, precompiling = Place(plan.cache(model, "torch")), Place(plan.cache(model, "precompile"))
+    found: dict[str, list[Values]] = {way: [] for way in ways}
     job = {"do": "first_output", "model": model, "package": plan.package(model)}
-    found[COLD].append(plan.run(f"{model}: {COLD}", {**job, "way": "compile"}, torch_place))
-    save = {"do": "save_precompile", "model": model, "cache": str(precompile_place.cache)}
-    saved = plan.run(f"{model}: {TORCH_PACKAGE} saves", save, precompile_place, extra=PRECOMPILE)
+    found[COLD].append(plan.run(f"{model}: {COLD}", {**job, "way": "compile"}, compiling))
+    save = {"do": "save_precompile", "model": model, "cache": str(precompiling.cache)}
+    saved = plan.run(f"{model}: {TORCH_PACKAGE} saves", save, precompiling, extra=PRECOMPILE)
     if "error" in saved:
-        found[TORCH_PACKAGE].append({"error": f"at save: {saved['error']}"})
+        found[TORCH_PACKAGE].append({**saved, "when": "when saved"})
     plan.compile(model)
     for repeat in range(plan.repeats):
-        label = f"{model}: first output, round {repeat + 1} of {plan.repeats}: "
-        found["eager"].append(plan.run(label + "eager", {**job, "way": "eager"}, plan.empty()))
-        found[WARM].append(plan.run(label + WARM, {**job, "way": "compile"}, torch_place))
-        if "error" not in saved:
-            loading = {**job, "way": "precompile"}
-            found[TORCH_PACKAGE].append(plan.run(label + TORCH_PACKAGE, loading, precompile_place, extra=PRECOMPILE))
-        served = {**job, "way": "coldframe"}
-        found["coldframe"].append(plan.run(label + "coldframe", served, Place(plan.cache(model, "coldframe"))))
-        found[NEW_HOST].append(plan.run(label + NEW_HOST, served, plan.empty()))
-    for way in ("coldframe", NEW_HOST):
-        plan.errors.extend(f"{model}: {way}: {text}" for text in {wrong(values) for values in found[way]} if text)
+        for way in ways:
+            if way == COLD or (way == TORCH_PACKAGE and "error" in saved):
+                continue
+            place = {WARM: compiling, TORCH_PACKAGE: precompiling}.get(way) or plan.host(model, way)
+            extra = PRECOMPILE if way == TORCH_PACKAGE else None
+            label = f"{model}: {way}, {repeat + 1} of {plan.repeats}"
+            found[way].append(plan.run(label, {**job, "way": _JOB_WAYS[way]}, place, extra=extra))
+    for way in (SAME_HOST, NEW_HOST):
+        plan.errors.extend(f"{model}: {way}: {text}" for text in {wrong(values) for values in found.get(way, ())} if text)
     return found
 
 
@@ -128,7 +138,7 @@ def _seconds(column: dict[str, list[Values]]) -> dict[str, list[float]]:
 def _first_cell(column: dict[str, list[Values]], way: str, model: str, notes: list[str]) -> str:
     for values in column[way]:
         if "error" in values:
-            notes.append(f"- {model}, {way}: fails: `{values['error']}`")
+            notes.append(f"- {model}, {way}: fails {values.get('when', 'when loaded')}: `{values['error']}`")
             return "fails"
     seconds = _seconds(column)
     cell = f"{statistics.median(seconds[way]):.2f}"
@@ -186,9 +196,7 @@ def save_overhead(plan: Plan) -> str:
             continue
         added = (values["listen"] + values["save"]) / values["compile"]
         listening = f"{1000 * values['listen']:.0f} ({values['calls']} calls)"
-        rows.append(
-            [model, f"{values['compile']:.1f}", listening, f"{1000 * values['save']:.0f}", f"{added:.2%}", "2 %"]
-        )
+        rows.append([model, f"{values['compile']:.1f}", listening, f"{1000 * values['save']:.0f}", f"{added:.2%}", "2 %"])
     compiling = "warm" if plan.quick else "cold"
     return (
         table(["model", f"{compiling} compile, s", "listening, ms", "save(), ms", "added", "budget"], rows)
@@ -242,5 +250,5 @@ def call_cost(plan: Plan) -> str:
         rows.append([model, f"{torchs:.1f}", f"{ours:.1f}", f"{ours / torchs:.2f} x", "0.2 x"])
     return (
         table(["model", "torch.compile, us", "coldframe, us", "ratio", "budget"], rows)
-        + "\n\nThe graph is compiled by a backend that returns prepared outputs, so that nothing but guards and bytecode is left."
+        + "\n\nThe graph is compiled by a backend that returns prepared outputs: nothing but guards and bytecode is left."
     )

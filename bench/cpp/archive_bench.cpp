@@ -1,5 +1,7 @@
 // What the container costs: a package of the size that a BERT gives (2,000 guard ops, 32 kernels of 64 KiB) is written,
 // opened and verified, and bytes are digested.
+#include "support.hpp"
+
 #include <coldframe/archive/reader.hpp>
 #include <coldframe/archive/writer.hpp>
 #include <coldframe/util/digest.hpp>
@@ -9,22 +11,15 @@
 #include <cstdint>
 #include <cstdio>
 #include <random>
-#include <stdexcept>
 #include <string>
 
-namespace coldframe {
+namespace coldframe::bench {
 namespace {
 
 constexpr int k_guards = 1000;  // an accessor and a check each
 constexpr int k_kernels = 32;
 constexpr std::size_t k_kernel_size = 64UL << 10U;
-const std::string k_path = "coldframe_archive_bench.cfp";
-
-template <typename T>
-T take(Result<T> result) {
-    if (!result) throw std::runtime_error(result.error().what());
-    return std::move(*result);
-}
+const std::string k_path = "coldframe_bench.cfp";
 
 Bytes kernel(std::uint32_t seed) {
     std::mt19937 random(seed);
@@ -40,13 +35,7 @@ Package sample() {
 
     auto variant = std::make_shared<GuardedCode>();
     variant->dynamo_code = code;
-    for (int i = 0; i < k_guards; ++i) {
-        const std::string source = "L['self'].layer[" + std::to_string(i) + "]";
-        const NodeId node =
-            *take(variant->guards.add(GuardKind::getattr, {0}, {Value::str("layer" + std::to_string(i))}, source));
-        take(variant->guards.add(GuardKind::equals_match, {node}, {Value::integer(i)}, source,
-                                 {source + " == " + std::to_string(i)}));
-    }
+    variant->guards = sample_guards(k_guards);
     auto entry = std::make_shared<CodeEntry>();
     entry->python_code = code;
     entry->module = "model";
@@ -72,13 +61,13 @@ void count_bytes(benchmark::State& state, std::uint64_t bytes) {
     state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(bytes));
 }
 
-void digest(benchmark::State& state) {
+void sha256_64_kib(benchmark::State& state) {
     const Bytes bytes = kernel(0);
     for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(sha256(bytes));
     count_bytes(state, bytes.size());
 }
 
-void write(benchmark::State& state) {
+void archive_write(benchmark::State& state) {
     const Package package = sample();
     std::uint64_t size = 0;
     for ([[maybe_unused]] auto _ : state) size = take(archive::write(package, k_path)).size;
@@ -86,14 +75,14 @@ void write(benchmark::State& state) {
     std::remove(k_path.c_str());
 }
 
-void open(benchmark::State& state) {
+void archive_open(benchmark::State& state) {
     const std::uint64_t size = take(archive::write(sample(), k_path)).size;
     for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(take(archive::open(k_path)));
     count_bytes(state, size);
     std::remove(k_path.c_str());
 }
 
-void verify(benchmark::State& state) {
+void archive_verify(benchmark::State& state) {
     const std::uint64_t size = take(archive::write(sample(), k_path)).size;
     for ([[maybe_unused]] auto _ : state) {
         if (!archive::verify(k_path)) state.SkipWithError("the package is not intact");
@@ -102,10 +91,10 @@ void verify(benchmark::State& state) {
     std::remove(k_path.c_str());
 }
 
-BENCHMARK(digest)->Unit(benchmark::kMicrosecond);
-BENCHMARK(write)->Unit(benchmark::kMillisecond);
-BENCHMARK(open)->Unit(benchmark::kMillisecond);
-BENCHMARK(verify)->Unit(benchmark::kMillisecond);
+BENCHMARK(sha256_64_kib)->Unit(benchmark::kMicrosecond);
+BENCHMARK(archive_write)->Unit(benchmark::kMillisecond);
+BENCHMARK(archive_open)->Unit(benchmark::kMillisecond);
+BENCHMARK(archive_verify)->Unit(benchmark::kMillisecond);
 
 }  // namespace
-}  // namespace coldframe
+}  // namespace coldframe::bench

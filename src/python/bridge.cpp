@@ -79,8 +79,14 @@ Bytes to_bytes(PyObject* bytes) {
 }
 
 Ref from_bytes(ByteView bytes) {
-    return owned(
-        PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()), static_cast<Py_ssize_t>(bytes.size())));
+    return owned(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()), static_cast<Py_ssize_t>(bytes.size())));
+}
+
+std::string to_path(PyObject* path) {
+    PyObject* encoded = nullptr;
+    if (PyUnicode_FSConverter(path, &encoded) == 0) throw PythonError();
+    const Ref bytes = Ref::steal(encoded);
+    return {PyBytes_AS_STRING(encoded), static_cast<std::size_t>(PyBytes_GET_SIZE(encoded))};
 }
 
 Ref find_attribute(PyObject* object, PyObject* name) {
@@ -121,8 +127,7 @@ std::string type_name(PyTypeObject* type) {
 
 std::string short_repr(PyObject* object) {
     // A container of a class of its own may hold itself many times over: its repr could take for ever.
-    const bool is_container =
-        PyTuple_Check(object) || PyList_Check(object) || PyDict_Check(object) || PyAnySet_Check(object);
+    const bool is_container = PyTuple_Check(object) || PyList_Check(object) || PyDict_Check(object) || PyAnySet_Check(object);
     if (is_container && !PyTuple_CheckExact(object)) return "...";
     Ref reprlib = Ref::steal(PyImport_ImportModule("reprlib"));
     Ref repr = reprlib ? Ref::steal(PyObject_CallMethod(reprlib.get(), "repr", "O", object)) : Ref();
@@ -135,8 +140,6 @@ std::string short_repr(PyObject* object) {
     return shown.size() > k_longest_repr ? shown.substr(0, k_longest_repr - 3) + "..." : shown;
 }
 
-std::string describe(PyObject* object) {
-    return "of type " + type_name(Py_TYPE(object)) + ": " + short_repr(object);
-}
+std::string describe(PyObject* object) { return "of type " + type_name(Py_TYPE(object)) + ": " + short_repr(object); }
 
 }  // namespace coldframe::python

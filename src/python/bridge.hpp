@@ -81,6 +81,9 @@ auto without_gil(Body&& body) {
 [[nodiscard]] Bytes to_bytes(PyObject* bytes);
 [[nodiscard]] Ref from_bytes(ByteView bytes);
 
+// A str or os.PathLike, as the file system spells it.
+[[nodiscard]] std::string to_path(PyObject* path);
+
 // The attribute, or null with no error set when reading it fails in any way.
 [[nodiscard]] Ref find_attribute(PyObject* object, const char* name);
 [[nodiscard]] Ref find_attribute(PyObject* object, PyObject* name);

@@ -18,12 +18,13 @@ namespace coldframe::python {
 #if PY_VERSION_HEX >= 0x030B0000
 inline constexpr bool k_code_has_qualname = true;
 inline constexpr std::array<std::string_view, 18> k_code_arguments = {
-    "argcount", "posonlyargcount", "kwonlyargcount", "nlocals", "stacksize",   "flags",     "code",           "consts",   "names",
-    "varnames", "filename",        "name",           "qualname", "firstlineno", "linetable", "exceptiontable", "freevars", "cellvars"};
+    "argcount", "posonlyargcount", "kwonlyargcount", "nlocals",        "stacksize", "flags",
+    "code",     "consts",          "names",          "varnames",       "filename",  "name",
+    "qualname", "firstlineno",     "linetable",      "exceptiontable", "freevars",  "cellvars"};
 #else
 inline constexpr bool k_code_has_qualname = false;  // nor an exception table
 inline constexpr std::array<std::string_view, 16> k_code_arguments = {
-    "argcount", "posonlyargcount", "kwonlyargcount", "nlocals", "stacksize",   "flags",    "code",     "consts",
+    "argcount", "posonlyargcount", "kwonlyargcount", "nlocals", "stacksize",   "flags",     "code",     "consts",
     "names",    "varnames",        "filename",       "name",    "firstlineno", "linetable", "freevars", "cellvars"};
 #endif
 

@@ -18,9 +18,18 @@ namespace {
 
 using Found = std::optional<ImportRef>;
 
-constexpr std::array k_scanned_modules = {"builtins", "itertools", "typing", "torch", "torch._C", "torch._C._nn",
-                                          "torch.nn.functional", "torch.functional", "torch._C._linalg", "torch._C._fft",
-                                          "torch._C._special", "torch._VF"};
+constexpr std::array k_scanned_modules = {"builtins",
+                                          "itertools",
+                                          "typing",
+                                          "torch",
+                                          "torch._C",
+                                          "torch._C._nn",
+                                          "torch.nn.functional",
+                                          "torch.functional",
+                                          "torch._C._linalg",
+                                          "torch._C._fft",
+                                          "torch._C._special",
+                                          "torch._VF"};
 // Where the types without a name of their own have one.
 constexpr std::array k_type_modules = {"types", "_collections_abc"};
 // What a decorator may have put in front of a function.
@@ -43,9 +52,7 @@ std::string printed(PyObject* object, PyObject* (*print)(PyObject*)) {
     return {};
 }
 
-Ref find_module(const std::string& name) {
-    return python::find_module(from_utf8(name).get());
-}
+Ref find_module(const std::string& name) { return python::find_module(from_utf8(name).get()); }
 
 // One step of a walk. A private name of a class is stored mangled: `name` becomes what was found.
 Ref step(PyObject* object, std::string& name) {
@@ -174,6 +181,7 @@ Found find_code_ref(PyObject* code) {
     for (const bool same_file : {true, false}) {
         for (const Ref& module : all_modules()) {
             PyObject* globals = PyModule_GetDict(module.get());
+            if (PyDict_GetItemWithError(globals, first_key.get()) == nullptr) continue;
             PyObject* module_file = PyDict_GetItemWithError(globals, file_key.get());
             const bool is_same = module_file != nullptr && PyUnicode_Check(module_file) && file &&
                                  PyUnicode_Compare(module_file, file.get()) == 0;
@@ -185,7 +193,6 @@ Found find_code_ref(PyObject* code) {
             }
             const std::string name = to_utf8(module_name.get());
             if (find_module(name).get() != module.get()) continue;
-            if (PyDict_GetItemWithError(globals, first_key.get()) == nullptr) continue;
             if (Found found = under(module, name, qualname, code)) return found;
         }
     }
@@ -215,8 +222,7 @@ Found find_by_own_word(PyObject* object) {
 }
 
 bool is_builtin_singleton(PyObject* object) {
-    return object == Py_None || object == Py_True || object == Py_False || object == Py_Ellipsis ||
-           object == Py_NotImplemented;
+    return object == Py_None || object == Py_True || object == Py_False || object == Py_Ellipsis || object == Py_NotImplemented;
 }
 
 Found find(PyObject* object) {
@@ -232,7 +238,8 @@ Found find(PyObject* object) {
 }
 
 std::string reason(PyObject* object) {
-    const std::string qualname = string_attribute(object, PyCode_Check(object) && k_code_has_qualname ? "co_qualname" : "__qualname__");
+    const std::string qualname =
+        string_attribute(object, PyCode_Check(object) && k_code_has_qualname ? "co_qualname" : "__qualname__");
     const std::string module = string_attribute(object, "__module__");
     if (qualname.find("<locals>") != std::string::npos) {
         return "it is made inside a function (" + join(module, qualname) + "), so importing cannot yield it";
@@ -279,7 +286,8 @@ Ref resolve(const ImportRef& reference) {
         Ref attribute = from_utf8(std::string_view(qualname).substr(begin, end - begin));
         object = Ref::steal(PyObject_GetAttr(object.get(), attribute.get()));
         if (!object) {
-            raise({ErrorCode::incompatible, "there is no " + qualname.substr(0, end) + " in module " + reference.module, "resolving " + shown});
+            raise({ErrorCode::incompatible, "there is no " + qualname.substr(0, end) + " in module " + reference.module,
+                   "resolving " + shown});
         }
         begin = end + 1;
     }

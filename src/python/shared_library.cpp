@@ -72,7 +72,8 @@ Result<Loaded> open_path(std::string path) {
     void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle != nullptr) return Loaded{std::move(path), handle};
     const char* message = dlerror();
-    return fail(ErrorCode::incompatible, std::string("this machine's loader refuses the library: ") + (message != nullptr ? message : "?"));
+    return fail(ErrorCode::incompatible,
+                std::string("this machine's loader refuses the library: ") + (message != nullptr ? message : "?"));
 }
 
 bool is_loaded(const std::string& path) {
@@ -146,7 +147,8 @@ Result<Loaded> open_bytes(ByteView bytes, const std::string& name) {
 // The module may have entered itself into sys.modules, where its name means something else to everybody else.
 class ModuleEntry {
    public:
-    explicit ModuleEntry(PyObject* name) : name_(name), previous_(Ref::borrow(PyDict_GetItemWithError(PyImport_GetModuleDict(), name))) {}
+    explicit ModuleEntry(PyObject* name)
+        : name_(name), previous_(Ref::borrow(PyDict_GetItemWithError(PyImport_GetModuleDict(), name))) {}
     ModuleEntry(const ModuleEntry&) = delete;
     ModuleEntry& operator=(const ModuleEntry&) = delete;
     ~ModuleEntry() {
@@ -184,14 +186,12 @@ Ref import_extension(const std::string& name, const std::string& path) {
 
 }  // namespace
 
-Result<SharedLibrary::Ptr> SharedLibrary::load(ByteView bytes, const Digest& digest, const std::string& name) {
-    if (sha256(bytes) != digest) {
-        return fail(ErrorCode::corrupt, "the bytes of library '" + name + "' are not those of its digest " + to_hex(digest));
-    }
-    return load_verified(bytes, digest, name);
+Status SharedLibrary::verify(ByteView bytes, const Digest& digest, const std::string& name) {
+    if (sha256(bytes) == digest) return {};
+    return fail(ErrorCode::corrupt, "the bytes of library '" + name + "' are not those of its digest " + to_hex(digest));
 }
 
-Result<SharedLibrary::Ptr> SharedLibrary::load_verified(ByteView bytes, const Digest& digest, const std::string& name) {
+Result<SharedLibrary::Ptr> SharedLibrary::load(ByteView bytes, const Digest& digest, const std::string& name) {
     const std::scoped_lock lock(table().mutex);
     Ptr& entry = table().libraries[digest];
     if (entry != nullptr) return entry;

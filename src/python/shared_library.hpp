@@ -5,12 +5,13 @@
 // be executed, in a file of a private directory that is removed again. A library stays loaded for the life of the process;
 // there is one for each digest.
 //
-//   SharedLibrary& library = *value_or_raise(SharedLibrary::load(bytes, sha256(bytes), "kernel"));
-//   void* function = value_or_raise(library.symbol("kernel"));
-//   Ref module = library.python_module("kernel");                  // runs PyInit_kernel
+//   if (Status intact = SharedLibrary::verify(bytes, digest, "kernel"); !intact) return ...;
+//   Result<SharedLibrary::Ptr> library = SharedLibrary::load(bytes, digest, "kernel");
+//   Result<void*> function = (*library)->symbol("kernel");
+//   Ref module = (*library)->python_module("kernel");              // runs PyInit_kernel
 //
 // Thread-safety: `load` and `symbol` may be called from many threads; holding the GIL while calling `load` keeps forks away
-// (its table is then never locked in a child). python_module needs the GIL. Failure: corrupt before anything is loaded,
+// (its table is then never locked in a child). python_module needs the GIL. Failure: corrupt from verify,
 // incompatible with the loader's message, io when there is no place for the bytes.
 #pragma once
 
@@ -26,9 +27,10 @@ class SharedLibrary {
    public:
     using Ptr = std::shared_ptr<SharedLibrary>;
 
+    // Corrupt unless the bytes are those of the digest.
+    [[nodiscard]] static Status verify(ByteView bytes, const Digest& digest, const std::string& name);
+    // Bytes that are verified already.
     [[nodiscard]] static Result<Ptr> load(ByteView bytes, const Digest& digest, const std::string& name);
-    // The bytes are known to be those of the digest.
-    [[nodiscard]] static Result<Ptr> load_verified(ByteView bytes, const Digest& digest, const std::string& name);
     // Null when the digest has not been loaded.
     [[nodiscard]] static Ptr find(const Digest& digest);
 

@@ -1,107 +1,73 @@
-"""Fixtures that run steps of a test in fresh processes, and packages that several tests share."""
+"""Fixtures: fresh processes, and packages that several tests share."""
 
 from __future__ import annotations
 
-import itertools
-import os
-import pickle
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from child import Answer, Job, Step
-
-HERE = Path(__file__).resolve().parent
-TIMEOUT = 600
-
-StepCall = tuple[Callable[..., Any], dict[str, Any]]
+import steps
+import zoo as models
+from harness import Processes
 
 
-class Processes:
-    """Starts fresh processes, each with an Inductor cache directory of its own."""
+@dataclass(frozen=True)
+class Made:
+    """What the process that compiled a model left: a package, the compiled outputs, and its `SaveReport` as a dict."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.empty = root / "empty"
-        self.empty.mkdir()
-        self._numbers = itertools.count()
+    package: Path
+    outputs: Any
+    report: dict[str, Any]
 
-    def run(
-        self,
-        function: Callable[..., Any],
-        *,
-        sealed: bool = False,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        **arguments: Any,
-    ) -> Answer:
-        """Calls `function`, of an importable module, with `arguments` in a fresh process.
 
-        sealed: with nothing on PATH, no compiler and a cache directory that does not exist; what it starts is recorded.
-        """
-        return self.run_all([(function, arguments)], sealed=sealed, cwd=cwd, env=env)[0]
+class Zoo:
+    """The models of zoo.py, each compiled with Inductor under no_grad once a session, two at a time.
 
-    def run_all(
-        self,
-        calls: Sequence[StepCall],
-        *,
-        sealed: bool = False,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-    ) -> list[Answer]:
-        """The calls one after another in one fresh process; when one kills it, the rest go on in another."""
-        answers: list[Answer] = []
-        while len(answers) < len(calls):
-            answers.extend(self._run(calls[len(answers) :], sealed, cwd, env))
-        return answers
+    Asking for one starts those that the session will need later, too. Their processes share one Inductor cache directory,
+    which holds the compiler's precompiled headers.
+    """
 
-    def _run(
-        self, calls: Sequence[StepCall], sealed: bool, cwd: Path | None, env: Mapping[str, str] | None
-    ) -> list[Answer]:
-        import torch
+    def __init__(self, processes: Processes, folder: Path, wanted: Sequence[str]) -> None:
+        self._processes = processes
+        self._folder = folder
+        self._wanted = wanted
+        self._pool = ThreadPoolExecutor(2)
+        self._made: dict[str, Future[Made]] = {}
 
-        folder = self.root / f"process-{next(self._numbers)}"
-        folder.mkdir()
-        steps = [
-            Step(f"{function.__module__}:{function.__qualname__}", arguments, folder / f"answer-{number}")
-            for number, (function, arguments) in enumerate(calls)
-        ]
-        (folder / "job").write_bytes(pickle.dumps(Job(steps, sealed)))
-        with open(folder / "output", "wb") as output:
-            done = subprocess.run(
-                [sys.executable, str(HERE / "child.py"), str(folder / "job")],
-                cwd=cwd or folder,
-                env=self._environment(folder, sealed, env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=TIMEOUT,
-            )
-        answers = [torch.load(step.answer, weights_only=False) for step in steps if step.answer.exists()]
-        if len(answers) < len(steps):
-            tail = (folder / "output").read_text(errors="replace")[-4000:]
-            answers.append(Answer(error=f"the process ended with status {done.returncode}:\n{tail}"))
-        return answers
+    def __getitem__(self, name: str) -> Made:
+        for other in (name, *self._wanted):
+            if other not in self._made:
+                self._made[other] = self._pool.submit(self._make, other)
+        return self._made[name].result()
 
-    def _environment(self, folder: Path, sealed: bool, env: Mapping[str, str] | None) -> dict[str, str]:
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])),
-            "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
-            "TORCHINDUCTOR_COMPILE_THREADS": "1",
-        }
-        if sealed:
-            environment["PATH"] = str(self.empty)
-            for name in ("CC", "CXX"):
-                environment.pop(name, None)
-        return {**environment, **(env or {})}
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _make(self, name: str) -> Made:
+        package = self._folder / f"{name}.cfp"
+        cache = {"TORCHINDUCTOR_CACHE_DIR": str(self._folder / "inductor")}
+        made = self._processes.run(steps.make, case=f"zoo:{name}", path=package, env=cache).get()
+        return Made(package, made["outputs"], made["report"])
 
 
 @pytest.fixture(scope="session")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Processes:
     return Processes(tmp_path_factory.mktemp("processes"))
+
+
+@pytest.fixture(scope="session")
+def zoo(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zoo]:
+    used = (item for item in request.session.items if "zoo" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec"))
+    named = (value for item in used for value in item.callspec.params.values() if value in models.MODELS)
+    made = Zoo(processes, tmp_path_factory.mktemp("zoo"), list(dict.fromkeys(named)))
+    yield made
+    made.close()
+
+
+def chosen(request: pytest.FixtureRequest, argument: str) -> list[Any]:
+    """The values of a parametrized argument in the tests of this module that were selected, in order."""
+    items = (item for item in request.session.items if item.path == request.path and hasattr(item, "callspec"))
+    return list(dict.fromkeys(item.callspec.params[argument] for item in items if argument in item.callspec.params))

@@ -229,6 +229,20 @@ def test_what_is_not_a_package_is_corrupt(package_file: Path, command: str, dama
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_a_package_of_a_newer_format_is_unsupported(package_file: Path, command: str) -> None:
+    data = bytearray(package_file.read_bytes())
+    data[8:10] = (2).to_bytes(2, "little")  # the major version
+    data[96:128] = hashlib.sha256(data[:96]).digest()
+    package_file.write_bytes(data)
+    assert "newer coldframe" in refused(5, command, package_file)
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_a_path_that_the_file_system_refuses_is_an_io_error(package_file: Path, command: str) -> None:
+    refused(7, command, package_file / "inside")
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
 def test_a_file_that_others_can_write_is_untrusted(package_file: Path, command: str) -> None:
     package_file.chmod(0o666)
     assert str(package_file) in refused(4, command, package_file)

@@ -39,19 +39,20 @@ def compiled(source: str, filename: str = "f.py") -> types.CodeType:
     return next(code for code in nested_codes(module) if code.co_name == "outer")
 
 
+def same_constant(left: Any, right: Any) -> bool:
+    """By type and repr, which tell NaNs, zeros and numbers of equal value apart; the order of a set is nobody's."""
+    if isinstance(left, types.CodeType):
+        return isinstance(right, types.CodeType) and same(left, right)
+    if type(left) is not type(right):
+        return False
+    return left == right if type(left) is frozenset else repr(left) == repr(right)
+
+
 def same(left: types.CodeType, right: types.CodeType) -> bool:
-    """Equal in every field; constants by type and repr, which tell NaNs, zeros and numbers of equal value apart."""
+    """Equal in every field."""
     if any(getattr(left, name) != getattr(right, name) for name in FIELDS) or len(left.co_consts) != len(right.co_consts):
         return False
-    for mine, other in zip(left.co_consts, right.co_consts, strict=True):
-        if isinstance(mine, types.CodeType):
-            if not same(mine, other):
-                return False
-        elif type(mine) is not type(other) or (mine != other and repr(mine) != repr(other)):
-            return False
-        elif not isinstance(mine, frozenset) and repr(mine) != repr(other):
-            return False
-    return True
+    return all(map(same_constant, left.co_consts, right.co_consts))
 
 
 def has_nan(constant: Any) -> bool:

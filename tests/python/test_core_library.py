@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import os
 import pathlib
 import subprocess
@@ -51,7 +52,7 @@ PyMODINIT_FUNC PyInit_kernel() {
 NO_MODULE = ""
 UNDEFINED = 'extern "C" int coldframe_test_defined_nowhere(); extern "C" int use() { return coldframe_test_defined_nowhere(); }'
 # In front of the C library: a kernel that refuses files in memory.
-NO_MEMFD = "#include <errno.h>\nextern \"C\" int memfd_create(const char*, unsigned) { errno = ENOSYS; return -1; }\n"
+NO_MEMFD = '#include <errno.h>\nextern "C" int memfd_create(const char*, unsigned) { errno = ENOSYS; return -1; }\n'
 
 KERNELS = {
     "one": ("SIZE=-1", SINGLE_PHASE),
@@ -217,17 +218,18 @@ def test_threads_get_one_library(build: Build) -> None:
 
 
 SCRIPT = """
-import hashlib, os, pathlib, sys
+import hashlib, json, os, pathlib, sys
 from coldframe._core import SharedLibrary
 
 results = []
+paths = []
 for path in sys.argv[1:]:
     data = pathlib.Path(path).read_bytes()
     library = SharedLibrary.load(data, hashlib.sha256(data).digest(), "kernel")
     results.append(library.python_module("kernel").kernel())
     os.closerange(3, 100)  # as daemons do
-    print(library.path, file=sys.stderr)
-print(results)
+    paths.append(library.path)
+print(json.dumps([results, paths]))
 """
 
 
@@ -241,27 +243,28 @@ def files(build: Build, tmp_path: pathlib.Path) -> list[str]:
     return paths
 
 
-def run(files: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+def run(files: list[str], **environment: str) -> list[str]:
+    """Loads the files in a fresh process; the paths under which they were loaded."""
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), *files]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str([VALUES[name] for name in FOUR])
-    return done
+    results, paths = json.loads(done.stdout)
+    assert results == [VALUES[name] for name in FOUR]
+    assert len(set(paths)) == len(FOUR)
+    return list(paths)
 
 
 def test_closing_all_descriptors_mixes_nothing_up(files: list[str]) -> None:
-    paths = run(files).stderr.split()
-    assert len(set(paths)) == 4
-    assert all(path.startswith("/proc/self/") for path in paths)
+    assert all(path.startswith("/proc/self/") for path in run(files))
 
 
 def test_without_files_in_memory(files: list[str], tmp_path: pathlib.Path) -> None:
     shim = compile_library(NO_MEMFD, tmp_path / "shim.so")
     private = tmp_path / "runtime"
     private.mkdir()
-    done = run(files, LD_PRELOAD=str(shim), XDG_RUNTIME_DIR=str(private))
-    assert all(path.startswith(f"{private}/coldframe-") for path in done.stderr.split())
+    paths = run(files, LD_PRELOAD=str(shim), XDG_RUNTIME_DIR=str(private))
+    assert all(path.startswith(f"{private}/coldframe-") for path in paths)
     assert list(private.iterdir()) == []
-    done = run(files, LD_PRELOAD=str(shim), XDG_RUNTIME_DIR="/proc/nowhere", TMPDIR=str(private))
-    assert all(path.startswith(f"{private}/coldframe-") for path in done.stderr.split())
+    paths = run(files, LD_PRELOAD=str(shim), XDG_RUNTIME_DIR="/proc/nowhere", TMPDIR=str(private))
+    assert all(path.startswith(f"{private}/coldframe-") for path in paths)
     assert list(private.iterdir()) == []

@@ -3,38 +3,78 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 import programs
+import programs_more
+import pytest
+import scenarios
 import steps
 from child import Answer
-from conftest import Processes, assert_served, equal, near
+from conftest import chosen
+from harness import Processes, assert_close, assert_same_bits, assert_served
 
-Lives = dict[str, tuple[Answer, Answer]]
-RANDOM = {"random_numbers"}  # compiled, they draw other numbers than eager does
+CASES = [*(f"programs:{name}" for name in programs.CASES), *(f"programs_more:{name}" for name in programs_more.CASES)]
+NOT_AS_EAGER = {"programs_more:random_numbers"}  # compiled, it draws other numbers than eager does
+NOTHING_TO_SERVE = {"programs:loop_break", "programs:try_break"}  # torch compiles nothing of them and runs them as they are
 
 
 @pytest.fixture(scope="module")
-def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lives:
-    """Of each selected program, what the process that compiled it and the process that served it answered."""
+def lives(
+    processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Answer, Answer]]:
+    """Of each selected program, what the process that compiled it answered, and the one that served it."""
     folder = tmp_path_factory.mktemp("programs")
-    chosen = {item.callspec.params.get("case") for item in request.session.items if hasattr(item, "callspec")}
-    names = [name for name in programs.CASES if name in chosen]
-    jobs = [{"case": f"programs:{name}", "path": folder / f"{name}.cfp"} for name in names]
+    names = chosen(request, "case")
+    jobs = [{"case": name, "path": folder / f"{name}.cfp"} for name in names]
     made = processes.run_all([(steps.make, job) for job in jobs])
     served = processes.run_all([(steps.serve, job) for job in jobs], sealed=True)
-    return {name: pair for name, *pair in zip(names, made, served, strict=True)}
+    return {name: (first, second) for name, first, second in zip(names, made, served, strict=True)}
 
 
-@pytest.mark.parametrize("case", programs.CASES)
-def test_program_is_served(lives: Lives, case: str) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_program_is_served(lives: dict[str, tuple[Answer, Answer]], case: str) -> None:
     made, served = lives[case]
     report = made.get()["report"]
     assert report["bypasses"] == () and made.stats["bypasses"] == {}
     outputs = served.get()["outputs"]
+    assert_same_bits(outputs, made.get()["outputs"])
+    if case not in NOT_AS_EAGER:
+        assert_close(outputs, served.get()["eager"])
+    assert_served(served, hits=0 if case in NOTHING_TO_SERVE else 1)
+
+
+@pytest.fixture(scope="module")
+def acts(
+    processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[Answer]]:
+    """Of each selected scenario, the answers of its stages: all first ones in one process, all second ones in another."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    names = chosen(request, "scenario")
+    answers: dict[str, list[Answer]] = {name: [] for name in names}
+    for stage in scenarios.STAGES:
+        calls = [(scenarios.act, {"stage": stage, "name": name, "folder": folder / name}) for name in names]
+        for name, answer in zip(names, processes.run_all(calls, sealed=stage != "first"), strict=True):
+            answers[name].append(answer)
+    return answers
+
+
+@pytest.mark.parametrize("scenario", scenarios.NAMES)
+def test_scenario(acts: dict[str, list[Answer]], scenario: str) -> None:
+    first, *later = acts[scenario]
+    first.get()
+    for answer in later:
+        answer.get()
+        assert answer.processes == []
+        assert answer.cache_files == []
+
+
+def test_package_made_in_one_directory_is_served_in_another(processes: Processes, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    made = processes.run(steps.make, case="programs:two_breaks", path=Path("package"), cwd=here)
+    assert made.get()["report"]["path"] == "package"
+    (here / "package").rename(there / "other")
+    served = processes.run(steps.serve, sealed=True, case="programs:two_breaks", path=Path("other"), cwd=there)
+    assert_same_bits(served.get()["outputs"], made.get()["outputs"])
     assert_served(served)
-    assert equal(outputs, made.get()["outputs"])
-    if case not in RANDOM:
-        assert near(outputs, served.get()["eager"])

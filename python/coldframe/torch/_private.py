@@ -6,7 +6,9 @@ different torch lacks. A new torch generation gets a module like this one.
 
 from __future__ import annotations
 
+import gc
 import importlib
+import sys
 from typing import Any
 
 from ..errors import IncompatiblePackageError
@@ -27,8 +29,16 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
     "torch._dynamo": ("optimize",),
     "torch._dynamo.config": ("caching_precompile",),
     "torch._dynamo.convert_frame": ("ConvertFrameReturn", "_compile"),
-    "torch._dynamo.eval_frame": ("OptimizeContext", "innermost_fn", "skip_code"),
+    "torch._dynamo.eval_frame": (
+        "OptimizeContext",
+        "OptimizedModule",
+        "get_compiler_fn",
+        "innermost_fn",
+        "set_code_exec_strategy",
+        "skip_code",
+    ),
     "torch._dynamo.exc": ("SkipFrame", "Unsupported"),
+    "torch._dynamo.external_utils": ("wrap_inline",),
     "torch._dynamo.guards": (
         "CheckFunctionManager",
         "GuardBuilder",
@@ -38,6 +48,7 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
     ),
     "torch._dynamo.output_graph": ("OutputGraph", "get_builtins_dict"),
     "torch._dynamo.package": ("DynamoStore", "_graph_device_type"),
+    "torch._dynamo.trace_rules": ("add",),
     "torch._dynamo.types": ("FrameAction", "FrameExecStrategy"),
 }
 
@@ -45,13 +56,24 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
 def module(name: str) -> Any:
     """A private module of torch, with every symbol that coldframe uses present. IncompatiblePackageError otherwise."""
     try:
-        found = importlib.import_module(name)
+        found = sys.modules.get(name) or _import(name)
     except ImportError as error:
         raise IncompatiblePackageError(_message(name)) from error
     for symbol in _SYMBOLS.get(name, ()):
         if not hasattr(found, symbol):
             raise IncompatiblePackageError(_message(f"{name}.{symbol}"))
     return found
+
+
+def _import(name: str) -> Any:
+    # Importing Dynamo makes half a million objects and next to no garbage; looking for it would take half as long again.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def probe() -> None:

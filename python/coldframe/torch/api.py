@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ import torch
 
 from .. import _core
 from ..errors import IncompatiblePackageError, PackageError
+from . import locate
 from .capture import hooks
 from .capture.registry import registry
+from .restore.install import abandon
 from .session import Miss, OnMiss, SaveReport, Session, session_of, sessions
 from .stats import stats as _stats
 
@@ -101,11 +104,16 @@ def _compile(session: Session) -> Any:
             options["options"] = dict(options["options"])  # torch.compile takes some of them out
         with hooks.injecting(session.capture):
             compiled = torch.compile(session.target, **options)
+        if session.capture.compiler_config is not None and not options["fullgraph"]:
+            # Dynamo would ask for it at once, and so import Inductor.
+            compiled.get_compiler_config = session.capture.compiler_config
     except BaseException:
         for done in session.installs:
             done.close()
         raise
     sessions[compiled] = session
+    if compiled is not session.target:
+        weakref.finalize(compiled, abandon, session.installs).atexit = False
     return compiled
 
 
@@ -134,6 +142,7 @@ class Explanation:
     """What serves a compiled callable, and why calls missed. str() of it is for people."""
 
     frames: tuple[Frame, ...]
+    refused: tuple[str, ...]  # variants of the package that could not be installed, and why
     misses: tuple[Miss, ...]
 
     def __str__(self) -> str:
@@ -141,6 +150,7 @@ class Explanation:
         for frame in self.frames:
             lines.append(f"{frame.name} ({frame.role}): {frame.loaded} variants loaded, {frame.compiled} compiled")
             lines.extend(f"  not saved: {reason}" for reason in frame.bypasses)
+        lines.extend(f"not installed: {reason}" for reason in self.refused)
         lines.extend(f"miss: {miss}" for miss in self.misses)
         return "\n".join(lines) or "nothing compiled or loaded yet"
 
@@ -152,15 +162,16 @@ def explain(compiled: Any) -> Explanation:
     frames: dict[int, Frame] = {}
     for done in session.installs:
         for code, entry in done.entries:
-            name = f"{entry.module}.{code.co_qualname}"
+            name = locate.frame_name(code, entry.module, session.target)
             frames[id(code)] = Frame(name, entry.role, len(done.variants_of(code)), 0, ())
     capture = session.capture
     for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
-        name = f"{record.module}.{record.code.co_qualname}"
+        name = locate.frame_name(record.code, record.module, session.target)
         known = frames.get(id(record.code))
         bypasses = tuple(reason for key, reason in record.bypasses if key == capture.backend_key)
         frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, len(variants), bypasses)
-    return Explanation(tuple(frames.values()), tuple(session.misses))
+    refused = tuple(f"{name}: {reason}" for done in session.installs for name, reason in done.refused)
+    return Explanation(tuple(frames.values()), refused, tuple(session.misses))
 
 
 def stats() -> dict[str, Any]:

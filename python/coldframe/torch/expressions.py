@@ -92,7 +92,7 @@ def parse(text: str) -> Expression:
 
 def _parse(node: ast.expr) -> Expression:
     match node:
-        case ast.Constant(value=value) if value is None or isinstance(value, (bool, int, float, str)):
+        case ast.Constant(value=value) if value is None or isinstance(value, (bool, int, float, str, bytes)):
             return ("const", value)
         case ast.Name(id=name) if name in NAMES:
             return ("name", name)
@@ -116,7 +116,7 @@ def _parse(node: ast.expr) -> Expression:
 def render(expression: Expression) -> str:
     """Python text of `expression`. CorruptPackageError for what `parse` cannot have made."""
     match expression:
-        case ("const", None | bool() | int() | float() | str() as value):
+        case ("const", None | bool() | int() | float() | str() | bytes() as value):
             return repr(value)
         case ("name", str(name)) if name in NAMES:
             return name

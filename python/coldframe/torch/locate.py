@@ -13,6 +13,7 @@ Steps: ".name", "[index]". `find` yields the first source that leads to exactly 
 from __future__ import annotations
 
 import functools
+import functools
 import importlib
 import re
 import sys
@@ -20,7 +21,10 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+
 from ..errors import IncompatiblePackageError, NotPortableError
+from . import _private
 
 _DEPTH = 8
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
@@ -36,8 +40,9 @@ def find(code: types.CodeType, module: str, target: Any) -> str:
     )
 
 
-def resolve(source: str, target: Any) -> types.CodeType:
-    """The code that `source` leads to now. IncompatiblePackageError naming the first step that fails."""
+def resolve(source: str, target: Any, module: str) -> types.CodeType:
+    """The code that `source` leads to now, of a function over the globals of `module`. IncompatiblePackageError naming the
+    first step that fails."""
     match = re.match(r"target\b|([^:\[]+):([^.\[]+)", source)
     if match is None:
         raise IncompatiblePackageError(f"code source {source!r} has no root")
@@ -49,14 +54,40 @@ def resolve(source: str, target: Any) -> types.CodeType:
         steps = "." + source[match.start(2) :]
     else:
         value, steps = target, source[match.end() :]
+    function = None
     for step in _STEP.finditer(steps):
+        function = value if isinstance(value, types.FunctionType) else function
         try:
             value = getattr(value, step[1]) if step[1] else value[int(step[2])]
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise IncompatiblePackageError(f"{source!r}, compiled into the package, is not there: {error}") from error
     if not isinstance(value, types.CodeType):
         raise IncompatiblePackageError(f"{source!r} leads to {type(value).__name__}, not to code")
+    if function is not None and function.__globals__ is not vars(importlib.import_module(module)):
+        raise IncompatiblePackageError(f"the globals of {function.__qualname__!r} are not those of module {module!r}")
     return value
+
+
+def frame_name(code: types.CodeType, module: str, target: Any) -> str:
+    """What people call the frames of `code`. torch runs the forward of its own module classes through a function of Dynamo."""
+    if code.co_qualname == "wrap_inline.<locals>.inner" and module.startswith("torch."):
+        owner = target if isinstance(target, types.FunctionType) else type(target)
+        return f"{owner.__module__}.{owner.__qualname__}" + ("" if owner is target else ".forward")
+    return f"{module}.{code.co_qualname}"
+
+
+def entry_codes(target: Any) -> set[int]:
+    """Ids of the code objects with which a call of `target` begins."""
+    if isinstance(target, torch.nn.Module):
+        forward = type(target).forward
+        wrapper = _private.module("torch._dynamo.external_utils").wrap_inline(forward)  # see frame_name
+        return {id(function.__code__) for function in (forward, wrapper) if isinstance(function, types.FunctionType)}
+    while isinstance(target, functools.partial):
+        target = target.func
+    function = getattr(target, "__func__", target)
+    if not isinstance(function, types.FunctionType):
+        function = getattr(type(target), "__call__", None)
+    return {id(function.__code__)} if isinstance(function, types.FunctionType) else set()
 
 
 def _roots(code: types.CodeType, module: str, target: Any) -> Iterator[tuple[str, Any]]:

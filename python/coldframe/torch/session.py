@@ -27,7 +27,7 @@ from ..errors import (
     PackageError,
     SourceChangedError,
 )
-from . import _private, environment, sources
+from . import _private, environment, locate, sources
 from .capture import hooks
 from .capture.build import Built, build
 from .capture.package import CapturePackage
@@ -55,7 +55,8 @@ def own_backend(backend: Any) -> Any:
         def equal(self: Any, other: object) -> bool:
             return type(other) is type(self) and bool(cls.__eq__(self, other))
 
-        own = _backend_types[cls] = type(f"Coldframe{cls.__name__}", (cls,), {"__eq__": equal, "__hash__": cls.__hash__})
+        members = {"__eq__": equal, "__hash__": cls.__hash__, "is_coldframe": True}
+        own = _backend_types[cls] = type(f"Coldframe{cls.__name__}", (cls,), members)
     backend.__class__ = own
     return backend
 
@@ -113,6 +114,7 @@ class Session:
         if self.on_miss not in ("compile", "eager", "error"):
             raise InvalidArgumentError(f"on_miss must be 'compile', 'eager' or 'error', not {self.on_miss!r}")
         hooks.install(_gate, _compiled)
+        self.target = _uncompiled(self.target)
         backend = self.options["backend"]
         self.portable_options = _portable_options(self.options)
         self.capture = CapturePackage(self.target, backend, (_core.digest(self.portable_options), backend))
@@ -129,11 +131,11 @@ class Session:
     def _enter(self) -> Callable[[], None]:
         with self._lock:
             self._depth += 1
-        hooks.local.used.append(self.capture.used)
+        hooks.local.running.append(self.capture)
         return self._leave
 
     def _leave(self) -> None:
-        hooks.local.used.pop()
+        hooks.local.running.pop()
         self._count_hits()
         with self._lock:
             self._depth -= 1
@@ -166,7 +168,7 @@ class Session:
 
     def before_compile(self, code: types.CodeType, frame_locals: Any) -> Any:
         """Decides over a frame that nothing serves: None to compile it, or what Dynamo is to do instead. May raise MissError."""
-        name = f"{self.capture.namespace.get('__name__', '?')}.{code.co_qualname}"
+        name = locate.frame_name(code, self.capture.namespace.get("__name__", "?"), self.target)
         if self.installs:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
             miss = Miss(name, reasons)
@@ -185,12 +187,18 @@ class Session:
         try:
             package = _core.Package.open(path)
             self.check(package)
-            done = install(package, self.target)
+            package.verify()  # every byte, before any of it runs
+            done = install(package, self.target, self._runs_here)
             self.installs.append(done)
             for code, entry in done.entries:
                 self.capture.adopt(code, entry)
         except PackageError as error:
             raise type(error)(f"{os.fspath(path)}: {error}") from error
+
+    def _runs_here(self, frame_locals: Any) -> bool:
+        """A guard: whether a callable of equal backend and options runs. torch shares a code's loaded entries with everybody."""
+        running = hooks.local.running
+        return bool(running) and running[-1].backend_key == self.capture.backend_key
 
     def check(self, package: _core.Package) -> None:
         """Raises when `package` is of another function, environment or source."""
@@ -216,7 +224,7 @@ class Session:
             module, qualname = type(target).__module__, f"{type(target).__qualname__}.forward"
             function: Any = type(target).forward
         else:
-            function = _private.module("torch._dynamo.eval_frame").innermost_fn(target)
+            function = target
             while isinstance(function, functools.partial):
                 function = function.func
             function = getattr(function, "__func__", function)
@@ -234,7 +242,7 @@ class Session:
         for loaded in [done.package for done in self.installs] + packages_of(self.capture.used):
             if loaded.key == built.package.key:
                 built.package.merge(loaded)
-        if not any(entry.guarded_codes for entry in built.package.codes):
+        if not any(entry.guarded_codes or entry.skipped for entry in built.package.codes):
             if built.bypasses:
                 raise NotPortableError("nothing could be saved: " + "; ".join(dict.fromkeys(built.bypasses)))
             raise InvalidArgumentError("nothing has been compiled yet: call the compiled object once before saving it")
@@ -281,6 +289,14 @@ class Session:
         self._saved_version = version
 
 
+def _uncompiled(target: Any) -> Any:
+    """What torch.compile, ours or plain, was given to make `target`; `target` itself when it is not compiled."""
+    eval_frame = _private.module("torch._dynamo.eval_frame")
+    if isinstance(target, eval_frame.OptimizedModule):
+        return target._orig_mod
+    return eval_frame.innermost_fn(target)
+
+
 def _run_eagerly() -> Any:
     dynamo = _private.module("torch._dynamo.types")
     strategy = dynamo.FrameExecStrategy(dynamo.FrameAction.SKIP, dynamo.FrameAction.DEFAULT)
@@ -322,7 +338,10 @@ def _save_at_exit() -> None:
 
 def session_of(compiled: Any) -> Session:
     """The session of what `compile` or `load` returned. InvalidArgumentError for anything else."""
-    found = sessions.get(compiled)
+    try:
+        found = sessions.get(compiled)
+    except TypeError:  # of a type that has no weak references: not one of ours
+        found = None
     if found is None:
         raise InvalidArgumentError(f"{type(compiled).__name__} object was not made by coldframe.compile or coldframe.load")
     return found

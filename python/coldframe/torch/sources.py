@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 import os
 import sys
 import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from .. import _core
 from ..errors import SourceChangedError
 
+_MAX_WRAPPED = 64
 Function = tuple[str, bytes, int, int]  # qualified name, semantic digest, first line, last line
 
 
@@ -57,14 +60,27 @@ class SourceSet:
 
 
 def validate(files: Sequence[_core.SourceFile]) -> None:
-    """Raises SourceChangedError naming the first function that is not the same any more, by module, name and line."""
+    """Raises SourceChangedError naming the first function that is not the same any more, by module, name and line.
+
+    A function that the imported module has under its name counts as it is in memory (somebody may have replaced it there);
+    the others, made inside functions or not imported yet, by their file.
+    """
     for file in files:
-        path = _path_of(file.module)
-        if path is not None and _file_digest(path) == file.digest and not _edited_since_start(path):
-            continue
-        present = _functions_of(file.module, path)
+        present: dict[str, set[bytes]] | None = None
+        recorded: dict[str, set[bytes]] = {}
+        for qualname, digest, _, _ in file.functions:
+            recorded.setdefault(qualname, set()).add(digest)
         for qualname, digest, first, last in file.functions:
-            if digest not in present.get(qualname, ()):
+            live = _live_digests(file.module, qualname)
+            if live is not None:
+                same = not live.isdisjoint(recorded[qualname])
+            elif _file_unchanged(file):
+                same = True
+            else:
+                if present is None:
+                    present = _parsed_digests(file.module)
+                same = digest in present.get(qualname, ())
+            if not same:
                 where = f"{file.module}.{qualname} (lines {first} to {last} of {file.path_hint} when it was compiled)"
                 raise SourceChangedError(f"source code of {where} has changed: compile again, or restore the source")
 
@@ -101,6 +117,13 @@ def _file_digest(path: str) -> bytes | None:
         return None
 
 
+def _file_unchanged(file: _core.SourceFile) -> bool:
+    if file.module.partition(".")[0] == "torch":
+        return True  # the very build of torch is part of the environment
+    path = _path_of(file.module)
+    return path is not None and _file_digest(path) == file.digest and not _edited_since_start(path)
+
+
 def _edited_since_start(path: str) -> bool:
     # A file younger than this process may not be what the process imported.
     try:
@@ -109,49 +132,53 @@ def _edited_since_start(path: str) -> bool:
         return True
 
 
-def _functions_of(name: str, path: str | None) -> dict[str, set[bytes]]:
-    """Semantic digests of the functions that a module has: those in memory where it is imported, else those of its file."""
-    found: dict[str, set[bytes]] = {}
-    module = sys.modules.get(name)
-    live = list(_live_codes(module)) if module is not None else []
-    for code in live:
-        found.setdefault(code.co_qualname, set()).add(_core.CodeObject.from_code(code).semantic_digest)
-    try:
-        text = Path(path).read_bytes() if path else b""
-        parsed = list(_nested(compile(text, path or name, "exec", dont_inherit=True)))
-    except (OSError, SyntaxError, ValueError):
-        parsed = []
-    known = set(found)
-    for code in parsed:
-        if code.co_qualname not in known:  # not reachable in memory: a decorator's inner function, say
-            found.setdefault(code.co_qualname, set()).add(_core.CodeObject.from_code(code).semantic_digest)
-    return found
-
-
-def _live_codes(module: types.ModuleType) -> Iterator[types.CodeType]:
-    """Code of the functions and methods that a module's namespace holds and that its file defines."""
-    file = getattr(module, "__file__", None)
-    stack: list[object] = list(vars(module).values())
+def _live_digests(module: str, qualname: str) -> set[bytes] | None:
+    """Semantic digests of the function under this name in memory, and of what it wraps; None when there is none to see."""
+    if "<" in qualname or module not in sys.modules:
+        return None
+    value: Any = sys.modules[module]
+    for part in qualname.split("."):
+        value = inspect.getattr_static(value, part, None)
+    found: set[bytes] = set()
     seen: set[int] = set()
-    while stack:
+    stack = [value]
+    while stack and len(seen) < _MAX_WRAPPED:
         value = stack.pop()
         if id(value) in seen:
             continue
         seen.add(id(value))
-        if isinstance(value, type) and value.__module__ == module.__name__:
-            stack.extend(vars(value).values())
-        elif isinstance(value, (staticmethod, classmethod)):
+        if isinstance(value, (staticmethod, classmethod)):
             stack.append(value.__func__)
         elif isinstance(value, property):
             stack.extend(f for f in (value.fget, value.fset, value.fdel) if f is not None)
         elif isinstance(value, types.FunctionType):
-            stack.append(getattr(value, "__wrapped__", None))
-            if value.__code__.co_filename == file:
-                yield from _nested(value.__code__)
+            found.add(_core.CodeObject.from_code(value.__code__).semantic_digest)
+            stack.append(vars(value).get("__wrapped__"))
+            stack.extend(_closed_over(value))  # what a decorator wraps without saying so
+    return found or None
 
 
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            yield from _nested(const)
+def _closed_over(function: types.FunctionType) -> Iterator[types.FunctionType]:
+    for cell in function.__closure__ or ():
+        try:
+            content = cell.cell_contents
+        except ValueError:
+            continue
+        if isinstance(content, types.FunctionType):
+            yield content
+
+
+def _parsed_digests(module: str) -> dict[str, set[bytes]]:
+    """Semantic digests of the functions in a module's file as it is now, by qualified name."""
+    found: dict[str, set[bytes]] = {}
+    path = _path_of(module)
+    try:
+        text = Path(path).read_bytes() if path else b""
+        stack = [compile(text, path or module, "exec", dont_inherit=True)]
+    except (OSError, SyntaxError, ValueError):
+        return found
+    while stack:
+        code = stack.pop()
+        found.setdefault(code.co_qualname, set()).add(_core.CodeObject.from_code(code).semantic_digest)
+        stack.extend(const for const in code.co_consts if isinstance(const, types.CodeType))
+    return found

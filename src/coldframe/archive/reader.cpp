@@ -1,5 +1,6 @@
 // The order of checks is that of docs/format.md: owner, header, table, then each part when it is needed: its stored bytes
-// against their digest, then decompression to the recorded size, then the raw bytes against theirs. Only then is anything parsed.
+// against their digest, then decompression to the recorded size, then the raw bytes against theirs. Only then is anything
+// parsed.
 #include <coldframe/archive/reader.hpp>
 
 #include <coldframe/archive/compress.hpp>
@@ -106,10 +107,16 @@ Status Reader::load() {
     Result<std::vector<Entry>> entries = decode_table(table, header_);
     if (!entries) return std::unexpected(entries.error());
     entries_ = std::move(*entries);
-    return check_padding(table_end(header_.entry_count), entries_.front().offset);
+    std::uint64_t end = table_end(header_.entry_count);
+    for (const Entry& entry : entries_) {
+        if (Status zeros = check_padding(end, entry.offset); !zeros) return zeros;
+        end = entry.offset + entry.stored_size;
+    }
+    return {};
 }
 
 Status Reader::check_padding(std::uint64_t begin, std::uint64_t end) const {
+    if (begin == end) return {};
     Bytes padding(static_cast<std::size_t>(end - begin));
     if (Status read = file_.read_at(begin, padding); !read) return read;
     if (std::ranges::all_of(padding, [](std::uint8_t byte) { return byte == 0; })) return {};
@@ -134,8 +141,8 @@ Result<Bytes> Reader::read_entry(std::uint32_t number) const {
         if (sha256(*raw) != entry.raw_digest) return damaged("its decompressed bytes do not match their digest");
         return raw;
     } catch (const std::bad_alloc&) {
-        return fail(ErrorCode::io, "not enough memory for " + name_of(entry, number) + " of " +
-                                       std::to_string(entry.raw_size) + " bytes");
+        return fail(ErrorCode::io,
+                    "not enough memory for " + name_of(entry, number) + " of " + std::to_string(entry.raw_size) + " bytes");
     }
 }
 
@@ -161,11 +168,8 @@ Result<Package> Reader::package() const {
 }
 
 Status Reader::verify() const {
-    std::uint64_t end = table_end(header_.entry_count);
     for (std::uint32_t number = 0; number < entries_.size(); ++number) {
-        if (Status zeros = check_padding(end, entries_[number].offset); !zeros) return at_path(std::move(zeros.error()), path());
         if (Result<Bytes> bytes = read(number); !bytes) return std::unexpected(std::move(bytes.error()));
-        end = entries_[number].offset + entries_[number].stored_size;
     }
     Result<Package> decoded = package();
     if (!decoded) return std::unexpected(std::move(decoded.error()));

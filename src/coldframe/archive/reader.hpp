@@ -1,9 +1,9 @@
 // Opening a .cfp file: every byte is verified before it is used, and bulk is read on first use.
 //
-// Opening checks owner and mode, header, table and manifest, and decodes code objects and guard programs. Blobs are read,
-// verified, decompressed and verified again when asked for. All bytes are copied into own memory through one file descriptor
-// that stays open as long as a blob may need it, so a file that is replaced or removed meanwhile does no harm, and one that
-// is truncated gives an error, never a signal.
+// Opening checks owner and mode, header, table, padding and manifest, and decodes code objects and guard programs. Blobs are
+// read, verified, decompressed and verified again when asked for. All bytes are copied into own memory through one file
+// descriptor that stays open as long as a blob may need it, so a file that is replaced or removed meanwhile does no harm, and
+// one that is truncated gives an error, never a signal.
 //
 //   Result<Package> package = archive::open("bert.cfp");
 //   Result<Bytes> kernel = package->artifacts[0]->blobs[0]->read();
@@ -29,7 +29,7 @@ enum class OwnerCheck : std::uint8_t { enforce, skip };
 
 struct OpenOptions {
     OwnerCheck owner_check = OwnerCheck::enforce;
-    Fs* fs = nullptr;  // Fs::real() when null
+    Fs* fs = nullptr;  // Fs::real() when null; outlives the reader and the blobs
 };
 
 class Reader : public std::enable_shared_from_this<Reader> {
@@ -37,7 +37,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
     [[nodiscard]] const std::string& path() const { return file_.path(); }
     [[nodiscard]] const Header& header() const { return header_; }
     [[nodiscard]] std::uint64_t file_size() const { return header_.file_size; }
-    [[nodiscard]] const Digest& digest() const { return header_.digest; }  // names the whole content of the file
+    [[nodiscard]] const Digest& digest() const { return header_.digest; }      // names the whole content of the file
     [[nodiscard]] std::span<const Entry> entries() const { return entries_; }  // entry 0 is the manifest
 
     // The raw bytes of an entry, both digests checked.

@@ -165,7 +165,8 @@ Result<WriteReport> write_package(const Package& package, const std::string& pat
     Result<AtomicFile> file = AtomicFile::create(fs, path);
     if (!file) return std::unexpected(std::move(file.error()));
     PackageWriter writer(*file, collector.parts().size() + 1);
-    if (Status status = writer.append(PartKind::manifest, std::move(*manifest)); !status) return std::unexpected(status.error());
+    if (Status status = writer.append(PartKind::manifest, std::move(*manifest)); !status)
+        return std::unexpected(status.error());
     for (const Part& part : collector.parts()) {
         if (Status status = writer.append(part.kind, raw_bytes(part)); !status) return std::unexpected(status.error());
     }

@@ -7,7 +7,8 @@
 // the package and the zstd library's version.
 //
 // Thread-safety: free function; concurrent writers of one path each write a whole file, and the last rename wins. Failure: io,
-// no_space, not_found (the directory), invalid_argument (a package that breaks the model's rules), and what reading a blob gives.
+// no_space, not_found (the directory), invalid_argument (a package that breaks the model's rules), and what reading a blob
+// gives.
 #pragma once
 
 #include <coldframe/archive/format.hpp>

@@ -28,25 +28,17 @@ std::span<const ExitCodeInfo> exit_codes() { return k_exit_codes; }
 
 ExitCode exit_code(ErrorCode code) {
     switch (code) {
-        case ErrorCode::invalid_argument:
-            return ExitCode::usage;
+        case ErrorCode::invalid_argument: return ExitCode::usage;
         case ErrorCode::incompatible:
-        case ErrorCode::not_portable:
-            return ExitCode::incompatible;
-        case ErrorCode::corrupt:
-            return ExitCode::corrupt;
-        case ErrorCode::untrusted:
-            return ExitCode::untrusted;
-        case ErrorCode::unsupported:
-            return ExitCode::unsupported;
-        case ErrorCode::not_found:
-            return ExitCode::not_found;
+        case ErrorCode::not_portable: return ExitCode::incompatible;
+        case ErrorCode::corrupt: return ExitCode::corrupt;
+        case ErrorCode::untrusted: return ExitCode::untrusted;
+        case ErrorCode::unsupported: return ExitCode::unsupported;
+        case ErrorCode::not_found: return ExitCode::not_found;
         case ErrorCode::io:
         case ErrorCode::no_space:
-        case ErrorCode::timeout:
-            return ExitCode::io;
-        case ErrorCode::internal:
-            return ExitCode::internal;
+        case ErrorCode::timeout: return ExitCode::io;
+        case ErrorCode::internal: return ExitCode::internal;
     }
     return ExitCode::internal;
 }

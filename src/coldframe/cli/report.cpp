@@ -176,12 +176,9 @@ std::string version_text(const archive::Reader& reader) {
 
 std::string_view role_name(CodeRole role) {
     switch (role) {
-        case CodeRole::entry:
-            return "entry";
-        case CodeRole::resume:
-            return "resume";
-        case CodeRole::user_function:
-            return "user_function";
+        case CodeRole::entry: return "entry";
+        case CodeRole::resume: return "resume";
+        case CodeRole::user_function: return "user_function";
     }
     return "unknown";
 }

@@ -55,14 +55,10 @@ bool moves_the_cursor(std::uint32_t code_point) {
 
 std::string escaped(std::uint32_t code_point) {
     switch (code_point) {
-        case '\n':
-            return "\\n";
-        case '\r':
-            return "\\r";
-        case '\t':
-            return "\\t";
-        default:
-            return code_point < 0x100 ? format("\\x%02x", code_point) : format("\\u%04x", code_point);
+        case '\n': return "\\n";
+        case '\r': return "\\r";
+        case '\t': return "\\t";
+        default: return code_point < 0x100 ? format("\\x%02x", code_point) : format("\\u%04x", code_point);
     }
 }
 

@@ -8,20 +8,14 @@ constexpr std::uint8_t k_true = 21;
 constexpr std::uint8_t k_null = 22;
 constexpr std::uint8_t k_float64 = 27;
 
-std::string_view as_text(ByteView bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+std::string_view as_text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-ByteView as_bytes(std::string_view text) {
-    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
+ByteView as_bytes(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
 
 bool less(ByteView left, ByteView right) { return std::ranges::lexicographical_compare(left, right); }
 
 // The smallest code point that needs a sequence of this many bytes.
-constexpr std::uint32_t smallest_of(std::size_t length) {
-    return length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
-}
+constexpr std::uint32_t smallest_of(std::size_t length) { return length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000; }
 
 std::size_t sequence_length(std::uint8_t lead) {
     if (lead >= 0xc2 && lead <= 0xdf) return 2;

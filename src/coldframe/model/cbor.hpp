@@ -34,7 +34,7 @@ enum class Major : std::uint8_t { unsigned_int, negative_int, bytes, text, array
 
 struct Head {
     Major major = Major::simple;
-    std::uint8_t info = 0;        // the low five bits of the first byte
+    std::uint8_t info = 0;  // the low five bits of the first byte
     std::uint64_t argument = 0;
 };
 
@@ -76,8 +76,8 @@ class Reader {
     ByteView bytes();
     Digest digest();
     std::string string();
-    std::size_t array();                     // the number of items; never more than bytes are left
-    void array_of(std::size_t count);        // an array of exactly that many
+    std::size_t array();               // the number of items; never more than bytes are left
+    void array_of(std::size_t count);  // an array of exactly that many
     void skip() { skip(1); }
 
     // A map with the keys 0 .. count-1, in order, and under UnknownFields::skip any larger ones.

@@ -184,8 +184,8 @@ Result<std::optional<NodeId>> GuardProgram::add(GuardKind kind, std::vector<Node
 
     std::optional<NodeId> result;
     if (is_accessor) result = node_count_++;
-    ops_.push_back({kind, std::move(inputs), result, std::move(operands), std::move(source), std::move(explanations),
-                    std::move(example)});
+    ops_.push_back(
+        {kind, std::move(inputs), result, std::move(operands), std::move(source), std::move(explanations), std::move(example)});
     return result;
 }
 

@@ -29,17 +29,17 @@ using NodeId = std::uint32_t;
 
 enum class GuardKind : std::uint16_t {
     // Accessors: one input, one new node.
-    framelocals = 1,      // name: str, index: int
-    getattr = 2,          // attr
-    generic_getattr = 3,  // attr; object.__getattribute__
-    getitem = 4,          // key
-    dict_getitem = 5,     // key
-    list_getitem = 6,     // index
-    tuple_getitem = 7,    // index
-    set_getitem = 8,      // index in iteration order
-    indexed = 9,          // index among the sources of a symbolic shape check
-    tensor_size = 10,     // dimension
-    tensor_stride = 11,   // dimension
+    framelocals = 1,             // name: str, index: int
+    getattr = 2,                 // attr
+    generic_getattr = 3,         // attr; object.__getattribute__
+    getitem = 4,                 // key
+    dict_getitem = 5,            // key
+    list_getitem = 6,            // index
+    tuple_getitem = 7,           // index
+    set_getitem = 8,             // index in iteration order
+    indexed = 9,                 // index among the sources of a symbolic shape check
+    tensor_size = 10,            // dimension
+    tensor_stride = 11,          // dimension
     tensor_storage_offset = 12,  // None
     globals_dict = 13,
     global_weakref = 14,  // name
@@ -55,16 +55,16 @@ enum class GuardKind : std::uint16_t {
     generic_dict = 24,
     tuple_iterator_getitem = 25,  // index
     weakref_call = 26,
-    dict_key = 27,    // index in insertion order
-    dict_value = 28,  // index in insertion order
+    dict_key = 27,        // index in insertion order
+    dict_value = 28,      // index in insertion order
     named_accessor = 29,  // name of an accessor on the closed list, tuple of its arguments
 
     // Checks: one input, no node.
-    type_match = 64,    // type
-    id_match = 65,      // object
-    equals_match = 66,  // value
-    length = 67,        // int
-    dict_length = 68,   // int
+    type_match = 64,     // type
+    id_match = 65,       // object
+    equals_match = 66,   // value
+    length = 67,         // int
+    dict_length = 68,    // int
     dict_contains = 69,  // expected: bool, key
     set_contains = 70,   // expected: bool, item
     mapping_keys = 71,   // tuple of keys
@@ -75,15 +75,15 @@ enum class GuardKind : std::uint16_t {
     false_match = 76,
     float_is_nan = 77,
     complex_is_nan = 78,
-    tuple_iterator_length = 79,  // length, type
-    range_iterator_match = 80,   // start, stop, step, type
-    dict_version = 81,           // snapshot of the dict, as it must still be
-    fake_script_type_match = 82,  // type
-    dispatch_key_set = 83,        // raw bits: int
-    dual_level = 84,              // int
-    tensor_match = 85,            // dict: see docs/format.md
-    dimension_marking = 86,       // dict, list, dict: see docs/format.md
-    default_device = 87,          // device or None
+    tuple_iterator_length = 79,      // length, type
+    range_iterator_match = 80,       // start, stop, step, type
+    dict_version = 81,               // snapshot of the dict, as it must still be
+    fake_script_type_match = 82,     // type
+    dispatch_key_set = 83,           // raw bits: int
+    dual_level = 84,                 // int
+    tensor_match = 85,               // dict: see docs/format.md
+    dimension_marking = 86,          // dict, list, dict: see docs/format.md
+    default_device = 87,             // device or None
     torch_function_mode_stack = 88,  // tuple of types
     global_state = 89,               // dict of torch's global flags, thread count or None (does not matter)
     named_check = 90,                // name of a check on the closed list, tuple of its operands
@@ -106,7 +106,7 @@ struct GuardKindInfo {
     GuardKind kind;
     std::string_view name;
     GuardRole role;
-    std::uint8_t operands;   // exact number
+    std::uint8_t operands;  // exact number
     std::uint8_t min_inputs;
     std::uint8_t max_inputs;  // 255: any number
 };
@@ -117,7 +117,7 @@ struct GuardKindInfo {
 
 // What executors need to know of the value that an accessor yielded when the program was made.
 struct Example {
-    ImportRef type;              // empty module: the type is not importable and does not matter
+    ImportRef type;  // empty module: the type is not importable and does not matter
     bool immutable = false;
     std::optional<std::int64_t> dict_length;
     bool dict_manager = false;  // guarded on the order of its keys

@@ -26,9 +26,8 @@ bool same_code(const CodePtr& left, const CodePtr& right) {
 }
 
 bool same_blobs(const std::vector<BlobPtr>& left, const std::vector<BlobPtr>& right) {
-    return std::ranges::equal(left, right, [](const BlobPtr& a, const BlobPtr& b) {
-        return a->name() == b->name() && a->digest() == b->digest();
-    });
+    return std::ranges::equal(
+        left, right, [](const BlobPtr& a, const BlobPtr& b) { return a->name() == b->name() && a->digest() == b->digest(); });
 }
 
 std::unexpected<Error> conflict(std::string message) { return fail(ErrorCode::incompatible, std::move(message)); }
@@ -88,7 +87,8 @@ Status merge_source(std::vector<SourceFilePtr>& into, const SourceFilePtr& from)
         }
         auto merged = std::make_shared<SourceFile>(*source);
         for (const SourceFunction& function : from->functions) {
-            if (std::ranges::find(merged->functions, function) == merged->functions.end()) merged->functions.push_back(function);
+            if (std::ranges::find(merged->functions, function) == merged->functions.end())
+                merged->functions.push_back(function);
         }
         source = std::move(merged);
         return {};
@@ -165,8 +165,8 @@ Status merge_artifact(std::vector<ArtifactPtr>& into, const ArtifactPtr& from) {
 Status merge_all(Package& into, const Package& from) {
     if (!(into.key == from.key)) {
         return fail(ErrorCode::invalid_argument, "packages of different keys cannot be merged: '" + into.key.module + "." +
-                                                     into.key.qualname + "' and '" + from.key.module + "." +
-                                                     from.key.qualname + "', or another code or other options");
+                                                     into.key.qualname + "' and '" + from.key.module + "." + from.key.qualname +
+                                                     "', or another code or other options");
     }
     if (Status environment = merge_environment(into.environment, from.environment); !environment) return environment;
     for (const SourceFilePtr& source : from.sources) {

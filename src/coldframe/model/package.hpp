@@ -92,12 +92,12 @@ struct Environment {
     std::string soabi;
     std::string torch_version;
     std::string torch_git;
-    std::string device_type;  // "cpu", "cuda", ...
-    std::string machine;      // "x86_64"
-    std::string libc;         // "glibc 2.36"
-    std::vector<std::string> cpu_features;        // that the kernels use: the present CPU must have them all
-    std::map<std::string, std::string> device;    // GPU name, capability, driver, toolkit, Triton
-    std::map<std::string, Value> settings;        // compile options and config that change generated code
+    std::string device_type;                    // "cpu", "cuda", ...
+    std::string machine;                        // "x86_64"
+    std::string libc;                           // "glibc 2.36"
+    std::vector<std::string> cpu_features;      // that the kernels use: the present CPU must have them all
+    std::map<std::string, std::string> device;  // GPU name, capability, driver, toolkit, Triton
+    std::map<std::string, Value> settings;      // compile options and config that change generated code
     bool operator==(const Environment&) const = default;
 };
 

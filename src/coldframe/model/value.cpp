@@ -57,8 +57,7 @@ struct Shallow {
     bool operator()(const CodePtr& left, const CodePtr& right) const {
         if (left == right) return true;
         if (left == nullptr || right == nullptr) return false;
-        return same_scalars(left->fields(), right->fields()) &&
-               push(pending, left->fields().consts, right->fields().consts);
+        return same_scalars(left->fields(), right->fields()) && push(pending, left->fields().consts, right->fields().consts);
     }
 };
 

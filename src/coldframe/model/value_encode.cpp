@@ -254,7 +254,8 @@ Value make_integer(bool negative, Bytes magnitude) {
     if (magnitude.size() <= 8) {
         const std::uint64_t value = from_big_endian(magnitude);
         constexpr std::uint64_t k_smallest = std::uint64_t{1} << 63;
-        if (value < k_smallest) return Value::integer(negative ? -static_cast<std::int64_t>(value) : static_cast<std::int64_t>(value));
+        if (value < k_smallest)
+            return Value::integer(negative ? -static_cast<std::int64_t>(value) : static_cast<std::int64_t>(value));
         if (value == k_smallest && negative) return Value::integer(INT64_MIN);
     }
     return BigInt{negative, std::move(magnitude)};

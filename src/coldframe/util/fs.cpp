@@ -32,7 +32,7 @@ class PosixFs final : public Fs {
     }
 
     int stat(int fd, FileInfo& info) override {
-        struct stat status {};
+        struct stat status{};
         if (::fstat(fd, &status) != 0) return -errno;
         info.kind = kind_of(status.st_mode);
         info.size = static_cast<std::uint64_t>(status.st_size);

@@ -91,15 +91,37 @@ inline Value every_kind() {
     const Value set = make_set({Value::integer(2), Value::integer(1)}, false).value();
     const Value frozen = make_set({Value::str("b"), Value::str("a")}, true).value();
     return Tuple{{
-        None{}, EllipsisValue{}, Value::boolean(true), Value::boolean(false), Value::integer(0), Value::integer(-1),
-        Value::integer(INT64_MAX), Value::integer(INT64_MIN), BigInt{false, {0x80, 0, 0, 0, 0, 0, 0, 0}},
-        BigInt{true, {0x80, 0, 0, 0, 0, 0, 0, 1}}, BigInt{true, {1, 0, 0, 0, 0, 0, 0, 0, 0}},
-        BigInt{false, Bytes(40, 0xff)}, Float{0x8000000000000000}, Float{0x7ff8000000000001}, Float{0xfff0000000000000},
-        Complex{{0x8000000000000000}, {0x7ff4000000000000}}, Value::str(""), Value::str("h\xc3\xa9"),
-        Value::str("\xed\xb2\x80"), Bytes{}, Bytes{0, 255}, Tuple{}, List{{Value::integer(1)}},
-        Dict{{{Value::str("z"), Value::integer(1)}, {Value::str("a"), List{}}}}, set, frozen,
-        Slice{{None{}, Value::integer(1), None{}}}, Range{{Value::integer(0), Value::integer(9), Value::integer(2)}},
-        Value(make_code(outer)), ImportRef{"torch", "float32"}, ImportRef{"sys", ""},
+        None{},
+        EllipsisValue{},
+        Value::boolean(true),
+        Value::boolean(false),
+        Value::integer(0),
+        Value::integer(-1),
+        Value::integer(INT64_MAX),
+        Value::integer(INT64_MIN),
+        BigInt{false, {0x80, 0, 0, 0, 0, 0, 0, 0}},
+        BigInt{true, {0x80, 0, 0, 0, 0, 0, 0, 1}},
+        BigInt{true, {1, 0, 0, 0, 0, 0, 0, 0, 0}},
+        BigInt{false, Bytes(40, 0xff)},
+        Float{0x8000000000000000},
+        Float{0x7ff8000000000001},
+        Float{0xfff0000000000000},
+        Complex{{0x8000000000000000}, {0x7ff4000000000000}},
+        Value::str(""),
+        Value::str("h\xc3\xa9"),
+        Value::str("\xed\xb2\x80"),
+        Bytes{},
+        Bytes{0, 255},
+        Tuple{},
+        List{{Value::integer(1)}},
+        Dict{{{Value::str("z"), Value::integer(1)}, {Value::str("a"), List{}}}},
+        set,
+        frozen,
+        Slice{{None{}, Value::integer(1), None{}}},
+        Range{{Value::integer(0), Value::integer(9), Value::integer(2)}},
+        Value(make_code(outer)),
+        ImportRef{"torch", "float32"},
+        ImportRef{"sys", ""},
         Construct{{"torch", "device"}, {Value::str("cpu")}},
     }};
 }
@@ -108,8 +130,18 @@ inline Value every_kind() {
 inline Package full_package() {
     Package package = tiny_package();
     Environment& environment = package.environment;
-    environment = {"cpython", "3.11.2", "a70d0d0a", "cpython-311-x86_64-linux-gnu", "2.13.0", "abcdef", "cpu", "x86_64",
-                   "glibc 2.36", {"avx2", "fma"}, {{"name", "none"}, {"b", "longer key first"}}, {}};
+    environment = {"cpython",
+                   "3.11.2",
+                   "a70d0d0a",
+                   "cpython-311-x86_64-linux-gnu",
+                   "2.13.0",
+                   "abcdef",
+                   "cpu",
+                   "x86_64",
+                   "glibc 2.36",
+                   {"avx2", "fma"},
+                   {{"name", "none"}, {"b", "longer key first"}},
+                   {}};
     environment.settings = {{"inductor.cpp.threads", Value::integer(1)}, {"z", every_kind()}};
     auto source = std::make_shared<SourceFile>();
     *source = {"m", "/somewhere/m.py", digest_of("file"), {{"f", digest_of("f"), 1, 2}, {"C.g", digest_of("g"), 4, 9}}};

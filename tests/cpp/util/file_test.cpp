@@ -20,7 +20,7 @@ Status replace(Fs& fs, const std::string& path, ByteView bytes) {
 }
 
 std::uint32_t mode_of(const std::string& path) {
-    struct stat status {};
+    struct stat status{};
     REQUIRE(::stat(path.c_str(), &status) == 0);
     return status.st_mode & 07777;
 }

@@ -68,8 +68,13 @@ def restore(artifact: Artifact, context: RestoreContext | None = None) -> Callab
 
 
 def describe(artifact: Artifact) -> dict[str, Any]:
-    """What an artifact needs and holds: `kind`, `uses_openmp`, `cpu_features`, `vec_isa`, `device_type`, `kernels`, `imports`
-    (modules of torch that restoring it imports), `backward` ("none", "missing" or "compiled"), `opaque` (what is pickled)."""
+    """What an artifact needs and holds.
+
+    `kind`; `backward`: "none", "missing" or "compiled"; `kernels`: how many native; `uses_openmp`: some kernel was made for
+    the thread count; `cpu_features`: what the CPU must have, by the kernel's names; `vec_isa`: what Inductor vectorised for
+    ("avx512 avx512_vnni", "avx2", "none"), to hold against ATEN_CPU_CAPABILITY; `device_type`: "cpu", or "any" without kernels;
+    `imports`: modules of torch's compiler that restoring imports; `opaque`: what is pickled.
+    """
     recipe = artifact.recipe
     report = recipe.get("report", {}) if isinstance(recipe, dict) else {}
     return {"kind": artifact.kind, **report}

@@ -87,6 +87,15 @@ def runtime_wrappers() -> Any:
     return module(f"{_AOT}.runtime_wrappers")
 
 
+def plain_tensor_meta(size: Any, stride: Any, memory_format: Any) -> Any:
+    schemas = module(f"{_AOT}.schemas")
+    return schemas.PlainTensorMeta(0, schemas.MemoryFormatMeta(size, stride, memory_format))
+
+
+def is_plain_tensor_meta(meta: Any) -> bool:
+    return type(meta) is symbol(f"{_AOT}.schemas", "PlainTensorMeta")
+
+
 def compiled_fx_graph() -> Any:
     return symbol("torch._inductor.output_code", "CompiledFxGraph")
 
@@ -110,6 +119,18 @@ def extern_kernels() -> Any:
 
 def view_meta_sequence() -> Any:
     return symbol(f"{_AOT}.functional_utils", "ViewMetaSequence")
+
+
+def hide_from_dynamo(function: Any) -> None:
+    """Neither traced into by Dynamo nor compiled when its frame runs, nor is anything that it calls. Imports nothing."""
+    import torch
+
+    frames = torch._C._dynamo.eval_frame
+    skip = frames._FrameExecStrategy(frames._FrameAction.SKIP, frames._FrameAction.SKIP)
+    frames.set_code_exec_strategy(function.__code__, skip)
+    function._torchdynamo_disable = True
+    function._torchdynamo_disable_recursive = True
+    function._torchdynamo_disable_msg = "restored compiled graph"
 
 
 def tensor_data_pointer() -> int:

@@ -60,7 +60,7 @@ def build(capture: CapturePackage, key: tuple[str, str, bytes, bytes], options: 
 def _entry(
     record: CodeRecord, variants: list[Variant], capture: CapturePackage, parts: _Parts, built: Built
 ) -> _core.CodeEntry | None:
-    name = f"{record.module}.{record.code.co_qualname}"
+    name = locate.frame_name(record.code, record.module, capture.target)
     backend = capture.backend_key
     bypasses = [reason for key, reason in record.bypasses if key == backend]
     built.bypasses.extend(f"{name}: {reason}" for reason in bypasses)
@@ -83,7 +83,7 @@ def _entry(
     ids: list[str] = []
     for variant in variants:
         try:
-            guarded, own = _guarded_code(variant, parts, built, record)
+            guarded, own = _guarded_code(variant, parts, built, record, capture)
         except NotPortableError as error:
             stats.count_bypass(str(error))
             built.bypasses.append(f"{name}: {error}")
@@ -106,7 +106,7 @@ def _resume_name(record: CodeRecord) -> str:
 
 
 def _guarded_code(
-    variant: Variant, parts: _Parts, built: Built, record: CodeRecord
+    variant: Variant, parts: _Parts, built: Built, record: CodeRecord, capture: CapturePackage
 ) -> tuple[_core.GuardedCode, dict[str, Any]]:
     names: dict[str, str] = {}
     recipes: dict[str, Any] = {}
@@ -144,7 +144,7 @@ def _guarded_code(
         parts.features.update(needs.get("cpu_features", ()))
         threads = threads or bool(needs.get("uses_openmp", True))
     if pending:
-        built.pending.append(f"{record.module}.{record.code.co_qualname}")
+        built.pending.append(locate.frame_name(record.code, record.module, capture.target))
     guarded = _core.GuardedCode(
         naming.rename_program(variant.program, names),
         naming.rename_code(variant.dynamo_code, names),

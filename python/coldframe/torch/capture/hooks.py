@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from .. import _private
-from . import recorder
+from . import recorder, unguarded
+from .deferred import DeferredBackend
+from .premises import Premises
 
 GUARDS_TOKEN = b"coldframe"  # what stands for torch's pickled guards, which do not take part
 
@@ -23,6 +25,7 @@ class Frame(Protocol):
     """What a wrapper reports to: the frame being compiled (see package.FrameCapture)."""
 
     recording: recorder.Recording | None
+    premises: Premises
 
     def guards_built(self, recording: recorder.Recording) -> None: ...
     def global_installed(self, name: str, value: Any) -> Any: ...
@@ -30,14 +33,21 @@ class Frame(Protocol):
     def bypass(self, reason: str) -> None: ...
 
 
+class Running(Protocol):
+    """A callable of ours (see package.CapturePackage)."""
+
+    backend_key: Any
+    used: set[str]  # names of the graphs that it ran
+
+
 class _Local(threading.local):
     frames: list[Frame]
     recording: recorder.Recording | None
     optimize_package: Any
-    used: list[set[str]]  # of the callables of ours that are running, innermost last: the graphs that each has run
+    running: list[Running]  # the callables of ours that are running, innermost last
 
     def __init__(self) -> None:
-        self.used = []
+        self.running = []
         self.frames = []
         self.recording = None
         self.optimize_package = None
@@ -62,6 +72,8 @@ def install(gate: CompileGate, compiled: Callable[[Any], None]) -> None:
         if _installed:
             return
         _private.probe()
+        # What compiles while a frame runs (a backward, say) must not be traced itself.
+        _private.module("torch._dynamo.trace_rules").add("coldframe.torch")
         _wrap_guard_classes()
         _wrap_relations()
         _wrap_builder()
@@ -70,6 +82,7 @@ def install(gate: CompileGate, compiled: Callable[[Any], None]) -> None:
         _wrap_compile(gate, compiled)
         _wrap_store()
         _wrap_optimize()
+        unguarded.install(_wrap, lambda: frame.premises if (frame := current()) is not None else None)
         _installed = True
 
 
@@ -202,10 +215,11 @@ def _wrap_check_function_manager() -> None:
 
     def build(original: Any) -> Callable[..., Any]:
         def build_guards(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if current() is None:
+            frame = current()
+            if frame is None:
                 return original(self, *args, **kwargs)
             # With a guard filter torch builds twice; the manager that it returns last is the one that counts.
-            recording = local.recording = recorder.Recording()
+            recording = local.recording = recorder.Recording(frame.premises)
             recording.shape_expressions = lambda: self.shape_code_parts.python_code_parts.exprs
             return original(self, *args, **kwargs)
 
@@ -340,22 +354,30 @@ def _wrap_optimize() -> None:
             if package is None or "package" in kwargs:
                 return original(*args, **kwargs)
             if "backend" in kwargs:
-                kwargs["backend"] = package.wrap_backend(kwargs["backend"])
+                backend = kwargs["backend"] = package.wrap_backend(kwargs["backend"])
+                package.compiler_config = getattr(backend, "get_compiler_config", None)
             context = original(*args, package=package, **kwargs)
             package.optimize_context(context)
             return context
 
         return optimize
 
+    def deferring(original: Any) -> Callable[..., Any]:
+        def get_compiler_fn(backend: Any) -> Any:
+            return DeferredBackend(backend, original) if getattr(backend, "is_coldframe", False) else original(backend)
+
+        return get_compiler_fn
+
     _wrap(dynamo, "optimize", make)
+    _wrap(_private.module("torch._dynamo.eval_frame"), "get_compiler_fn", deferring)
 
 
 def noting(name: str, function: Any) -> Any:
     """`function`, a compiled graph, telling the running callable of ours that it was run. Dynamo does not look into it."""
 
     def run_graph(*args: Any, **kwargs: Any) -> Any:
-        if local.used:
-            local.used[-1].add(name)
+        if local.running:
+            local.running[-1].used.add(name)
         return function(*args, **kwargs)
 
     _private.module("torch._dynamo.eval_frame").skip_code(run_graph.__code__)

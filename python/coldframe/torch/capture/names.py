@@ -10,14 +10,16 @@ from __future__ import annotations
 import dis
 import random
 import re
+import sys
 import types
 from collections.abc import Mapping
 from typing import Any
 
 from ... import _core
 from ...errors import NotPortableError
-from . import operands
+from . import operands, premises
 
+_PREMISE_EXPRESSIONS = ("contained", "distinct", "hookless", "orders", "values")
 _GENERATED_TEXT = re.compile(r"__\w+")
 
 
@@ -63,6 +65,9 @@ def referenced_names(code: types.CodeType, program: _core.GuardProgram) -> set[s
             names.add(op.operands[0])
         elif op.kind == "expression":
             names.update(_expression_names(op.operands[0]))
+        elif op.kind == "named_check" and op.operands[0] == premises.NAME:
+            for part in _PREMISE_EXPRESSIONS:
+                names.update(_expression_names(op.operands[1][0].get(part, ())))
     return names
 
 
@@ -86,7 +91,23 @@ def loaded_globals(code: types.CodeType) -> set[str]:
 
 def rename_code(code: types.CodeType, names: Mapping[str, str]) -> _core.CodeObject:
     """`code` with its generated names replaced, nested code included."""
-    return _rename(_core.CodeObject.from_code(code), names)
+    return _rename(_core.CodeObject.from_code(_portable(code)), names)
+
+
+def _portable(code: types.CodeType) -> types.CodeType:
+    # Where the program makes functions, Dynamo's code has the dictionary of their globals as a constant.
+    consts: list[Any] = []
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            const = _portable(const)
+        elif isinstance(const, dict) and isinstance(const.get("__name__"), str):
+            module = sys.modules.get(const["__name__"])
+            if module is None or vars(module) is not const:
+                raise NotPortableError("the compiled code makes functions over globals that belong to no imported module")
+            const = _core.Construct(_core.ImportRef("builtins", "vars"), (_core.ImportRef(const["__name__"]),))
+        consts.append(const)
+    unchanged = all(new is old for new, old in zip(consts, code.co_consts, strict=True))
+    return code if unchanged else code.replace(co_consts=tuple(consts))
 
 
 def _rename(code: _core.CodeObject, names: Mapping[str, str]) -> _core.CodeObject:
@@ -111,6 +132,10 @@ def rename_program(program: _core.GuardProgram, names: Mapping[str, str]) -> _co
             values = (names.get(values[0], values[0]),)
         elif op.kind == "expression":
             values = (_rename_expression(values[0], names),)
+        elif op.kind == "named_check" and values[0] == premises.NAME:
+            checks = values[1][0]
+            renamed_parts = {part: _rename_expression(checks[part], names) for part in _PREMISE_EXPRESSIONS if part in checks}
+            values = (values[0], ({**checks, **renamed_parts},))
         texts = [rename_text(text, names) for text in op.explanations]
         renamed.add(op.kind, op.inputs, values, rename_text(op.source, names), texts, op.example)
     return renamed

@@ -11,6 +11,8 @@ import sys
 import types
 from typing import Any
 
+import torch
+
 from ... import _core
 from ...errors import NotPortableError
 
@@ -53,23 +55,34 @@ def _alias_reference(function: types.FunctionType) -> _core.ImportRef | None:
     return None
 
 
-def identity(obj: object, owner: object = None) -> Any:
+def _function_reference(function: types.FunctionType, holder: object) -> _core.ImportRef:
+    # __new__ of a namedtuple, say, has globals of its own and is found through its class only.
+    try:
+        return reference(function)
+    except NotPortableError:
+        if isinstance(holder, type) and getattr(holder, function.__name__, None) is function:
+            ref = reference(holder)
+            return _core.ImportRef(ref.module, f"{ref.qualname}.{function.__name__}")
+        raise
+
+
+def identity(obj: object, owner: object = None, holder: object = None) -> Any:
     """The operand of a guard on the identity of `obj`.
 
-    `owner` is the function whose `__code__` is guarded, when `obj` is a code object. A reference to code carries the code's
-    semantic digest, so that another function under the same name does not pass for it.
+    `owner` is what `obj` was read from, of a code object its function; `holder` the class through which it was reached. A reference to a function or its code
+    carries the code's semantic digest, so that another function under the same name does not pass for it.
     """
     if isinstance(obj, types.CodeType):
         if not isinstance(owner, types.FunctionType) or owner.__code__ is not obj:
             raise NotPortableError(f"no function is known that owns the guarded code {obj.co_qualname!r}")
         try:
-            ref = reference(owner)
+            ref = _function_reference(owner, holder)
         except NotPortableError:
             return {"rebind": "code", **describe_function(owner)}
         return {"code": _core.ImportRef(ref.module, f"{ref.qualname}.__code__"), "digest": semantic_digest(obj)}
     if isinstance(obj, types.FunctionType):
         try:
-            return reference(obj)
+            return {"function": _function_reference(obj, holder), "digest": semantic_digest(obj.__code__)}
         except NotPortableError:
             return {"rebind": "function", **describe_function(obj)}
     if obj is None or obj is True or obj is False or obj is Ellipsis:
@@ -132,7 +145,11 @@ def _content(value: Any, depth: int) -> Any:
 
 
 def tensor(value: Any, size: list[Any], stride: list[Any], name: str, pytype: type, keys: Any) -> dict[str, Any]:
-    """The operand of a tensor_match guard: what torch's class reads of its example tensor, and no tensor."""
+    """The operand of a tensor_match guard: what torch's class reads of its example tensor, and no tensor.
+
+    Of the dispatch keys it takes those that count where the guard is made: autocast and inference mode, say, change them.
+    """
+    keys = (keys | torch._C._dispatch_tls_local_include_set()) - torch._C._dispatch_tls_local_exclude_set()
     return {
         "name": name,
         "pytype": reference(pytype),

@@ -21,6 +21,7 @@ from ..sources import SourceSet
 from ..stats import stats
 from . import hooks
 from .names import global_recipe, referenced_names
+from .premises import Premises
 from .recorder import Recording
 from .registry import BackendKey, CodeRecord, ResumeFunction, Variant, registry
 
@@ -58,6 +59,8 @@ class FrameCapture:
         self.recipes: dict[str, Any] = {}
         self.unportable: dict[str, str] = {}
         self.sources = SourceSet()
+        self.premises = Premises()
+        self.traced: list[types.CodeType] = []
         self.device_type = "cpu"
         self.started = time.perf_counter()
 
@@ -104,6 +107,10 @@ class FrameCapture:
             return registry.changed()
         if self.program is None:
             return self._bypassed("no guards were recorded")
+        try:
+            self.premises.add_to(self.program, self.traced)
+        except Exception as error:
+            return self._bypassed(str(error))
         names = referenced_names(self.dynamo_code, self.program)
         for name in names & self.unportable.keys():
             return self._bypassed(self.unportable[name])
@@ -150,11 +157,12 @@ class CapturePackage:
         self.target = target
         self.backend = backend
         self.backend_key = backend_key
-        self.group: set[int] = set()  # ids of the codes that this callable compiled
+        self.group = locate.entry_codes(target)  # ids of its own codes and of those that it compiled
         self.used: set[str] = set()  # names of the graphs that it ran
         self.session: Any = None
         self.on_context: Callable[[Any], None] | None = None
         self.wrap_backend: Callable[[Any], Any] = lambda backend: backend
+        self.compiler_config: Callable[[], Any] | None = None
         self.namespace: dict[str, Any] = {}
 
     def is_initialized(self) -> bool:
@@ -218,6 +226,7 @@ class CapturePackage:
     def add_inlined_source(self, sources: list[types.CodeType]) -> None:
         frame = hooks.current()
         assert isinstance(frame, FrameCapture)
+        frame.traced.extend(sources)
         for code in sources:
             record = registry.find(code)
             if record is None or record.role != "resume":

@@ -16,6 +16,7 @@ from ... import _core
 from ...errors import NotPortableError
 from ..expressions import parse
 from . import operands
+from .premises import Premises
 
 # torch's accessor methods: (kind, keyword of the operand or None).
 ACCESSORS: dict[str, tuple[str, str | None]] = {
@@ -100,8 +101,9 @@ class Recording:
     compilation builds its guards on one thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, premises: Premises | None = None) -> None:
         self.program = _core.GuardProgram()
+        self.premises = premises if premises is not None else Premises()
         self.failure: str | None = None
         self.sources: list[Any] = []  # sources under construction, innermost last
         self.code_parts: Sequence[str] | None = None  # of the Python lambda guard being made
@@ -189,6 +191,7 @@ class Recording:
             values = (name, arguments(source))
         else:
             values = (kwargs[keyword],) if keyword else ()
+            self.premises.constant_guarded(values)
         enum = kwargs["guard_manager_enum"]
         example = (
             _type_reference(type(value)),
@@ -200,11 +203,14 @@ class Recording:
         assert child is not None
         self._remember(result, child, value)
         self._parents[child] = node
+        if example[3]:
+            self.premises.ordered(kwargs["source"], value)
 
     def _check(self, method: str, node: int, args: tuple[Any, ...]) -> None:
         if method in _PLAIN_CHECKS:
             kind, count = _PLAIN_CHECKS[method]
             values, verbose = args[:count], args[count]
+            self.premises.constant_guarded(values)
         else:
             kind, values, verbose = getattr(self, f"_{method}")(node, args)
         self.program.add(kind, (node,), tuple(values), "", [portable_text(part) for part in _texts(verbose)])
@@ -217,11 +223,18 @@ class Recording:
     # Each of the following turns the arguments of one torch method into (kind, operands, texts).
 
     def _add_type_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
-        return "type_match", (operands.reference(self._object(args[0])),), args[1]
+        cls = self._object(args[0])
+        self.premises.type_guarded(cls)
+        return "type_match", (operands.reference(cls),), args[1]
 
     def _add_id_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
-        owner = self._values.get(self._parents.get(node, -1))
-        return "id_match", (operands.identity(self._object(args[0]), owner),), args[1]
+        parent = place = self._parents.get(node, -1)
+        while place > 0 and not isinstance(self._values.get(place), type):
+            place = self._parents.get(place, -1)
+        obj = self._object(args[0])
+        self.premises.constant_guarded(obj)
+        operand = operands.identity(obj, self._values.get(parent), self._values.get(place))
+        return "id_match", (operand,), args[1]
 
     def _add_fake_script_type_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
         return "fake_script_type_match", (operands.reference(self._object(args[1])),), args[2]
@@ -248,6 +261,7 @@ class Recording:
 
     def _add_tensor_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
         value, size, stride, name, verbose, _, pytype, keys = args
+        self.premises.type_guarded(pytype)
         return "tensor_match", (operands.tensor(value, size, stride, name, pytype, keys),), verbose
 
     def _add_dimension_marking_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:

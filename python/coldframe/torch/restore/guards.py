@@ -22,9 +22,10 @@ import torch.utils._device
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError
 from .. import _private
-from ..capture import operands
+from ..capture import operands, premises
 from ..capture.recorder import ACCESSORS
 from ..expressions import render
+from .premises import PremiseCheck
 
 _METHODS = {kind: (method, keyword) for method, (kind, keyword) in ACCESSORS.items()}
 _Values = tuple[Any, ...]
@@ -99,13 +100,7 @@ class _Replay:
             place = op.inputs[0] if operand["rebind"] == "function" else self.parents[op.inputs[0]]
             self.nodes[place].add_lambda_guard(Rebinding(operand), texts, None)
             return
-        if isinstance(operand, dict):
-            found = _core.resolve(operand["code"])
-            if operands.semantic_digest(found) != operand["digest"]:
-                code = operand["code"]
-                raise IncompatiblePackageError(f"the code of {code.module}.{code.qualname} is not what was compiled")
-        else:
-            found = _core.resolve(operand)
+        found = _same_function(operand) if isinstance(operand, dict) else _core.resolve(operand)
         manager.add_id_match_guard(id(found), texts, None)
 
     def equals_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
@@ -169,17 +164,13 @@ class _Replay:
 
     def tensor_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         info = _core.resolve(values[0])
-        example = torch.empty(0, dtype=info["dtype"], device=info["device"], requires_grad=info["requires_grad"])
-        manager.add_tensor_match_guard(
-            example,
-            list(info["size"]),
-            list(info["stride"]),
-            info["name"],
-            texts,
-            None,
-            info["pytype"],
-            torch._C.DispatchKeySet.from_raw_repr(info["dispatch_keys"]),
-        )
+        # Where there are no sizes, torch's class takes the shape of its example: that of a scalar.
+        shape = (0,) if info["size"] else ()
+        example = torch.empty(shape, dtype=info["dtype"], device=info["device"], requires_grad=info["requires_grad"])
+        keys, none = (torch._C.DispatchKeySet.from_raw_repr(raw) for raw in (info["dispatch_keys"], 0))
+        size, stride = list(info["size"]), list(info["stride"])
+        with torch._C._ForceDispatchKeyGuard(none, none):  # the recorded keys are what counted where the guard was made
+            manager.add_tensor_match_guard(example, size, stride, info["name"], texts, None, info["pytype"], keys)
 
     def dimension_marking(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         manager.add_dimension_marking_guard(*values, texts, None)
@@ -205,7 +196,12 @@ class _Replay:
         manager.add_global_state_guard(guard, texts, None)
 
     def named_check(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
-        manager.add_lambda_guard(_named_check(*_core.resolve(values)), texts, None)
+        name, args = values
+        if name == premises.NAME:
+            said = list(texts)
+            self.nodes[0].add_epilogue_lambda_guard(PremiseCheck(args[0], self.scope(), said), said, None)
+        else:
+            manager.add_lambda_guard(_named_check(name, _core.resolve(args)), texts, None)
 
     # Relations.
 
@@ -224,9 +220,22 @@ class _Replay:
 
     def expression(self, op: _core.GuardOp) -> None:
         text = " and ".join(f"({render(part)})" for part in op.operands[0]) or "True"
-        scope = {**self.dynamo._get_closure_vars(), **self.dynamo.SYMPY_INTERP, "G": self.namespace}
-        function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), scope)  # noqa: S307
+        function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), self.scope())  # noqa: S307
         self.nodes[0].add_epilogue_lambda_guard(function, op.explanations, None)
+
+    def scope(self) -> dict[str, Any]:
+        """What guard expressions may name, but for the locals of the frame."""
+        return {**self.dynamo._get_closure_vars(), **self.dynamo.SYMPY_INTERP, "G": self.namespace}
+
+
+def _same_function(operand: dict[str, Any]) -> Any:
+    """The function, or code of a function, that an operand refers to, if it is still the one that was compiled."""
+    ref = operand["function"] if "function" in operand else operand["code"]
+    found = _core.resolve(ref)
+    code = found if isinstance(found, types.CodeType) else getattr(found, "__code__", None)
+    if not isinstance(code, types.CodeType) or operands.semantic_digest(code) != operand["digest"]:
+        raise IncompatiblePackageError(f"{ref.module}.{ref.qualname} is not the function that was compiled")
+    return found
 
 
 class Rebinding:

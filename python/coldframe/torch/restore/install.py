@@ -86,20 +86,27 @@ class _Table:
         else:
             vars(module)[name] = held.previous
 
-    def load(self, variant: LoadedVariant) -> None:
-        self.variants.setdefault(id(variant.code), []).append(variant)
-        eval_frame = _private.module("torch._C._dynamo.eval_frame")
-        eval_frame._load_precompile_entry(variant.code, variant.wrapper, variant.dynamo_code)
+    def load(self, variant: LoadedVariant, position: int) -> None:
+        kept = self.variants.setdefault(id(variant.code), [])
+        kept.insert(position, variant)
+        try:
+            self._replace(variant.code, kept)
+        except BaseException:
+            self.unload(variant)
+            raise
 
     def unload(self, variant: LoadedVariant) -> None:
-        eval_frame = _private.module("torch._C._dynamo.eval_frame")
         kept = self.variants[id(variant.code)]
         kept.remove(variant)
-        eval_frame._reset_precompile_entries(variant.code)
-        for other in kept:
-            eval_frame._load_precompile_entry(other.code, other.wrapper, other.dynamo_code)
+        self._replace(variant.code, kept)
         if not kept:
             del self.variants[id(variant.code)]
+
+    def _replace(self, code: types.CodeType, variants: list[LoadedVariant]) -> None:
+        eval_frame = _private.module("torch._C._dynamo.eval_frame")
+        eval_frame._reset_precompile_entries(code)
+        for variant in variants:
+            eval_frame._load_precompile_entry(code, variant.wrapper, variant.dynamo_code)
 
 
 _table = _Table()
@@ -116,7 +123,9 @@ class Install:
     """One package in this process. `close` is the exact inverse of `install`; both also after a failure half-way."""
 
     package: _core.Package
+    serves: Callable[[Any], bool]
     variants: list[LoadedVariant] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)  # (frame, why none of its calls could be served)
     entries: list[tuple[types.CodeType, _core.CodeEntry]] = field(default_factory=list)
     _globals: list[tuple[types.ModuleType, str]] = field(default_factory=list)
     _skipped: list[types.CodeType] = field(default_factory=list)
@@ -136,9 +145,23 @@ class Install:
         return [variant for variant in self.variants if variant.code is code]
 
 
-def install(package: _core.Package, target: Any) -> Install:
-    """Installs every variant of `package` for `target`. PackageError, with nothing left behind, when it cannot."""
-    done = Install(package)
+_orphans: list[Install] = []
+
+
+def abandon(installs: list[Install]) -> None:
+    """Hears that the callable which these served is gone. They are taken out at the next install: now, a guard of theirs
+    may be under evaluation."""
+    _orphans.extend(installs)
+
+
+def install(package: _core.Package, target: Any, serves: Callable[[Any], bool]) -> Install:
+    """Installs every variant of `package` for `target`. PackageError, with nothing left behind, when it cannot.
+
+    serves: one more guard of every variant, called with the locals of a frame.
+    """
+    while _orphans:
+        _orphans.pop().close()
+    done = Install(package, serves)
     with _table.lock:
         try:
             _install(done, target)
@@ -155,7 +178,7 @@ def _install(done: Install, target: Any) -> None:
     entries = []
     for entry in done.package.codes:
         module = _module(entry.module)
-        code = entry.python_code.to_code() if entry.role == "resume" else _code_of(entry, target)
+        code = _resume_code(entry) if entry.role == "resume" else _code_of(entry, target)
         done.entries.append((code, entry))
         entries.append((entry, module, code))
     for entry, module, code in entries:
@@ -173,7 +196,12 @@ def _install(done: Install, target: Any) -> None:
             _private.module("torch._dynamo.eval_frame").skip_code(code)
             done._skipped.append(code)
         for guarded in entry.guarded_codes:
-            _install_variant(done, entry, guarded, module, code, artifacts)
+            try:
+                _install_variant(done, entry, guarded, module, code, artifacts)
+            except IncompatiblePackageError as error:  # no frame could pass its guards: the other variants may serve
+                done.refused.append((f"{entry.module}.{code.co_qualname}", str(error)))
+    if done.refused and not done.variants:
+        raise IncompatiblePackageError("; ".join(f"{name}: {reason}" for name, reason in done.refused))
 
 
 def _install_variant(
@@ -186,6 +214,7 @@ def _install_variant(
 ) -> None:
     threads_matter = bool(guarded.details.get("threads_matter", True))
     root = replay(guarded.guards, vars(module), threads_matter=threads_matter)
+    root.add_lambda_guard(done.serves, ["the callable was compiled with the backend and options of the package"], None)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
     dynamo_code = guarded.dynamo_code.to_code()
     variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)
@@ -193,12 +222,9 @@ def _install_variant(
         if name not in artifacts:
             raise CorruptPackageError(f"backend {name!r} of {entry.module}.{code.co_qualname} is not in the package")
         _put(done, module, name, lambda name=name: _backend(artifacts[name]))
+    # torch tries them in order: a package before those that were loaded earlier, which it may be meant to replace.
+    _table.load(variant, len(done.variants_of(code)))
     done.variants.append(variant)
-    try:
-        _table.load(variant)
-    except BaseException:
-        done.variants.pop()
-        raise
 
 
 def _put(done: Install, module: types.ModuleType, name: str, make: Callable[[], Any]) -> None:
@@ -217,11 +243,19 @@ def _module(name: str) -> types.ModuleType:
 
 
 def _code_of(entry: _core.CodeEntry, target: Any) -> types.CodeType:
-    code = locate.resolve(entry.code_source, target)
+    code = locate.resolve(entry.code_source, target, entry.module)
     if _core.CodeObject.from_code(code).semantic_digest != entry.python_code.semantic_digest:
         line = f"{code.co_filename}:{code.co_firstlineno}"
         raise SourceChangedError(f"source code of {entry.module}.{code.co_qualname} ({line}) has changed: compile again")
     return code
+
+
+_resume_codes: dict[tuple[str, bytes], types.CodeType] = {}
+
+
+def _resume_code(entry: _core.CodeEntry) -> types.CodeType:
+    # The functions of equal resume code share a global: so must their code object, which the variants hang on.
+    return _resume_codes.setdefault((entry.module, entry.python_code.digest), entry.python_code.to_code())
 
 
 def _resume(name: str, code: types.CodeType, module: types.ModuleType) -> Any:

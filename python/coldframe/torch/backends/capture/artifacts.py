@@ -73,7 +73,7 @@ def _artifact(encoder: Encoder, root: dict[str, Any]) -> Artifact:
         "uses_openmp": kernels.uses_openmp,
         "cpu_features": sorted(kernels.features),
         "vec_isa": kernels.vec_isa,
-        "device_type": "cpu",
+        "device_type": "cpu" if encoder.uses_inductor else "any",
         "kernels": kernels.count,
         "imports": sorted(encoder.imports),
         "backward": "none" if node is None else "missing" if node["backward"] is None else "compiled",

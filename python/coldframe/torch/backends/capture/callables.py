@@ -11,7 +11,8 @@ from typing import Any
 
 from ....errors import NotPortableError
 from .. import _torch_private
-from .code import cells, describe, portable_code, read_globals
+from .code import cells, describe
+from .generated import encode_generated, is_generated
 from .graph_modules import encode_graph_module, is_graph_module
 from .inductor import encode_graph
 from .training import encode_autograd
@@ -23,8 +24,8 @@ Node = dict[str, Any]
 def encode_callable(encoder: Encoder, target: Any, where: str) -> Node:
     """The node of a recipe that describes `target`. NotPortableError."""
     if isinstance(target, types.FunctionType):
-        if target.__code__.co_filename.startswith(_torch_private.generated_prefix()):
-            return _generated(encoder, target, where)
+        if is_generated(target):
+            return encode_generated(encoder, target, where)
         kind = _torch_private.closure_kind(target.__code__)
         if kind is not None:
             return _CLOSURES[kind](encoder, cells(target), where)
@@ -54,14 +55,6 @@ def _method(encoder: Encoder, target: types.MethodType, where: str) -> Node:
         if isinstance(forward, types.FunctionType) and _torch_private.closure_kind(forward.__code__) == "autograd":
             return encode_autograd(encoder, owner, where)
     raise NotPortableError(f"{where}: {describe(target)} is not something of torch's that is known how to save")
-
-
-def _generated(encoder: Encoder, function: types.FunctionType, where: str) -> Node:
-    """A straight-line wrapper of AOTAutograd: its code and the globals that it reads."""
-    code = function.__code__
-    label = code.co_filename.removeprefix(_torch_private.generated_prefix()).rstrip(")")
-    read = [(name, encoder.value(value, f"{where}.{label}.{name}")) for name, value in read_globals(function).items()]
-    return {"node": "generated", "code": portable_code(code, f"<coldframe {label}>"), "globals": read}
 
 
 def _disabled(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
@@ -112,8 +105,18 @@ def _aot_eager(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
     return encode_graph_module(encoder, closure["fx_g"], where)
 
 
+def _frozen(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    """With freezing, the compiled graph takes some of the arguments only: the rest was folded into it."""
+    offsets, last = closure["unwrapped_args_offsets"], closure["max_offset_idx"]
+    return {
+        "node": "selected",
+        "inner": encode_callable(encoder, closure["optimized_function"], where),
+        "indices": [int(index - offsets[min(index, last)]) for index in closure["preserved_arg_indices"]],
+    }
+
+
 def _refused(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
-    raise NotPortableError(f"{where}: alignment copies and frozen parameters are specific to this process")
+    raise NotPortableError(f"{where}: inputs are copied to aligned memory, which graphs for the CPU do not need")
 
 
 _CLOSURES: dict[str, Callable[[Encoder, dict[str, Any], str], Node]] = {
@@ -127,6 +130,6 @@ _CLOSURES: dict[str, Callable[[Encoder, dict[str, Any], str], Node]] = {
     "boxed": _boxed,
     "aot_eager": _aot_eager,
     "aligned": _refused,
-    "frozen": _refused,
+    "frozen": _frozen,
     "autograd": _refused,
 }

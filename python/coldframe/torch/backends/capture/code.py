@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dis
 import types
 from typing import Any
 
 
-def cells(function: types.FunctionType) -> dict[str, Any]:
+def cells(function: Any) -> dict[str, Any]:
     """The closure of a function by name; cells that are still empty are left out."""
     found: dict[str, Any] = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -18,8 +19,10 @@ def cells(function: types.FunctionType) -> dict[str, Any]:
 
 
 def global_names(code: types.CodeType) -> set[str]:
-    """Every name that the code, or code nested in it, may read as a global (attribute names are among them)."""
-    names = set(code.co_names)
+    """Every name that the code, or code nested in it, reads as a global."""
+    names = {
+        instruction.argval for instruction in dis.get_instructions(code) if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= global_names(constant)
@@ -27,15 +30,13 @@ def global_names(code: types.CodeType) -> set[str]:
 
 
 def read_globals(function: types.FunctionType) -> dict[str, Any]:
-    """The globals that a function may read, without the builtins."""
+    """The globals that a function reads, without the builtins."""
     names = global_names(function.__code__)
     return {name: value for name, value in function.__globals__.items() if name in names and name != "__builtins__"}
 
 
 def portable_code(code: types.CodeType, filename: str) -> types.CodeType:
-    constants = tuple(
-        portable_code(item, filename) if isinstance(item, types.CodeType) else item for item in code.co_consts
-    )
+    constants = tuple(portable_code(item, filename) if isinstance(item, types.CodeType) else item for item in code.co_consts)
     return code.replace(co_filename=filename, co_consts=constants)
 
 

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ....errors import PackageError
 from .. import _torch_private
 from . import kernels
 
@@ -28,7 +29,10 @@ def install_kernel_listener(backend: object) -> None:
     """Idempotent. Imports Inductor only if `backend` is going to do so anyway."""
     name = getattr(backend, "compiler_name", backend)  # torch.compile wraps "inductor" in an object that knows its name
     if name == "inductor" or "torch._inductor.codecache" in sys.modules:
-        _install("kernels", _listen_to_kernels)
+        try:
+            _install("kernels", _listen_to_kernels)
+        except PackageError:  # another torch: artifact_for will say what it lacks
+            log.debug("kernels are not listened to", exc_info=True)
 
 
 def _install(name: str, listen: Callable[[], None]) -> None:

@@ -10,7 +10,6 @@ from ....errors import NotPortableError
 from .. import _torch_private
 from ..restoring import stand_ins
 from ..restoring.values import TAG
-from .code import global_names
 from .kernels import kernel_bytes
 from .values import Encoder
 from .wrapper_source import reduce_wrapper
@@ -21,24 +20,26 @@ def encode_graph(encoder: Encoder, graph: Any, where: str) -> dict[str, Any]:
     devices = set(graph.device_types) - {"cpu"}
     if devices:
         raise NotPortableError(f"{where}: compiled for {', '.join(sorted(devices))}; only CPU graphs can be saved")
+    if graph.frozen_param_names:
+        raise NotPortableError(f"{where}: the values of parameters are part of the compiled code (freezing)")
     call = graph.current_callable
     function = call.__func__ if isinstance(call, types.MethodType) else call
     if not isinstance(function, types.FunctionType) or function.__globals__.get("call") != call:
         raise NotPortableError(f"{where}: the compiled graph is wrapped by {call!r}")
     live = function.__globals__
-    reduced = reduce_wrapper(graph.source_code, f"<coldframe graph {graph.cache_key[:16]}>", stand_ins.STAND_INS)
+    reduced = reduce_wrapper(graph.source_code, "<coldframe graph>", stand_ins.STAND_INS)
     encoder.uses_inductor = True
     encoder.imports |= reduced.imports
     kernels = []
     for name, source in reduced.kernels.items():
         data, entry = kernel_bytes(live.get(name), f"{where}.{name}")
         kernels.append((name, encoder.add_blob("kernel", data), entry))
-        encoder.kernels.add(source)
+        encoder.kernels.add(source or graph.source_code)
     attached = {**(graph.constants or {}), **graph.torchbind_constants, **graph.opaque_value_type_classes}
     missing = reduced.free - attached.keys()
     if missing:
         raise NotPortableError(f"{where}: the compiled graph reads {', '.join(sorted(missing))}, which nothing defines")
-    constants = sorted(attached.keys() & global_names(reduced.code))
+    constants = sorted(attached.keys() & reduced.reads)
     table = _torch_private.extern_kernels() if reduced.extern else None
     return {
         "node": "inductor",
@@ -52,5 +53,10 @@ def encode_graph(encoder: Encoder, graph: Any, where: str) -> dict[str, Any]:
         "operators": [ImportRef("torch", path) for path in sorted(reduced.operators)],
         "imports": sorted(reduced.imports),
         "constants": [(name, encoder.value(live[name], f"{where}.{name}")) for name in constants],
-        "source": encoder.add_blob("source", graph.source_code.encode()),
+        "source": encoder.add_blob("source", _shown(graph.source_code).encode()),
     }
+
+
+def _shown(source: str) -> str:
+    """The wrapper as a reader wants it; without the line that counts graphs, equal graphs have equal blobs."""
+    return "".join(line for line in source.splitlines(keepends=True) if not line.startswith("# AOT ID: "))

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ...._core import cpu_features
 from ....errors import NotPortableError
 from .. import _torch_private
@@ -37,6 +39,7 @@ _LEVELS = {
 }
 _FLAG_FEATURES = {"avx512bf16": "avx512_bf16", "avx512vnni": "avx512_vnni", "amx-tile": "amx_tile", "amx-int8": "amx_int8"}
 _FLAG_FEATURES |= {"amx-bf16": "amx_bf16", "amx-fp16": "amx_fp16"}
+_ISA_FLAGS = {"avx2": "-mavx2 -mfma -mf16c", "avx512": "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma"}
 
 
 @dataclass
@@ -86,11 +89,12 @@ def kernel_bytes(function: Any, where: str) -> tuple[bytes, str]:
 def _target() -> tuple[str, set[str]]:
     """The vector ISA that Inductor picked, and every CPU feature that its compiler was allowed to use."""
     isa_module = _torch_private.vec_isa()
-    if not isa_module.valid_vec_isa_list.cache_info().currsize:
-        picked, flags = "none", ""  # nothing was compiled in this process: never start a compiler to find out
-    else:
+    if isa_module.valid_vec_isa_list.cache_info().currsize:
         isa = isa_module.pick_vec_isa()
         picked, flags = (str(isa), isa.build_arch_flags()) if isa.bit_width() else ("none", "")
+    else:  # asking Inductor would start a compiler: take what this CPU has
+        picked = torch.backends.cpu.get_cpu_capability().lower()
+        picked, flags = (picked, _ISA_FLAGS[picked]) if picked in _ISA_FLAGS else ("none", "")
     config = sys.modules["torch._inductor.config"]
     features = {_FLAG_FEATURES.get(flag, flag) for flag in re.findall(r"-m([\w-]+)(?=\s|$)", flags)}
     if platform.machine() == "aarch64" and picked != "none":

@@ -1,6 +1,6 @@
 """Python objects that compiled callables hold, as Values of a recipe; bytes go into blobs.
 
-Whatever cannot be written as Values is pickled into a blob, which turns the artifact into an aot_autograd_bundle and is listed in
+What cannot be written as Values is pickled into a blob, which turns the artifact into an aot_autograd_bundle and is listed in
 its description; what cannot even be pickled is not portable. The Encoder keeps no object that it was given.
 
 Thread-safety: one Encoder a capture, used under its lock. Failure: NotPortableError, naming the object and where it hangs.
@@ -42,7 +42,10 @@ class Encoder:
         self.uses_inductor = False
         self.autograd_node: dict[str, Any] | None = None
         self.backward_compiler: Any = None  # torch's compiler of the backward, where that is still to come
-        self.node = lambda target, where: encode_callable(self, target, where)
+        self._encode_callable = encode_callable
+
+    def node(self, target: Any, where: str) -> dict[str, Any]:
+        return self._encode_callable(self, target, where)
 
     def add_blob(self, prefix: str, data: bytes) -> str:
         name = f"{prefix}.{hashlib.sha256(data).hexdigest()}"
@@ -83,7 +86,7 @@ class Encoder:
         reference = self.find_reference(obj)
         if reference is not None:
             return reference
-        if isinstance(obj, types.FunctionType | types.MethodType | torch.fx.GraphModule):
+        if callable(obj):
             return {TAG: "callable", "node": self.node(obj, where)}
         if type(obj).__module__ == "torch._C._functionalization":
             return None
@@ -143,8 +146,6 @@ class Encoder:
         }
 
     def pickled(self, obj: Any, where: str) -> dict[str, Any]:
-        if isinstance(obj, torch.nn.Module) or callable(obj):
-            raise NotPortableError(f"{where}: {type(obj).__module__}.{type(obj).__qualname__} is not something that can be saved")
         try:
             data = pickle.dumps(obj)
         except Exception as error:

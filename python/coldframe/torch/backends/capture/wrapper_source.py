@@ -1,7 +1,7 @@
 """Reduces the Python module that Inductor generates for a graph to what calling the graph needs.
 
-The module imports half of Inductor, compiles its C++ kernels, and ends in a benchmark. What is left here is the code that runs at
-each call: kernels become names that the restorer binds, imports and helpers that nothing uses are dropped, and the few
+The module imports half of Inductor, compiles its C++ kernels, and ends in a benchmark. What is left here is the code that runs
+at each call: kernels become names that the restorer binds, imports and helpers that nothing uses are dropped, and the few
 helpers of Inductor that are used get stand-ins. Pure: knows no torch.
 
     reduced = reduce_wrapper(source, "<graph>", stand_ins={("torch._inductor.codegen.memory_planning", "_align")})
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-import dis
 import types
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from ....errors import NotPortableError
+from .code import global_names
 
 _COMPILER_PACKAGES = ("torch._inductor", "torch._dynamo", "torch._functorch", "triton")
 _BENCHMARK = frozenset({"get_args", "benchmark_compiled_module"})
@@ -33,7 +33,8 @@ class ReducedWrapper:
     extern: set[str] = field(default_factory=set)  # what is called on extern_kernels
     operators: set[str] = field(default_factory=set)  # torch.ops.* paths outside of aten
     imports: set[str] = field(default_factory=set)  # modules of torch's compiler that the code still imports
-    free: set[str] = field(default_factory=set)  # names it reads and nothing above defines: the graph's constants
+    reads: set[str] = field(default_factory=set)  # every global that the code reads
+    free: set[str] = field(default_factory=set)  # those of them that nothing above defines: the graph's constants
 
 
 def reduce_wrapper(source: str, filename: str, stand_ins: Collection[tuple[str, str]]) -> ReducedWrapper:
@@ -55,19 +56,26 @@ def reduce_wrapper(source: str, filename: str, stand_ins: Collection[tuple[str, 
             kept.append(statement)
     tree.body = kept
     used = _loads(kept)
-    if "async_compile" in used or "AsyncCompile" in used:
-        raise NotPortableError("a kernel is compiled by something other than the C++ compiler")
+    builders = sorted(name for name in used if name in ("async_compile", "AsyncCompile") or name.endswith("CodeCache"))
+    if builders:
+        raise NotPortableError(f"a kernel is built by {', '.join(builders)} in a way that is not known how to save")
     reduced.kernels = {name: text for name, text in kernels.items() if name in used}
     _inspect(kept, reduced)
     reduced.code = compile(tree, filename, "exec")
+    reduced.reads = global_names(reduced.code)
     bound = _definitions(kept) | set(reduced.kernels) | set(reduced.bindings) | _MODULE_NAMES
-    reduced.free = {name for name in _globals_read(reduced.code) - bound if not hasattr(builtins, name)}
+    reduced.free = {name for name in reduced.reads - bound if not hasattr(builtins, name)}
     return reduced
 
 
 def _kernel(statement: ast.stmt) -> tuple[str, str] | None:
-    """`name = async_compile.cpp_pybinding(argument types, source)`."""
+    """`name = async_compile.cpp_pybinding(argument types, source)`, or the whole graph as one C++ function (cpp_wrapper)."""
     match statement:
+        case ast.Assign(
+            targets=[ast.Name(id=name)],
+            value=ast.Call(func=ast.Attribute(value=ast.Name(id="CppWrapperCodeCache"), attr="load_pybinding")),
+        ):
+            return name, ""
         case ast.Assign(
             targets=[ast.Name(id=name)],
             value=ast.Call(
@@ -175,16 +183,4 @@ def _definitions(body: Iterable[ast.stmt]) -> set[str]:
             names.add(statement.name)
         elif isinstance(statement, ast.Assign):
             names.update(target.id for target in statement.targets if isinstance(target, ast.Name))
-    return names
-
-
-def _globals_read(code: types.CodeType) -> set[str]:
-    names = {
-        instruction.argval
-        for instruction in dis.get_instructions(code)
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _globals_read(constant)
     return names

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ....errors import InternalError
+from .._torch_private import hide_from_dynamo
 from . import stand_ins
 from .values import Decoder
 
@@ -16,7 +17,7 @@ Node = dict[str, Any]
 
 
 def build(decoder: Decoder, node: Node) -> Callable[..., Any]:
-    """The callable that a node describes. Boxed nodes take one list, which they may clear; `forward` and `fx` take arguments."""
+    """The callable that a node describes. Boxed nodes take one list, which they may clear; `forward` takes arguments."""
     builder = _BUILDERS.get(node["node"])
     if builder is None:
         raise InternalError(f"{decoder.backend_id}: no builder for a {node['node']!r} node")
@@ -29,6 +30,7 @@ def _forward(decoder: Decoder, node: Node) -> Callable[..., Any]:
     def forward(*args: Any) -> Any:
         return inner(list(args))
 
+    hide_from_dynamo(forward)
     return forward
 
 
@@ -91,6 +93,24 @@ def _autograd(decoder: Decoder, node: Node) -> Callable[..., Any]:
     return build_autograd(decoder, node)
 
 
+def _selected(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    inner = build(decoder, node["inner"])
+    indices: list[int] = node["indices"]
+
+    def selected(args: list[Any]) -> Any:
+        kept = [args[index] for index in indices]
+        args.clear()
+        return inner(kept)
+
+    return selected
+
+
+def _native_autograd(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    from .autograd import build_native_autograd
+
+    return build_native_autograd(decoder, node)
+
+
 class _Module:
     """Stands for the graph module (or a part of it) that generated code calls `self`."""
 
@@ -107,18 +127,13 @@ def _fx(decoder: Decoder, node: Node) -> Callable[..., Any]:
             if not hasattr(owner, part):
                 setattr(owner, part, _Module())
             owner = getattr(owner, part)
-        found = decoder.value(value)
-        setattr(owner, last, _subgraph(found) if callable(found) else found)
-    return types.MethodType(function, root)
+        setattr(owner, last, decoder.value(value))
 
+    def graph(*args: Any) -> Any:
+        return function(root, *args)
 
-def _subgraph(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """What operators of higher order trace: a function, not a method."""
-
-    def subgraph(*args: Any) -> Any:
-        return forward(*args)
-
-    return subgraph
+    hide_from_dynamo(graph)
+    return graph
 
 
 def _code(value: Any) -> types.CodeType:
@@ -135,5 +150,7 @@ _BUILDERS: dict[str, Callable[[Decoder, Node], Callable[..., Any]]] = {
     "boxed": _boxed,
     "inductor": _inductor,
     "autograd": _autograd,
+    "native_autograd": _native_autograd,
+    "selected": _selected,
     "fx": _fx,
 }

@@ -66,9 +66,7 @@ def gen_alias_from_base(
             and base.stride() == target_base.stride()
             and base.storage_offset() == target_base.storage_offset()
         )
-        reshaped = (
-            base if same else base.as_strided(target_base.size(), target_base.stride(), target_base.storage_offset())
-        )
+        reshaped = base if same else base.as_strided(target_base.size(), target_base.stride(), target_base.storage_offset())
         out = target._view_func(reshaped)
         if out is not None and out.shape == target.shape:
             return patched(out)
@@ -89,6 +87,65 @@ def mark_dynamo_propagated_dynamic_indices(tensor: Any, dims: set[int]) -> None:
         tensor._dynamo_propagated_dynamic_indices = dims.copy()
 
 
+class TensorAlias:
+    """Hides an output that aliases an input from autograd.Function."""
+
+    __slots__ = ("alias",)
+
+    def __init__(self, alias: torch.Tensor) -> None:
+        self.alias = alias
+
+
+def unwrap_alias(hidden: Any) -> torch.Tensor:
+    alias: torch.Tensor = hidden.alias
+    return alias
+
+
+class TangentMeta:
+    """How the compiled backward expects one gradient to lie in memory."""
+
+    __slots__ = ("memory_format", "size", "stride")
+
+    def __init__(self, size: tuple[int, ...] | None, stride: tuple[int, ...] | None, memory_format: Any) -> None:
+        self.size = size
+        self.stride = stride
+        self.memory_format = memory_format
+
+
+def process_runtime_tangent(tangent: Any, meta: TangentMeta, index: int | None = None, *details: Any) -> tuple[Any, list[Any]]:
+    """A gradient as the compiled backward expects it."""
+    if not isinstance(tangent, torch.Tensor):
+        return tangent, [tangent]
+    if type(tangent) is not torch.Tensor:
+        return _process_subclass_tangent(tangent, meta, index)
+    if meta.memory_format is not None:
+        if not tangent.is_contiguous(memory_format=meta.memory_format):
+            tangent = tangent.contiguous(memory_format=meta.memory_format)
+    elif tangent.shape != meta.size or tangent.stride() != meta.stride:
+        assert meta.size is not None and meta.stride is not None
+        restrided = torch.empty_strided(
+            size=meta.size,
+            stride=meta.stride,
+            dtype=tangent.dtype,
+            device=tangent.device,
+            layout=tangent.layout,
+            requires_grad=tangent.requires_grad,
+        )
+        restrided.copy_(tangent)
+        tangent = restrided
+    return tangent, [tangent]
+
+
+def _process_subclass_tangent(tangent: torch.Tensor, meta: TangentMeta, index: int | None) -> tuple[Any, list[Any]]:
+    """Where the compiler guessed a plain gradient and another type came: what torch itself says to that."""
+    from .._torch_private import plain_tensor_meta, runtime_wrappers
+
+    found: tuple[Any, list[Any]] = runtime_wrappers().AOTDispatchAutograd.process_runtime_tangent(
+        tangent, plain_tensor_meta(meta.size, meta.stride, meta.memory_format), index
+    )
+    return found
+
+
 def align(nbytes: int) -> int:
     return (nbytes + _ALIGN_BYTES - 1) & -_ALIGN_BYTES
 
@@ -106,6 +163,9 @@ _AOT = "torch._functorch._aot_autograd"
 
 # (module, qualified name) in torch -> what stands for it.
 STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
+    (f"{_AOT}.schemas", "TensorAlias"): TensorAlias,
+    (f"{_AOT}.runtime_wrappers", "_unwrap_tensoralias"): unwrap_alias,
+    (f"{_AOT}.runtime_wrappers", "AOTDispatchAutograd.process_runtime_tangent"): process_runtime_tangent,
     (f"{_AOT}.functional_utils", "gen_alias_from_base"): gen_alias_from_base,
     (f"{_AOT}.runtime_wrappers", "mark_dynamo_propagated_dynamic_indices"): mark_dynamo_propagated_dynamic_indices,
     ("torch._inductor.codegen.memory_planning", "_align"): align,

@@ -26,7 +26,7 @@ def build_autograd(decoder: Decoder, node: dict[str, Any]) -> Callable[..., Any]
         indices_of_inps_to_detach=[],  # the recorded runtime wrapper detaches them
         lazy_backward_info=None,
         bw_compiler=None,
-        aot_config=types.SimpleNamespace(aot_id=node["graph"]),
+        aot_config=types.SimpleNamespace(aot_id=0),
         fw_metadata=decoder.value(node["metadata"]),
         try_save_cache_entry=None,
     )

@@ -1,4 +1,4 @@
-"""Values of a recipe back to Python objects. The tags are described in docs/artifacts.md and written by capture/values.py.
+"""Values of a recipe back to Python objects. capture/__init__.py describes the format.
 
 Thread-safety: one Decoder a thread. Failure: IncompatiblePackageError for what this torch does not have, CorruptPackageError
 from blobs, InternalError for a recipe that no capture writes.
@@ -32,6 +32,7 @@ class Decoder:
             "tensor": self._tensor,
             "stand_in": lambda value: stand_ins.STAND_INS[value["module"], value["name"]],
             "view_sequence": lambda value: stand_ins.ViewMetaSequence([self._view(view) for view in value["views"]]),
+            "tangent": lambda value: stand_ins.TangentMeta(value["size"], value["stride"], self.value(value["memory_format"])),
             "state": self._state,
             "pickle": lambda value: pickle.loads(self.blob(value["blob"]).read()),
             "callable": self._callable,

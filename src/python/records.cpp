@@ -1,4 +1,4 @@
-#include <python/environment_dict.hpp>
+#include <python/records.hpp>
 
 #include <python/object_codec.hpp>
 
@@ -10,7 +10,7 @@ namespace {
 
 struct TextField {
     std::string_view name;
-    std::string Environment::*member;
+    std::string Environment::* member;
 };
 
 constexpr TextField k_text_fields[] = {
@@ -98,6 +98,49 @@ Value to_dict_value(PyObject* mapping, std::string_view root) {
         }
     }
     return value;
+}
+
+Ref globals_to_dict(const std::vector<InstalledGlobal>& globals) {
+    Ref dict = owned(PyDict_New());
+    for (const auto& [name, recipe] : globals) set_item(dict, name, to_python(recipe, References::kept));
+    return dict;
+}
+
+std::vector<InstalledGlobal> globals_from_dict(PyObject* dict) {
+    const Value value = to_dict_value(dict, "installed_globals");
+    std::vector<InstalledGlobal> globals;
+    for (const auto& [name, recipe] : value.get_if<Dict>()->items) globals.push_back({name.get_if<Str>()->utf8, recipe});
+    return globals;
+}
+
+Digest to_digest(PyObject* bytes) {
+    const Bytes content = to_bytes(bytes);
+    Digest digest{};
+    if (content.size() != digest.size()) raise({ErrorCode::invalid_argument, "a digest has 32 bytes", {}});
+    std::ranges::copy(content, digest.begin());
+    return digest;
+}
+
+std::string_view name_of(CodeRole role) {
+    switch (role) {
+        case CodeRole::entry: return "entry";
+        case CodeRole::resume: return "resume";
+        case CodeRole::user_function: return "user_function";
+    }
+    return "";
+}
+
+CodeRole to_code_role(std::string_view name) {
+    for (const CodeRole role : {CodeRole::entry, CodeRole::resume, CodeRole::user_function}) {
+        if (name_of(role) == name) return role;
+    }
+    raise({ErrorCode::invalid_argument, "a role is entry, resume or user_function, not '" + std::string(name) + "'", {}});
+}
+
+Package snapshot(const Package& package) {
+    Package copy = package;
+    for (CodeEntryPtr& code : copy.codes) code = std::make_shared<CodeEntry>(*code);
+    return copy;
 }
 
 }  // namespace coldframe::python

@@ -1,0 +1,162 @@
+"""What Dynamo takes for granted while a process lives, said so that another process can tell.
+
+Some of what a compilation reads is never guarded, because within one process it hardly changes: how classes are made up, that
+a module has no hooks, the rank in a process group, the result of a function marked as constant, the standard library's globals
+(the environment variables are one), the order of an OrderedDict. Between processes all of this changes. While a frame is being
+compiled it is collected here; it becomes the last check of the frame's guard program, made until it has held once.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ... import _core
+from ...errors import NotPortableError
+from .. import _private, classes
+from ..expressions import Expression, parse
+from . import operands
+
+NAME = "premises"  # of the named_check
+
+_HOOKS = ("_global_backward_pre_hooks", "_global_backward_hooks", "_global_forward_hooks", "_global_forward_pre_hooks")
+
+# Guards that Dynamo leaves out for the standard library, by what they would have said: of these the exact python build says
+# enough, because they are about functions, classes and modules.
+_BY_BUILD = frozenset(
+    "BUILTIN_MATCH CLASS_MATCH CLOSURE_MATCH DUPLICATE_INPUT FUNCTION_MATCH HASATTR ID_MATCH MODULE_MATCH NN_MODULE"
+    " NOT_PRESENT_IN_GENERIC_DICT TYPE_MATCH".split()
+)
+
+
+class Premises:
+    """Those of one frame. Not thread-safe: one compilation is traced on one thread."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+        self._calls: dict[bytes, tuple[Any, ...]] = {}
+        self._unguarded: dict[tuple[str, str, Any], Callable[[Any], None]] = {}
+        self._classes: dict[int, type] = {}
+        self._hookless: dict[str, set[str]] = {}
+        self._orders: dict[str, tuple[int, ...]] = {}
+        self._values: dict[bytes, tuple[Expression, Any]] = {}
+        self._contained: dict[bytes, tuple[Expression, Any, bool]] = {}
+        self._hashes: dict[Any, int] = {}
+
+    def restart(self) -> None:
+        """Guards are built anew: what was noted while they were built is void."""
+        self._classes.clear()
+        self._hookless.clear()
+        self._orders.clear()
+
+    def called(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Dynamo called `function` while tracing and keeps the result."""
+        try:
+            call = (operands.reference(function), args, kwargs, result)
+            self._calls[_core.digest(call)] = call
+        except NotPortableError as error:
+            name = getattr(function, "__qualname__", repr(function))
+            self.failure = f"the result of {name} was taken for a constant: {error}"
+
+    def iterated(self, items: Iterable[Any]) -> None:
+        """The program went through a set of these constants, in an order that comes from their hashes."""
+        for item in items:
+            if not isinstance(item, (int, float)):
+                self._hashes[item] = hash(item)
+
+    def unguarded(self, source: Any, create: Any) -> None:
+        """Dynamo did without the guard that `create` (a method of GuardBuilder) would have made for `source`."""
+        keywords = getattr(create, "keywords", {})
+        kind = getattr(getattr(create, "func", create), "__name__", "?")
+        if kind not in _BY_BUILD:
+            key = keywords.get("key")
+            self._unguarded[source.name, kind, key if isinstance(key, (str, bytes, int)) else id(key)] = lambda builder: (
+                self._resolve(kind, source, builder, key)
+            )
+
+    def guards_built(self, builder: Any) -> None:
+        """The values behind the sources can be asked for now."""
+        for resolve in self._unguarded.values():
+            try:
+                resolve(builder)
+            except Exception as error:
+                self.failure = f"unguarded value: {error}"
+        self._unguarded.clear()
+
+    def _resolve(self, kind: str, source: Any, builder: Any, key: Any) -> None:
+        expression = parse(source.name)
+        if kind in ("DICT_CONTAINS", "DICT_NOT_CONTAINS", "SET_CONTAINS", "SET_NOT_CONTAINS"):
+            entry = (expression, key, "NOT" not in kind)
+            self._contained[_core.digest(entry)] = entry
+            return
+        value = builder.get(source)
+        if kind == "SEQUENCE_LENGTH":
+            expression, value = ("call", ("name", "len"), expression), len(value)
+        elif kind not in ("BOOL_MATCH", "CONSTANT_MATCH", "EQUALS_MATCH", "NONE_MATCH"):
+            raise NotPortableError(f"{source.name} is read and not guarded ({kind})")
+        if isinstance(value, types.CodeType):
+            return
+        self._values[_core.digest((expression, value))] = expression, value
+
+    def type_guarded(self, cls: type) -> None:
+        self._classes[id(cls)] = cls
+
+    def constant_guarded(self, value: Any) -> None:
+        """Members of enums are compared by name; what they stand for is in their class."""
+        if isinstance(value, enum.Enum):
+            self.type_guarded(type(value))
+        elif isinstance(value, type):
+            self.type_guarded(value)
+        elif isinstance(value, (tuple, list, set, frozenset)):
+            for item in value:
+                self.constant_guarded(item)
+
+    def hookless(self, module_source: str, hooks: str) -> None:
+        """A module without hooks of this kind, which Dynamo does not guard."""
+        self._hookless.setdefault(module_source, set()).add(hooks)
+
+    def ordered(self, source: str, value: Any) -> None:
+        """A dict whose order matters. Guards see the order of insertion; that of an OrderedDict is another."""
+        if isinstance(value, collections.OrderedDict):
+            inserted = {id(key): index for index, key in enumerate(dict.keys(value))}
+            self._orders[source] = tuple(inserted[id(key)] for key in value)
+
+    def add_to(self, program: _core.GuardProgram, traced: Iterable[types.CodeType]) -> None:
+        """Appends the check, if there is anything to check. NotPortableError with the reason when it cannot be said."""
+        if self.failure is not None:
+            raise NotPortableError(self.failure)
+        inlined = {id(code) for code in traced}
+        checks: dict[str, Any] = {
+            "calls": tuple(self._calls.values()),
+            "contained": tuple(self._contained.values()),
+            "distinct": _unrelated_buffers(program),
+            "hashes": tuple(self._hashes.items()),
+            "hookless": tuple((parse(source), tuple(sorted(hooks))) for source, hooks in self._hookless.items()),
+            "orders": tuple((parse(source), order) for source, order in self._orders.items()),
+            "values": tuple(self._values.values()),
+        }
+        if self._hookless:
+            module = _private.module("torch.nn.modules.module")
+            checks["global_hooks"] = tuple((name, len(getattr(module, name))) for name in _HOOKS)
+        description = classes.describe(self._classes.values(), lambda code: id(code) in inlined)
+        if description["roots"]:
+            checks["classes"] = description
+        checks = {name: value for name, value in checks.items() if value}
+        if checks:
+            program.add("named_check", (0,), (NAME, (checks,)), "", ["what Dynamo takes for granted"])
+
+
+def _unrelated_buffers(program: _core.GuardProgram) -> tuple[Expression, ...]:
+    """The tensors, parameters apart, of a program in which some are not guarded against being one and the same."""
+    names = []
+    guarded: set[str] = set()
+    for op in program.ops:
+        if op.kind == "tensor_match" and op.operands[0]["pytype"].qualname != "Parameter":
+            names.append(op.operands[0]["name"])
+        elif op.kind == "no_tensor_aliasing":
+            guarded.update(op.operands[0])
+    names = [name for name in names if not name.startswith("___from_numpy")]
+    return tuple(parse(name) for name in names) if len(names) > 1 and not guarded.issuperset(names) else ()

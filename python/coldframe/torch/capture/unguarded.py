@@ -1,0 +1,142 @@
+"""The places in torch where Dynamo does without a guard, and reports to the frame's `Premises` instead.
+
+As in hooks.py, a wrapper calls the original and otherwise leaves everything as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .. import _private
+from .premises import Premises
+
+Wrap = Callable[[Any, str, Callable[[Any], Callable[..., Any]]], None]
+Current = Callable[[], Premises | None]
+
+# Functions that Dynamo calls while it traces, whose results are constants to it and depend on the process.
+_FOLDED = (
+    "torch.accelerator.is_available",
+    "torch.cuda.is_available",
+    "torch.distributed.get_rank",
+    "torch.distributed.get_world_size",
+    "torch.distributed.is_available",
+    "torch.distributed.is_initialized",
+    "torch.xpu.is_available",
+)
+
+
+def install(wrap: Wrap, current: Current) -> None:
+    """Installs the wrappers with `wrap`; `current` yields the premises of the frame that is being compiled, if it is ours."""
+    _wrap_sources(wrap, current)
+    _wrap_builder(wrap, current)
+    _wrap_folded(wrap, current)
+    _wrap_constants(wrap, current)
+    _wrap_sets(wrap, current)
+
+
+def _wrap_sources(wrap: Wrap, current: Current) -> None:
+    skipped = _private.module("torch._dynamo.source").is_from_skip_guard_source
+
+    def make(original: Any) -> Callable[..., Any]:
+        def make_guard(self: Any, create: Any) -> Any:
+            premises = current()
+            if premises is not None and skipped(self):
+                premises.unguarded(self, create)
+            return original(self, create)
+
+        return make_guard
+
+    wrap(_private.module("torch._guards").Source, "make_guard", make)
+
+
+def _wrap_builder(wrap: Wrap, current: Current) -> None:
+    dynamo = _private.module("torch._dynamo.guards")
+    config = _private.module("torch._dynamo.config")
+
+    def hooks(original: Any) -> Callable[..., Any]:
+        def EMPTY_NN_MODULE_HOOKS_DICT(self: Any, guard: Any) -> Any:  # noqa: N802
+            premises = current()
+            if premises is not None and config.skip_nnmodule_hook_guards:
+                source = guard.originating_source
+                premises.hookless(source.base.name, source.member)
+            return original(self, guard)
+
+        return EMPTY_NN_MODULE_HOOKS_DICT
+
+    def build(original: Any) -> Callable[..., Any]:
+        def build_guards(self: Any, *args: Any, **kwargs: Any) -> Any:
+            premises = current()
+            if premises is None:
+                return original(self, *args, **kwargs)
+            premises.restart()
+            built = original(self, *args, **kwargs)
+            premises.guards_built(built[0])
+            return built
+
+        return build_guards
+
+    wrap(dynamo.GuardBuilder, "EMPTY_NN_MODULE_HOOKS_DICT", hooks)
+    wrap(dynamo.CheckFunctionManager, "build_guards", build)
+
+
+def _wrap_folded(wrap: Wrap, current: Current) -> None:
+    variables = _private.module("torch._dynamo.variables.torch")
+    folded = {id(function): function for function in map(_find, _FOLDED) if function is not None}
+
+    def make(original: Any) -> Callable[..., Any]:
+        def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
+            result = original(self, tx, args, kwargs)
+            premises = current()
+            if premises is not None and id(self.value) in folded and result.is_python_constant():
+                constants = tuple(arg.as_python_constant() for arg in args)
+                keywords = {name: arg.as_python_constant() for name, arg in kwargs.items()}
+                premises.called(self.value, constants, keywords, result.as_python_constant())
+            return result
+
+        return call_function
+
+    wrap(variables.TorchInGraphFunctionVariable, "call_function", make)
+
+
+def _find(name: str) -> Any:
+    return functools.reduce(lambda value, part: getattr(value, part, None), name.split(".")[1:], torch)
+
+
+def _wrap_constants(wrap: Wrap, current: Current) -> None:
+    def make(original: Any) -> Callable[..., Any]:
+        def invoke_and_store_as_constant(tx: Any, function: Any, *rest: Any) -> Any:
+            premises = current()
+            if premises is None:
+                return original(tx, function, *rest)
+
+            def noted(*args: Any, **kwargs: Any) -> Any:
+                result = function(*args, **kwargs)
+                premises.called(function, args, kwargs, result)
+                return result
+
+            return original(tx, noted, *rest)
+
+        return invoke_and_store_as_constant
+
+    wrap(_private.module("torch._dynamo.variables.functions"), "invoke_and_store_as_constant", make)
+
+
+def _wrap_sets(wrap: Wrap, current: Current) -> None:
+    sets = _private.module("torch._dynamo.variables.sets").SetVariable
+
+    def make(original: Any) -> Callable[..., Any]:
+        def iterate(self: Any, tx: Any) -> Any:
+            premises = current()
+            if premises is not None and len(self.items) > 1 and self.python_type() in (set, frozenset):
+                variables = [item.vt for item in self.items]
+                premises.iterated(v.as_python_constant() for v in variables if v.is_python_constant())
+            return original(self, tx)
+
+        return iterate
+
+    wrap(sets, "unpack_var_sequence", make)
+    wrap(sets, "tp_iter_impl", make)

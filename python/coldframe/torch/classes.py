@@ -1,0 +1,235 @@
+"""How classes are made up, as far as a compilation depends on it.
+
+Dynamo guards on the type of an object and then takes the type for granted: its bases, its special methods, the methods it
+inlines, the fields of a dataclass, the members of an enum. Between two processes a source edit, a setting or a replaced
+method changes them under the same name. `describe` says how classes are made up; `difference` compares a description with the
+classes of this process. Edits that cannot matter (another method's body, a new method, a comment) make no difference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from .. import _core
+from ..errors import NotPortableError, PackageError
+from .capture import operands
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
+
+# What the interpreter and the standard library put into every class, or into some as they go.
+_IGNORED = frozenset(
+    f"__{name}__"
+    for name in (
+        "abstractmethods annotations annotate annotations_cache classcell classdictcell dataclass_params dict doc firstlineno"
+        " module orig_bases parameters qualname static_attributes type_params weakref"
+    ).split()
+)
+# Of classes that belong to the exact python and torch builds, only what programs are known to replace.
+_REPLACED = frozenset({"__call__", "__getattr__", "__getattribute__", "__setattr__", "_call_impl", "_wrapped_call_impl"})
+_ABSENT = object()
+
+Inlined = Callable[[types.CodeType], bool]
+
+
+def describe(roots: Iterable[type], inlined: Inlined) -> dict[str, Any]:
+    """A portable description of `roots` and all classes in their method resolution orders.
+
+    inlined: whether the compilation looked into a code object. NotPortableError for a root without an importable name.
+    """
+    classes: dict[type, int] = {}
+    named = []
+    for root in _with_metaclasses(roots):
+        named.append(({"class": operands.reference(root)}, tuple(_key(cls) for cls in root.__mro__)))
+        for cls in root.__mro__:
+            if cls.__flags__ & _HEAP_TYPE:
+                classes.setdefault(cls, len(classes))
+    known = {name for cls in classes for name, value in vars(cls).items() if _is_inlined(value, inlined)}
+    return {
+        "roots": tuple(named),
+        "known": tuple(sorted(known)),
+        "classes": {_key(cls): _entries(cls, known, inlined) for cls in _first_of_each_name(classes)},
+    }
+
+
+def difference(description: dict[str, Any]) -> str | None:
+    """What is different now from `description`, in words; None when nothing is."""
+    known = set(description["known"])
+    done: set[type] = set()
+    for root, order in description["roots"]:
+        try:
+            cls = _core.resolve(root["class"])
+        except PackageError as error:
+            return str(error)
+        if not isinstance(cls, type):
+            return f"{_key_text(order[0])} is not a class any more"
+        if tuple(_key(base) for base in cls.__mro__) != order:
+            return f"class {_key_text(order[0])} has other bases"
+        for base in cls.__mro__:
+            if base not in done and base.__flags__ & _HEAP_TYPE:
+                done.add(base)
+                if (name := _changed(base, description["classes"].get(_key(base), {}), known)) is not None:
+                    return f"{name!r} of class {_key_text(_key(base))} is not what it was"
+    return None
+
+
+def _with_metaclasses(roots: Iterable[type]) -> Iterator[type]:
+    seen: set[type] = set()
+    for root in roots:
+        for cls in (root, type(root)):
+            if cls not in seen and cls.__flags__ & _HEAP_TYPE:
+                seen.add(cls)
+                yield cls
+
+
+def _first_of_each_name(classes: Iterable[type]) -> Iterator[type]:
+    seen: dict[str, type] = {}
+    for cls in classes:
+        if seen.setdefault(_key(cls), cls) is not cls:
+            raise NotPortableError(f"two classes under the name {_key_text(_key(cls))} are bases of the program's classes")
+        yield cls
+
+
+def _key(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _key_text(key: str) -> str:
+    return key.replace(":", ".", 1)
+
+
+def _of_exact_build(cls: type) -> bool:
+    top = str(cls.__module__).partition(".")[0]
+    return top == "torch" or top in sys.stdlib_module_names
+
+
+def _entries(cls: type, known: set[str], inlined: Inlined) -> dict[str, Any]:
+    entries = {
+        name: _describe_member(value, inlined)
+        for name, value in list(vars(cls).items())
+        if _matters(cls, name, value, known) or _is_inlined(value, inlined)
+    }
+    return {**entries, **_generated_tables(cls)}
+
+
+def _changed(cls: type, recorded: dict[str, Any], known: set[str]) -> str | None:
+    """The name of the first member of `cls` that is not as recorded."""
+    members = dict(vars(cls))
+    tables = _generated_tables(cls)
+    for name, entry in recorded.items():
+        if name.startswith("("):
+            same = name in tables and _equal(tables[name], entry)
+        else:
+            same = name in members and _fits_member(members[name], entry)
+        if not same:
+            return name
+    for name, value in members.items():
+        if name not in recorded and _matters(cls, name, value, known):
+            return name
+    return None
+
+
+def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
+    """Whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
+    if name in _IGNORED:
+        return False
+    if _of_exact_build(cls):
+        return name in _REPLACED
+    if name in known:
+        return True
+    if issubclass(cls, enum.Enum) and name in cls._member_map_:
+        return False  # in the table of members
+    special = name.startswith("__") and name.endswith("__")
+    if isinstance(value, (types.FunctionType, staticmethod, classmethod)):
+        return special
+    return special or hasattr(type(value), "__get__") or hasattr(type(value), "__set__")
+
+
+def _functions(value: Any) -> list[types.FunctionType]:
+    if isinstance(value, types.FunctionType):
+        return [value]
+    if isinstance(value, (staticmethod, classmethod)):
+        return _functions(value.__func__)
+    if isinstance(value, property):
+        return [f for part in (value.fget, value.fset, value.fdel) for f in _functions(part)]
+    return []
+
+
+def _is_inlined(value: Any, inlined: Inlined) -> bool:
+    return any(inlined(function.__code__) for function in _functions(value))
+
+
+def _describe_member(value: Any, inlined: Inlined) -> dict[str, Any]:
+    if isinstance(value, (staticmethod, classmethod)):
+        return {type(value).__name__: _describe_member(value.__func__, inlined)}
+    if isinstance(value, property):
+        return {"property": tuple(_describe_member(part, inlined) for part in (value.fget, value.fset, value.fdel))}
+    if isinstance(value, types.FunctionType):
+        if inlined(value.__code__) or value.__code__.co_filename.startswith("<"):
+            return _describe_function(value)
+        return {"name": f"{value.__module__}.{value.__qualname__}"}
+    if hasattr(type(value), "__get__"):
+        return {"type": _key(type(value))}
+    try:
+        return {"value": _core.decode(_core.encode(value), resolve=False)}
+    except NotPortableError:
+        return {"type": _key(type(value))}
+
+
+def _fits_member(value: Any, entry: dict[str, Any]) -> bool:
+    for kind in (staticmethod, classmethod):
+        if kind.__name__ in entry:
+            return isinstance(value, kind) and _fits_member(value.__func__, entry[kind.__name__])
+    if "property" in entry:
+        return isinstance(value, property) and all(
+            _fits_member(part, e) for part, e in zip((value.fget, value.fset, value.fdel), entry["property"], strict=True)
+        )
+    if "function" in entry or "code" in entry:
+        return isinstance(value, types.FunctionType) and _equal(_describe_function(value), entry)
+    if "name" in entry:
+        return isinstance(value, types.FunctionType) and entry["name"] == f"{value.__module__}.{value.__qualname__}"
+    return _equal(_describe_member(value, lambda code: False), entry)
+
+
+def _describe_function(function: types.FunctionType) -> dict[str, Any]:
+    try:
+        return {"function": operands.describe_function(function)}
+    except NotPortableError:  # globals of its own: __new__ of a namedtuple, say
+        return {"code": operands.semantic_digest(function.__code__)}
+
+
+def _generated_tables(cls: type) -> dict[str, Any]:
+    """What decides over code that the standard library generates or implements: fields and members."""
+    tables: dict[str, Any] = {}
+    if issubclass(cls, enum.Enum):
+        members = cls._member_map_.items()
+        tables["(members)"] = tuple((name, member.name, _plain(member._value_)) for name, member in members)
+    if "__dataclass_fields__" in vars(cls):
+        tables["(fields)"] = tuple(_field(field) for field in vars(cls)["__dataclass_fields__"].values())
+    elif issubclass(cls, tuple) and "_fields" in vars(cls):
+        names = tuple(vars(cls)["_fields"])
+        tables["(fields)"] = names, tuple((k, _plain(v)) for k, v in getattr(cls, "_field_defaults", {}).items())
+    return tables
+
+
+def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
+    factory = field.default_factory
+    made = None if factory is dataclasses.MISSING else _plain(factory)
+    default = None if field.default is dataclasses.MISSING else (_plain(field.default),)
+    return field.name, default, made, field.init, field.compare, field.repr, bool(field.kw_only)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return _core.encode(one) == _core.encode(other)  # by the bits: NaN is like itself, 1 is not like True
+
+
+def _plain(value: Any) -> Any:
+    """`value` as a package holds it, its type where it cannot."""
+    try:
+        return _core.decode(_core.encode(value), resolve=False)
+    except NotPortableError:
+        return _key(type(value))

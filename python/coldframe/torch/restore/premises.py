@@ -1,0 +1,155 @@
+"""Whether what Dynamo took for granted when it compiled a frame is so in this process.
+
+A premise is about the process or about the objects that a variant is first used with; torch itself would look at it once, while
+it compiles, and never again. So here: checked after all other guards hold, until it has held once.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import importlib
+from typing import Any
+
+from ... import _core
+from ...errors import CorruptPackageError, PackageError
+from .. import classes
+from ..expressions import Expression, render
+
+
+class PremiseCheck:
+    """A guard over the locals of a frame. `texts` says what did not hold last."""
+
+    def __init__(self, checks: dict[str, Any], scope: dict[str, Any], texts: list[str]) -> None:
+        self._checks: dict[str, Any] | None = checks
+        self._scope = scope
+        self._texts = texts
+
+    def __call__(self, frame_locals: Any) -> bool:
+        if self._checks is None:
+            return True
+        reason = unmet(self._checks, {**self._scope, "L": frame_locals})
+        if reason is not None:
+            self._texts[:] = [reason]
+            return False
+        self._checks = None
+        return True
+
+
+def unmet(checks: dict[str, Any], scope: dict[str, Any]) -> str | None:
+    """What does not hold, in words; None when everything does. `scope`: what guard expressions may name."""
+    for name, check in checks.items():
+        try:
+            reason = _CHECKS[name](check, scope) if name in _CHECKS else f"unknown premise {name!r}"
+        except Exception as error:  # what was read is not there
+            reason = f"{name}: {type(error).__name__}: {error}"
+        if reason is not None:
+            return reason
+    return None
+
+
+def _calls(calls: Any, scope: dict[str, Any]) -> str | None:
+    for callee, args, kwargs, expected in calls:
+        text = f"{callee.module}.{callee.qualname}()"
+        try:
+            result = _core.resolve(callee)(*_core.resolve(args), **_core.resolve(kwargs))
+        except Exception as error:
+            return f"{text} was {expected!r} and fails now: {error}"
+        if not _same(result, expected):
+            return f"{text} == {expected!r}"
+    return None
+
+
+def _classes(description: Any, scope: dict[str, Any]) -> str | None:
+    return classes.difference(description)
+
+
+def _contained(entries: Any, scope: dict[str, Any]) -> str | None:
+    for expression, key, expected in entries:
+        if (_core.resolve(key) in _value(expression, scope)) is not expected:
+            return f"{key!r} {'in' if expected else 'not in'} {render(expression)}"
+    return None
+
+
+def _distinct(expressions: Any, scope: dict[str, Any]) -> str | None:
+    seen: dict[int, Expression] = {}
+    for expression in expressions:
+        other = seen.setdefault(id(_value(expression, scope)), expression)
+        if other is not expression:
+            return f"{render(expression)} is not {render(other)}"
+    return None
+
+
+def _hashes(entries: Any, scope: dict[str, Any]) -> str | None:
+    for item, expected in entries:
+        if hash(_core.resolve(item)) != expected:
+            return f"the order of a set with {item!r}, which the hash seed of the process decides (PYTHONHASHSEED)"
+    return None
+
+
+def _hookless(entries: Any, scope: dict[str, Any]) -> str | None:
+    for module, names in entries:
+        found = _value(module, scope)
+        for name in names:
+            if len(getattr(found, name)):
+                return f"not {render(module)}.{name}"
+    return None
+
+
+def _global_hooks(entries: Any, scope: dict[str, Any]) -> str | None:
+    module = importlib.import_module("torch.nn.modules.module")
+    for name, count in entries:
+        if len(getattr(module, name)) != count:
+            return f"len(torch.nn.modules.module.{name}) == {count}"
+    return None
+
+
+def _orders(entries: Any, scope: dict[str, Any]) -> str | None:
+    for expression, order in entries:
+        value = _value(expression, scope)
+        keys = list(dict.keys(value))
+        if not isinstance(value, collections.OrderedDict) or list(value) != [keys[i] for i in order if i < len(keys)]:
+            return f"the order of {render(expression)}"
+    return None
+
+
+def _values(entries: Any, scope: dict[str, Any]) -> str | None:
+    for expression, expected in entries:
+        if not _same(_value(expression, scope), expected):
+            return f"{render(expression)} == {expected!r}"
+    return None
+
+
+_CHECKS = {
+    "calls": _calls,
+    "classes": _classes,
+    "contained": _contained,
+    "distinct": _distinct,
+    "global_hooks": _global_hooks,
+    "hashes": _hashes,
+    "hookless": _hookless,
+    "orders": _orders,
+    "values": _values,
+}
+
+
+def _same(value: Any, expected: Any) -> bool:
+    try:
+        return _core.encode(value) == _core.encode(expected)
+    except PackageError:
+        return False
+
+
+def _value(expression: Expression, scope: dict[str, Any]) -> Any:
+    match expression:
+        case ("name", str(name)):
+            return scope[name] if name in scope else getattr(builtins, name)
+        case ("const", value):
+            return value
+        case ("attr", tuple(base), str(attr)):
+            return getattr(_value(base, scope), attr)
+        case ("item", tuple(base), tuple(index)):
+            return _value(base, scope)[_value(index, scope)]
+        case ("call", tuple(function), *args):
+            return _value(function, scope)(*(_value(arg, scope) for arg in args))
+    raise CorruptPackageError(f"not an expression of a premise: {expression!r:.80}")

@@ -1,0 +1,504 @@
+"""More small programs: state, side effects, structures, effects on tensors, options, and modules of many shapes."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import enum
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from programs import INDUCTOR, Worker, vector
+from steps import Program
+from torch import nn
+
+CASES: dict[str, Callable[[], Program]] = {}
+
+
+def case(function: Callable[[], Program]) -> Callable[[], Program]:
+    CASES[function.__name__] = function
+    return function
+
+
+# State and side effects.
+
+
+class Counter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.register_buffer("total", torch.zeros(6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.total += x
+        return self.total * self.calls
+
+
+scale_of_module = 2.0
+tensor_of_module = torch.arange(6.0)
+seen: list[int] = []
+
+
+def reads_globals(x: torch.Tensor) -> torch.Tensor:
+    return x * scale_of_module + tensor_of_module
+
+
+def appends(x: torch.Tensor, log: list[torch.Tensor]) -> torch.Tensor:
+    log.append(x + 1)
+    seen.append(len(log))
+    return x * 2
+
+
+def writes_global(x: torch.Tensor) -> torch.Tensor:
+    global scale_of_module
+    scale_of_module = 2.0
+    return x * 2
+
+
+def draws(x: torch.Tensor) -> torch.Tensor:
+    return x + torch.rand(6)
+
+
+class Color(enum.Enum):
+    red = 1
+    blue = 2
+
+
+@dataclass
+class Settings:
+    width: int
+    color: Color
+
+
+Pair = collections.namedtuple("Pair", ["left", "right"])
+
+
+def structured(pair: Pair, settings: Settings, table: dict[str, torch.Tensor]) -> Any:
+    factor = settings.width if settings.color is Color.blue else 1
+    return Pair(pair.left * factor, {name: value + pair.right for name, value in table.items()})
+
+
+@contextlib.contextmanager
+def managed(log: list[str]) -> Iterator[int]:
+    log.append("in")
+    yield 3
+    log.append("out")
+
+
+def uses_manager(x: torch.Tensor, log: list[str]) -> torch.Tensor:
+    with managed(log) as k:
+        return x * k
+
+
+def makes_functions(x: torch.Tensor) -> Any:
+    def power(y: torch.Tensor, n: int = 2) -> torch.Tensor:
+        return y**n
+
+    squares = [power(x, i) for i in range(1, 4)]
+    return sum(squares), max(i for i in range(4)), {i: i * i for i in range(3)}, list(zip("ab", (1, 2), strict=True))
+
+
+def returns_function(x: torch.Tensor) -> Any:
+    y = x * 2
+
+    def later(z: torch.Tensor) -> torch.Tensor:
+        return y + z
+
+    return y, later
+
+
+@case
+def module_state() -> Program:
+    model = Counter()
+    return Program(model, lambda f: [[f(vector()) for _ in range(3)], model.total, model.calls])
+
+
+@case
+def global_reads() -> Program:
+    return Program(reads_globals, lambda f: f(vector()))
+
+
+@case
+def global_writes() -> Program:
+    return Program(writes_global, lambda f: [f(vector()), scale_of_module])
+
+
+@case
+def list_appends() -> Program:
+    def use(f: Any) -> Any:
+        seen.clear()
+        log: list[torch.Tensor] = []
+        return [f(vector(), log), list(log), list(seen)]
+
+    return Program(appends, use)
+
+
+@case
+def random_numbers() -> Program:
+    return Program(draws, lambda f: f(vector()))
+
+
+@case
+def structures() -> Program:
+    def use(f: Any) -> Any:
+        result = f(Pair(vector(), 1.5), Settings(4, Color.blue), {"a": vector(), "b": vector() * 2})
+        return [tuple(result), type(result).__name__]
+
+    return Program(structured, use)
+
+
+@case
+def context_manager() -> Program:
+    def use(f: Any) -> Any:
+        log: list[str] = []
+        return [f(vector(), log), log]
+
+    return Program(uses_manager, use)
+
+
+@case
+def nested_functions() -> Program:
+    return Program(makes_functions, lambda f: f(vector()))
+
+
+@case
+def function_result() -> Program:
+    def use(f: Any) -> Any:
+        y, later = f(vector())
+        return y, later(vector())
+
+    return Program(returns_function, use)
+
+
+# Effects on tensors.
+
+
+def mutates(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    x.add_(1)
+    y[0].mul_(3)
+    return x * y
+
+
+def views(x: torch.Tensor) -> Any:
+    y = x * 2
+    return x[1:], x.view(2, 3), y, y.t() if y.dim() == 2 else y[:2], x
+
+
+def same_twice(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    x.mul_(2)
+    return x + y
+
+
+@case
+def input_mutation() -> Program:
+    def use(f: Any) -> Any:
+        x, y = vector(), vector()
+        return [f(x, y), x, y]
+
+    return Program(mutates, use, INDUCTOR)
+
+
+@case
+def output_views() -> Program:
+    def use(f: Any) -> Any:
+        x = vector()
+        first, matrix, fresh, part, same = f(x)
+        x.add_(10)  # what is a view of x sees this
+        fresh.add_(1)
+        return [first, matrix, fresh, part, same, same is x, part._base is fresh or part._base is fresh._base]
+
+    return Program(views, use, INDUCTOR)
+
+
+@case
+def aliased_inputs() -> Program:
+    def use(f: Any) -> Any:
+        x = vector()
+        return [f(x, x), x]
+
+    return Program(same_twice, use, INDUCTOR)
+
+
+@case
+def several_options() -> Program:
+    def options_of_inductor(x: torch.Tensor) -> torch.Tensor:
+        return x.sin().sum()
+
+    options = {"backend": "inductor", "options": {"epilogue_fusion": False}, "fullgraph": True}
+    return Program(options_of_inductor, lambda f: f(vector()), options)
+
+
+@case
+def default_mode() -> Program:
+    def mode_of_inductor(x: torch.Tensor) -> torch.Tensor:
+        return x.sin().sum() + 1
+
+    return Program(mode_of_inductor, lambda f: f(vector()), {"mode": "reduce-overhead"})
+
+
+@case
+def aot_eager() -> Program:
+    return Program(Worker(), lambda f: f(vector()), {"backend": "aot_eager"})
+
+
+# Modules.
+
+
+class Inner(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.linear(x)
+        print("a break in a module inside")
+        return y.relu()
+
+
+class Base(nn.Module):
+    @property
+    def gain(self) -> float:
+        return 1.5
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.gain
+
+
+class Derived(Base):
+    table: ClassVar = {"a": 2, "b": 3}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict({"one": nn.Linear(6, 6), "two": nn.Identity()})
+        self.scales = nn.ParameterList([nn.Parameter(torch.full((6,), float(i + 1))) for i in range(2)])
+        self.names = ["one", "two"]
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        x = super().forward(x)
+        for name, scale in zip(self.names, self.scales, strict=True):
+            x = self.parts[name](x) * scale
+        return x * self.table["b"] if mask is None else x * mask
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.memory = nn.GRUCell(8, 8)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(tokens)
+        y, _ = self.attention(x, x, x, need_weights=False)
+        return self.memory(y[:, 0], x[:, 0])
+
+
+def hooked(module: nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor:
+    return output + 1
+
+
+@case
+def break_in_a_module() -> Program:
+    return Program(nn.Sequential(Inner(), Inner()), lambda f: f(vector()))
+
+
+@case
+def inherited() -> Program:
+    return Program(Derived().eval(), lambda f: [f(vector()), f(vector(), mask=torch.ones(6))])
+
+
+@case
+def attention() -> Program:
+    return Program(Attention().eval(), lambda f: f(torch.arange(6).reshape(2, 3)))
+
+
+@case
+def hooks() -> Program:
+    model = nn.Sequential(nn.Linear(6, 6), nn.ReLU())
+    model[0].register_forward_hook(hooked)
+    return Program(model, lambda f: f(vector()))
+
+
+@case
+def two_models_of_one_class() -> Program:
+    other = Worker()
+    other.power = 3
+
+    def use(f: Any) -> Any:
+        result = f(Worker(), vector()), f(other, vector())
+        return [r.shape for r in result]
+
+    return Program(encodes, use)
+
+
+def encodes(worker: Worker, x: torch.Tensor) -> torch.Tensor:
+    return worker.encode(x)
+
+
+# What Dynamo leaves out, and what it looks into.
+
+
+@torch.compiler.disable
+def not_compiled(x: torch.Tensor) -> torch.Tensor:
+    return x + 100
+
+
+@torch.no_grad()
+def without_gradients(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+
+
+@functools.lru_cache
+def cached(n: int) -> int:
+    return n * n
+
+
+logger = logging.getLogger(__name__)
+
+
+def calls_disabled(x: torch.Tensor) -> torch.Tensor:
+    return not_compiled(x.sin()).cos()
+
+
+def calls_decorated(x: torch.Tensor) -> torch.Tensor:
+    logger.debug("a message %s", x.shape)
+    return without_gradients(x) + cached(4)
+
+
+def loops_over_a_call(x: torch.Tensor) -> torch.Tensor:
+    for i in range(2):
+        print("this loop runs as it is, what it calls is compiled", i)
+        x = helper(x)
+    return x
+
+
+def helper(x: torch.Tensor) -> torch.Tensor:
+    return x.sin() + x.cos()
+
+
+def local_frame(x: torch.Tensor) -> torch.Tensor:
+    def local(y: torch.Tensor) -> torch.Tensor:
+        z = y * 3
+        print("a break in a function made here")
+        return z + 1
+
+    return local(x) * local(x + 1)
+
+
+def maps(x: torch.Tensor) -> Any:
+    return torch.vmap(torch.sin)(x), torch.func.grad(lambda y: y.square().sum())(x)
+
+
+def chooses(x: torch.Tensor) -> torch.Tensor:
+    return torch.cond(x.sum() > 0, lambda y: y.sin(), lambda y: y.cos(), (x,))
+
+
+def with_numpy(x: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(np.sin(x.numpy()) * 2)
+
+
+def scalars(x: torch.Tensor, i: int, f: float, flag: bool, nothing: None, text: str) -> torch.Tensor:
+    return x * i + f if flag and nothing is None and text == "yes" else x
+
+
+def nested_inputs(tree: dict[str, list[torch.Tensor]], pair: tuple[torch.Tensor, int]) -> Any:
+    return {key: [t * pair[1] for t in value] for key, value in tree.items()}, pair[0].sum()
+
+
+def generated(x: torch.Tensor) -> torch.Tensor:
+    return sum(piece for piece in pieces(x))  # type: ignore[return-value]
+
+
+def pieces(x: torch.Tensor) -> Iterator[torch.Tensor]:
+    for i in range(3):
+        yield x * i
+
+
+@case
+def disabled_call() -> Program:
+    return Program(calls_disabled, lambda f: f(vector()))
+
+
+@case
+def decorated_calls() -> Program:
+    return Program(calls_decorated, lambda f: f(vector()))
+
+
+@case
+def loop_over_a_call() -> Program:
+    return Program(loops_over_a_call, lambda f: f(vector()))
+
+
+@case
+def local_function_frame() -> Program:
+    return Program(local_frame, lambda f: f(vector()))
+
+
+@case
+def transforms() -> Program:
+    return Program(maps, lambda f: f(vector()))
+
+
+@case
+def conditional() -> Program:
+    return Program(chooses, lambda f: [f(vector() + 1), f(vector() - 1)])
+
+
+@case
+def numpy_inside() -> Program:
+    return Program(with_numpy, lambda f: f(vector()))
+
+
+@case
+def scalar_arguments() -> Program:
+    return Program(scalars, lambda f: [f(vector(), i, i / 2, True, None, "yes") for i in range(4)])
+
+
+@case
+def nested_arguments() -> Program:
+    return Program(nested_inputs, lambda f: f({"b": [vector(), vector()], "a": [vector()]}, (vector(), 3)))
+
+
+@case
+def generator() -> Program:
+    return Program(generated, lambda f: f(vector()))
+
+
+@case
+def inference_mode() -> Program:
+    def use(f: Any) -> Any:
+        with torch.inference_mode():
+            return [f(vector()) * 1]
+
+    return Program(Worker().eval(), use, INDUCTOR)
+
+
+@case
+def autocast() -> Program:
+    def use(f: Any) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            return f(vector())
+
+    return Program(Worker().eval(), use)
+
+
+@case
+def default_dtype() -> Program:
+    def use(f: Any) -> Any:
+        torch.set_default_dtype(torch.float64)
+        try:
+            return f(torch.ones(6))
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    return Program(default_typed, use)
+
+
+def default_typed(x: torch.Tensor) -> torch.Tensor:
+    return x + torch.ones(6) * 0.1
