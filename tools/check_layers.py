@@ -20,8 +20,13 @@ LAYERS = ("util", "model", "archive", "trust", "store", "cli")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]coldframe/([^/>"]+)/', re.MULTILINE)
 RELATIVE_INCLUDE = re.compile(r'^\s*#\s*include\s*"(\.\./[^"]*)"', re.MULTILINE)
 CODE = {".c", ".cmake", ".cpp", ".h", ".hpp", ".in", ".py", ".pyi", ".sh"}
-TEXT = CODE | {".md", ".toml", ".txt", ".json", ".yml", ".yaml", ""}
+TEXT = CODE | {".md", ".toml", ".txt", ".json", ".yml", ".yaml"}
+SCRIPT_FOLDERS = {(), (".ci",), ("tools",)}  # where a name without a suffix is a script or a text
 MAX_LINES = 450
+
+
+def is_source(path: Path) -> bool:
+    return path.suffix in TEXT or (not path.suffix and path.parts[:-1] in SCRIPT_FOLDERS)
 
 
 def sources() -> list[Path]:

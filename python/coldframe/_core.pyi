@@ -46,7 +46,7 @@ def encode(value: Any) -> bytes:
     """The canonical encoding of `value`. Raises NotPortableError for what no Value can hold (naming the type and path)."""
 
 def decode(data: bytes, *, resolve: bool = True) -> Any:
-    """The inverse of encode. With resolve=False, references stay ImportRef and Construct. CorruptPackageError if not canonical."""
+    """The inverse of encode. resolve=False leaves references as they are. CorruptPackageError if not canonical."""
 
 def resolve(value: Any) -> Any:
     """`value` with every ImportRef and Construct in it, at any depth, replaced by what it stands for."""
@@ -165,9 +165,7 @@ class CodeEntry:
 
 @final
 class SourceFile:
-    def __init__(
-        self, module: str, path_hint: str, digest: bytes, functions: Sequence[tuple[str, bytes, int, int]]
-    ) -> None:
+    def __init__(self, module: str, path_hint: str, digest: bytes, functions: Sequence[tuple[str, bytes, int, int]]) -> None:
         """functions: (qualname, semantic code digest, first line, last line)."""
     @property
     def module(self) -> str: ...

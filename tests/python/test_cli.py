@@ -238,8 +238,10 @@ def test_a_package_of_a_newer_format_is_unsupported(package_file: Path, command:
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])
-def test_a_path_that_the_file_system_refuses_is_an_io_error(package_file: Path, command: str) -> None:
-    refused(7, command, package_file / "inside")
+def test_a_path_that_the_file_system_refuses_is_an_io_error(tmp_path: Path, command: str) -> None:
+    loop = tmp_path / "loop.cfp"
+    loop.symlink_to(loop)
+    refused(7, command, loop)
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify"])

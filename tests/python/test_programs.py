@@ -7,7 +7,9 @@ from pathlib import Path
 import programs
 import programs_more
 import pytest
+import scenario_support
 import scenarios
+import scenarios_files
 import steps
 from child import Answer
 from conftest import chosen
@@ -51,14 +53,14 @@ def acts(
     folder = tmp_path_factory.mktemp("scenarios")
     names = chosen(request, "scenario")
     answers: dict[str, list[Answer]] = {name: [] for name in names}
-    for stage in scenarios.STAGES:
-        calls = [(scenarios.act, {"stage": stage, "name": name, "folder": folder / name}) for name in names]
+    for stage in scenario_support.STAGES:
+        calls = [(scenario_support.act, {"stage": stage, "scenario": name, "folder": folder / name}) for name in names]
         for name, answer in zip(names, processes.run_all(calls, sealed=stage != "first"), strict=True):
             answers[name].append(answer)
     return answers
 
 
-@pytest.mark.parametrize("scenario", scenarios.NAMES)
+@pytest.mark.parametrize("scenario", scenario_support.names(scenarios) + scenario_support.names(scenarios_files))
 def test_scenario(acts: dict[str, list[Answer]], scenario: str) -> None:
     first, *later = acts[scenario]
     first.get()

@@ -89,7 +89,8 @@ def load(
     for name, value in recorded.items():
         if isinstance(value, dict) and "unnamed" in value:
             raise IncompatiblePackageError(
-                f"{name}: the package was made with a {value['unnamed']} that has no name: pass it to coldframe.compile(package=...)"
+                f"{name}: the package was made with a {value['unnamed']} that has no name: "
+                "pass it to coldframe.compile(package=...)"
             )
     settings.update(recorded)
     session = Session(target, settings, on_miss, None, ignore_inlined_sources)
@@ -165,7 +166,7 @@ def explain(compiled: Any) -> Explanation:
             name = locate.frame_name(code, entry.module, session.target)
             frames[id(code)] = Frame(name, entry.role, len(done.variants_of(code)), 0, ())
     capture = session.capture
-    for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
+    for record, variants in registry.view(capture.group, capture.entries, capture.used, capture.backend_key):
         name = locate.frame_name(record.code, record.module, session.target)
         known = frames.get(id(record.code))
         bypasses = tuple(reason for key, reason in record.bypasses if key == capture.backend_key)

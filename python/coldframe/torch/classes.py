@@ -24,10 +24,25 @@ _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, 
 # What the interpreter and the standard library put into every class, or into some as they go.
 _IGNORED = frozenset(
     f"__{name}__"
-    for name in (
-        "abstractmethods annotations annotate annotations_cache classcell classdictcell dataclass_params dict doc firstlineno"
-        " module orig_bases parameters qualname static_attributes type_params weakref"
-    ).split()
+    for name in [
+        "abstractmethods",
+        "annotations",
+        "annotate",
+        "annotations_cache",
+        "classcell",
+        "classdictcell",
+        "dataclass_params",
+        "dict",
+        "doc",
+        "firstlineno",
+        "module",
+        "orig_bases",
+        "parameters",
+        "qualname",
+        "static_attributes",
+        "type_params",
+        "weakref",
+    ]
 )
 # Of classes that belong to the exact python and torch builds, only what programs are known to replace.
 _REPLACED = frozenset({"__call__", "__getattr__", "__getattribute__", "__setattr__", "_call_impl", "_wrapped_call_impl"})

@@ -78,7 +78,8 @@ def check(recorded: dict[str, Any]) -> None:
         limit = os.environ.get("ATEN_CPU_CAPABILITY")
         reason = f" (ATEN_CPU_CAPABILITY={limit})" if limit else ""
         raise IncompatiblePackageError(
-            f"cpu_features: the kernels need {', '.join(missing)}, which may not be used here{reason}: compile again on this host"
+            f"cpu_features: the kernels need {', '.join(missing)}, which may not be used here{reason}: "
+            "compile again on this host"
         )
     device = _device(recorded["device_type"])
     for name, value in recorded["device"].items():

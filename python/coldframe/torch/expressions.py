@@ -7,7 +7,7 @@ hold, and refuses whatever is not on the list below; `render` is its inverse.
     ("name", n)  n one of NAMES           ("const", value)            ("attr", expression, name)
     ("item", expression, index)           ("call", function, args...)  ("unary", operator, operand)
     ("binary", operator, left, right)     ("bool", operator, operands...)
-    ("compare", left, (operator, right), ...)
+    ("compare", left, (operator, right), ...)                          ("import", module)
 """
 
 from __future__ import annotations
@@ -100,6 +100,8 @@ def _parse(node: ast.expr) -> Expression:
             return ("attr", _parse(base), attr)
         case ast.Subscript(value=base, slice=index):
             return ("item", _parse(base), _parse(index))
+        case ast.Call(func=ast.Name(id="__import__"), args=[ast.Constant(value=str(module))], keywords=[]):
+            return ("import", module)
         case ast.Call(func=function, args=args, keywords=[]):
             return ("call", _parse(function), *map(_parse, args))
         case ast.UnaryOp(op=unary, operand=operand):
@@ -124,6 +126,8 @@ def render(expression: Expression) -> str:
             return f"{render(base)}.{attr}"
         case ("item", tuple(base), tuple(index)):
             return f"{render(base)}[{render(index)}]"
+        case ("import", str(module)) if all(part.isidentifier() for part in module.split(".")):
+            return f"__import__({module!r})"
         case ("call", tuple(function), *args):
             return f"{render(function)}({', '.join(map(render, args))})"
         case ("unary", str(op), tuple(operand)) if op in _UNARY.values():

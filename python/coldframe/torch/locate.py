@@ -13,8 +13,8 @@ Steps: ".name", "[index]". `find` yields the first source that leads to exactly 
 from __future__ import annotations
 
 import functools
-import functools
 import importlib
+import inspect
 import re
 import sys
 import types
@@ -86,7 +86,7 @@ def entry_codes(target: Any) -> set[int]:
         target = target.func
     function = getattr(target, "__func__", target)
     if not isinstance(function, types.FunctionType):
-        function = getattr(type(target), "__call__", None)
+        function = inspect.getattr_static(type(target), "__call__", None)
     return {id(function.__code__)} if isinstance(function, types.FunctionType) else set()
 
 
@@ -95,8 +95,10 @@ def _roots(code: types.CodeType, module: str, target: Any) -> Iterator[tuple[str
     forward = getattr(target, "forward", None)
     if forward is not None:
         yield "target.forward", forward
-    if hasattr(type(target), "__call__") and not isinstance(target, (types.FunctionType, types.MethodType)):
-        yield "target.__call__", getattr(target, "__call__")  # noqa: B004
+    if inspect.getattr_static(type(target), "__call__", None) is not None and not isinstance(
+        target, (types.FunctionType, types.MethodType)
+    ):
+        yield "target.__call__", target.__call__
     names = {module, getattr(target, "__module__", None)}
     head = code.co_qualname.split(".<locals>")[0].split(".")
     for name in sorted(n for n in names if isinstance(n, str)):

@@ -48,12 +48,12 @@ def own_backend(backend: Any) -> Any:
     Dynamo reuses an entry of its cache for every callable whose backend is equal. So it never takes an entry that was
     compiled before coldframe listened, and still shares entries between our callables of equal options.
     """
-    cls = type(backend)
+    cls: Any = type(backend)
     own = _backend_types.get(cls)
     if own is None:
 
         def equal(self: Any, other: object) -> bool:
-            return type(other) is type(self) and bool(cls.__eq__(self, other))
+            return type(other) is type(self) and cls.__eq__(self, other) is True
 
         members = {"__eq__": equal, "__hash__": cls.__hash__, "is_coldframe": True}
         own = _backend_types[cls] = type(f"Coldframe{cls.__name__}", (cls,), members)
@@ -167,7 +167,7 @@ class Session:
         return self._saved_version != self._version() or any(not artifact.pending for artifact in self._pending)
 
     def before_compile(self, code: types.CodeType, frame_locals: Any) -> Any:
-        """Decides over a frame that nothing serves: None to compile it, or what Dynamo is to do instead. May raise MissError."""
+        """Decides over a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
         name = locate.frame_name(code, self.capture.namespace.get("__name__", "?"), self.target)
         if self.installs:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
@@ -188,17 +188,12 @@ class Session:
             package = _core.Package.open(path)
             self.check(package)
             package.verify()  # every byte, before any of it runs
-            done = install(package, self.target, self._runs_here)
+            done = install(package, self.target, _runs_with(self.capture.backend_key))
             self.installs.append(done)
             for code, entry in done.entries:
                 self.capture.adopt(code, entry)
         except PackageError as error:
             raise type(error)(f"{os.fspath(path)}: {error}") from error
-
-    def _runs_here(self, frame_locals: Any) -> bool:
-        """A guard: whether a callable of equal backend and options runs. torch shares a code's loaded entries with everybody."""
-        running = hooks.local.running
-        return bool(running) and running[-1].backend_key == self.capture.backend_key
 
     def check(self, package: _core.Package) -> None:
         """Raises when `package` is of another function, environment or source."""
@@ -206,11 +201,14 @@ class Session:
         mine = self.key()
         if (module, qualname) != mine[:2]:
             raise IncompatiblePackageError(
-                f"the package was made for {module}.{qualname}, not for {mine[0]}.{mine[1]}: load it with the function it was made for"
+                f"the package was made for {module}.{qualname}, not for {mine[0]}.{mine[1]}: "
+                "load it with the function it was made for"
             )
         if options != mine[3]:
             recorded = package.environment["settings"].get("options", {})
-            raise IncompatiblePackageError(f"options: the package was made with {recorded}, here they are {self.portable_options}")
+            raise IncompatiblePackageError(
+                f"options: the package was made with {recorded}, here they are {self.portable_options}"
+            )
         environment.check(package.environment)
         if code != mine[2]:
             raise SourceChangedError(f"source code of {module}.{qualname} has changed: compile again, or restore the source")
@@ -295,6 +293,16 @@ def _uncompiled(target: Any) -> Any:
     if isinstance(target, eval_frame.OptimizedModule):
         return target._orig_mod
     return eval_frame.innermost_fn(target)
+
+
+def _runs_with(backend_key: Any) -> Callable[[Any], bool]:
+    """A guard: whether a callable of equal backend and options runs. torch shares a code's loaded entries with everybody."""
+
+    def serves(frame_locals: Any) -> bool:
+        running = hooks.local.running
+        return bool(running) and running[-1].backend_key == backend_key
+
+    return serves
 
 
 def _run_eagerly() -> Any:

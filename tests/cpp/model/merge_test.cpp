@@ -89,6 +89,16 @@ TEST_CASE("frames, sources, artifacts and names add up") {
     CHECK(source->functions.size() == 1);
 }
 
+TEST_CASE("a frame that torch found nothing in stays skipped") {
+    Package package = tiny_package();
+    Package other = tiny_package();
+    other.codes[0]->skipped = true;
+    REQUIRE(package.merge(other).has_value());
+    CHECK(package.codes[0]->skipped);
+    REQUIRE(package.merge(tiny_package()).has_value());
+    CHECK(package.codes[0]->skipped);
+}
+
 TEST_CASE("an entry stays bypassed only if it is so in both") {
     Package package = full_package();
     Package other = full_package();

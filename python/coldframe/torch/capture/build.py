@@ -41,7 +41,7 @@ def build(capture: CapturePackage, key: tuple[str, str, bytes, bytes], options: 
     built = Built(_core.Package())
     parts = _Parts()
     entries = []
-    for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
+    for record, variants in registry.view(capture.group, capture.entries, capture.used, capture.backend_key):
         entry = _entry(record, variants, capture, parts, built)
         if entry is not None:
             entries.append(entry)

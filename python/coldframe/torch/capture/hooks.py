@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from .. import _private
@@ -89,10 +89,8 @@ def install(gate: CompileGate, compiled: Callable[[Any], None]) -> None:
 def _wrap(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
     original = vars(owner)[name] if isinstance(owner, type) else getattr(owner, name)
     replacement = make(original)
-    try:
+    with suppress(AttributeError, TypeError):
         functools.update_wrapper(replacement, original)
-    except (AttributeError, TypeError):
-        pass
     setattr(owner, name, replacement)
 
 

@@ -1,8 +1,9 @@
 """Names of ours for the globals that Dynamo generates.
 
 torch names them from per-process counters, addresses and random ids (`__builtins_dict___0`, `__resume_at_70_3`,
-`___module_collections_94316_c0`, `__compiled_fn_1_<uuid>`). Under those names two packages, or a package and the next compilation,
-collide. Here each becomes a name derived from what it stands for, the same everywhere: in bytecode, guards and recipes.
+`___module_collections_94316_c0`, `__compiled_fn_1_<uuid>`). Under those names two packages, or a package and the next
+compilation, collide. Here each becomes a name derived from what it stands for, the same everywhere: in bytecode, guards and
+recipes.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def referenced_names(code: types.CodeType, program: _core.GuardProgram) -> set[s
     for op in program.ops:
         if op.kind == "globals_dict":
             globals_nodes.add(op.result)
-        elif op.kind == "dict_getitem" and op.inputs[0] in globals_nodes or op.kind == "global_weakref":
+        elif (op.kind == "dict_getitem" and op.inputs[0] in globals_nodes) or op.kind == "global_weakref":
             names.add(op.operands[0])
         elif op.kind == "expression":
             names.update(_expression_names(op.operands[0]))
@@ -128,7 +129,7 @@ def rename_program(program: _core.GuardProgram, names: Mapping[str, str]) -> _co
         values = op.operands
         if op.kind == "globals_dict":
             globals_nodes.add(op.result)
-        elif op.kind == "dict_getitem" and op.inputs[0] in globals_nodes or op.kind == "global_weakref":
+        elif (op.kind == "dict_getitem" and op.inputs[0] in globals_nodes) or op.kind == "global_weakref":
             values = (names.get(values[0], values[0]),)
         elif op.kind == "expression":
             values = (_rename_expression(values[0], names),)

@@ -26,7 +26,18 @@ def reference(obj: object) -> _core.ImportRef:
     except NotPortableError:
         if isinstance(obj, types.FunctionType) and (found := _wrapped_reference(obj) or _alias_reference(obj)):
             return found
+        if isinstance(obj, types.BuiltinFunctionType) and (found := _module_function(obj)):
+            return found
         raise
+
+
+def _module_function(function: Any) -> _core.ImportRef | None:
+    # A function of a pybind11 module has a qualified name of pybind11's own.
+    module = function.__module__
+    name = getattr(function, "__name__", None)
+    if isinstance(module, str) and isinstance(name, str) and getattr(sys.modules.get(module), name, None) is function:
+        return _core.ImportRef(module, name)
+    return None
 
 
 def _wrapped_reference(function: types.FunctionType) -> _core.ImportRef | None:
@@ -46,12 +57,14 @@ def _wrapped_reference(function: types.FunctionType) -> _core.ImportRef | None:
 
 
 def _alias_reference(function: types.FunctionType) -> _core.ImportRef | None:
-    # A function made by a factory and kept as a module's global, such as torch.nn.functional.max_pool2d.
+    # A function that a factory of torch made for a module's global, such as torch.nn.functional.max_pool2d. In a program's
+    # module the same name may hold a function of another closure next time: that is for a description to tell.
     for name in (function.__module__, function.__globals__.get("__name__")):
-        module = sys.modules.get(name) if isinstance(name, str) else None
-        for alias, value in list(vars(module).items()) if module else []:
-            if value is function:
-                return _core.ImportRef(module.__name__, alias)
+        module = sys.modules.get(name) if isinstance(name, str) and name.partition(".")[0] == "torch" else None
+        if module is not None:
+            for alias, value in list(vars(module).items()):
+                if value is function:
+                    return _core.ImportRef(module.__name__, alias)
     return None
 
 
@@ -69,8 +82,9 @@ def _function_reference(function: types.FunctionType, holder: object) -> _core.I
 def identity(obj: object, owner: object = None, holder: object = None) -> Any:
     """The operand of a guard on the identity of `obj`.
 
-    `owner` is what `obj` was read from, of a code object its function; `holder` the class through which it was reached. A reference to a function or its code
-    carries the code's semantic digest, so that another function under the same name does not pass for it.
+    `owner` is what `obj` was read from, of a code object its function; `holder` the class through which it was reached. A
+    reference to a function or its code carries the code's semantic digest, so that another function under the same name does
+    not pass for it.
     """
     if isinstance(obj, types.CodeType):
         if not isinstance(owner, types.FunctionType) or owner.__code__ is not obj:

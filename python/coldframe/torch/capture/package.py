@@ -157,7 +157,8 @@ class CapturePackage:
         self.target = target
         self.backend = backend
         self.backend_key = backend_key
-        self.group = locate.entry_codes(target)  # ids of its own codes and of those that it compiled
+        self.group: set[int] = set()  # ids of the codes that this callable compiled
+        self.entries = locate.entry_codes(target)
         self.used: set[str] = set()  # names of the graphs that it ran
         self.session: Any = None
         self.on_context: Callable[[Any], None] | None = None

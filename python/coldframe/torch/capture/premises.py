@@ -27,8 +27,19 @@ _HOOKS = ("_global_backward_pre_hooks", "_global_backward_hooks", "_global_forwa
 # Guards that Dynamo leaves out for the standard library, by what they would have said: of these the exact python build says
 # enough, because they are about functions, classes and modules.
 _BY_BUILD = frozenset(
-    "BUILTIN_MATCH CLASS_MATCH CLOSURE_MATCH DUPLICATE_INPUT FUNCTION_MATCH HASATTR ID_MATCH MODULE_MATCH NN_MODULE"
-    " NOT_PRESENT_IN_GENERIC_DICT TYPE_MATCH".split()
+    [
+        "BUILTIN_MATCH",
+        "CLASS_MATCH",
+        "CLOSURE_MATCH",
+        "DUPLICATE_INPUT",
+        "FUNCTION_MATCH",
+        "HASATTR",
+        "ID_MATCH",
+        "MODULE_MATCH",
+        "NN_MODULE",
+        "NOT_PRESENT_IN_GENERIC_DICT",
+        "TYPE_MATCH",
+    ]
 )
 
 

@@ -75,25 +75,29 @@ class Registry:
         with self._lock:
             self.version += 1
 
-    def view(self, group: set[int], used: set[str], backend: BackendKey) -> Iterator[tuple[CodeRecord, list[Variant]]]:
+    def view(
+        self, group: set[int], entries: set[int], used: set[str], backend: BackendKey
+    ) -> Iterator[tuple[CodeRecord, list[Variant]]]:
         """What one callable compiled (`group`: its codes) or hit (`used`: the names of the graphs that it ran).
 
         A code object may serve many functions (a decorator's wrapper, say): of a code in `group` it yields the variants that
         the callable itself compiled and those whose graphs it ran. Nobody sees when a variant without a graph is hit: it
-        yields those of codes in `group`, and those that were compiled together with another that it yields.
+        yields those of codes in `group` and `entries` (with which its calls begin), and those that were compiled together with
+        another that it yields.
         """
         with self._lock:
             variants = [(key, v) for key, record in self._records.items() for v in record.variants if v.backend == backend]
             hit = [v for _, v in variants if v.group is group or not used.isdisjoint(v.backends)]
-            hit.extend(v for key, v in variants if not v.backends and key in group)
+            hit.extend(v for key, v in variants if not v.backends and key in group | entries)
+            hits = {id(v) for v in hit}
             groups = {id(v.group) for v in hit}
             chosen: dict[int, list[Variant]] = {}
             reached = set(group)
             for key, variant in variants:
-                if variant in hit or (not variant.backends and id(variant.group) in groups):
+                if id(variant) in hits or (not variant.backends and id(variant.group) in groups):
                     chosen.setdefault(key, []).append(variant)
                     reached.update(id(resume.code) for resume in variant.resumes.values())
-                    reached.update(k for k in variant.group if k in self._records and backend in self._records[k].trivial)
+                    reached.update(k for k in variant.group if backend in self._records[k].trivial)
             found = [(record, chosen.get(key, [])) for key, record in self._records.items() if key in reached or key in chosen]
         yield from found
 

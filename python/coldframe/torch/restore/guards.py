@@ -53,6 +53,7 @@ class _Replay:
         self.nodes: list[Any] = [self.guards.RootGuardManager()]
         self.rebinds: dict[int, list[tuple[Any, Sequence[str]]]] = {}
         self.parents: dict[int, int] = {}
+        self.accessors: dict[int, _core.GuardOp] = {}
 
     def run(self, program: _core.GuardProgram) -> Any:
         for op in program.ops:
@@ -84,6 +85,7 @@ class _Replay:
             kwargs[keyword] = values[0]
         child = getattr(manager, method)(**kwargs)
         self.parents[op.result] = op.inputs[0]
+        self.accessors[op.result] = op
         self.nodes.append(child)
 
     # Checks: (manager, op, operands, texts).
@@ -150,7 +152,18 @@ class _Replay:
         manager.add_range_iterator_match_guard(*values[:3], id(_core.resolve(values[3])), texts, None)
 
     def dict_version(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
-        manager.add_lambda_guard(functools.partial(_dict_unchanged, _core.resolve(values[0])), texts, None)
+        check = functools.partial(_dict_unchanged, _core.resolve(values[0]))
+        accessor = self.accessors[op.inputs[0]]
+        if not isinstance(manager, self.guards.DictGuardManager):
+            manager.add_lambda_guard(check, texts, None)
+        elif accessor.kind in (
+            "getattr",
+            "generic_getattr",
+        ):  # torch's manager of a dict takes no lambda: its owner
+            name = accessor.operands[0]
+            self.nodes[accessor.inputs[0]].add_lambda_guard(lambda owner: check(getattr(owner, name)), texts, None)
+        else:
+            raise IncompatiblePackageError(f"a guard on the dictionary {accessor.source} cannot be made again")
 
     def fake_script_type_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         fake = importlib.import_module("torch._library.fake_class_registry").FakeScriptObject
@@ -220,7 +233,7 @@ class _Replay:
 
     def expression(self, op: _core.GuardOp) -> None:
         text = " and ".join(f"({render(part)})" for part in op.operands[0]) or "True"
-        function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), self.scope())  # noqa: S307
+        function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), self.scope())
         self.nodes[0].add_epilogue_lambda_guard(function, op.explanations, None)
 
     def scope(self) -> dict[str, Any]:
@@ -315,7 +328,7 @@ def _example(op: _core.GuardOp) -> Any:
     assert op.example is not None
     ref, immutable, length, _ = op.example
     try:
-        cls = _core.resolve(ref) if ref is not None else _StandIn
+        cls: Any = _core.resolve(ref) if ref is not None else _StandIn
     except IncompatiblePackageError:
         cls = _StandIn
     if length is not None:
@@ -325,7 +338,7 @@ def _example(op: _core.GuardOp) -> Any:
     if cls is tuple:
         return () if immutable else ([],)
     if immutable:
-        return _IMMUTABLE[cls] if cls in _IMMUTABLE else None
+        return _IMMUTABLE.get(cls)
     if cls in (list, set, frozenset, bytes, str, int, float, bool):
         return cls()
     if hasattr(cls, "__del__"):

@@ -15,6 +15,7 @@ import types
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ... import _core
@@ -176,19 +177,20 @@ def install(package: _core.Package, target: Any, serves: Callable[[Any], bool]) 
 def _install(done: Install, target: Any) -> None:
     artifacts = {artifact.backend_id: artifact for artifact in done.package.artifacts}
     entries = []
+    program = {e.python_code.digest: _code_of(e, target) for e in done.package.codes if e.role != "resume"}
     for entry in done.package.codes:
         module = _module(entry.module)
-        code = _resume_code(entry) if entry.role == "resume" else _code_of(entry, target)
+        code = program[entry.python_code.digest] if entry.role != "resume" else _resume_code(entry, program)
         done.entries.append((code, entry))
         entries.append((entry, module, code))
     for entry, module, code in entries:
         if entry.role == "resume":
             for name in entry.function_names:
-                _put(done, module, name, lambda name=name, code=code, module=module: _resume(name, code, module))
+                _put(done, module, name, partial(_resume, name, code, module))
         for alias, imported in entry.import_sources.items():
-            _put(done, module, alias, lambda imported=imported: importlib.import_module(imported))
+            _put(done, module, alias, partial(importlib.import_module, imported))
         for name, recipe in entry.installed_globals.items():
-            _put(done, module, name, lambda recipe=recipe, module=module: _make_global(recipe, module))
+            _put(done, module, name, partial(_make_global, recipe, module))
     for entry, module, code in entries:
         if entry.bypassed:
             continue
@@ -197,7 +199,7 @@ def _install(done: Install, target: Any) -> None:
             done._skipped.append(code)
         for guarded in entry.guarded_codes:
             try:
-                _install_variant(done, entry, guarded, module, code, artifacts)
+                _install_variant(done, entry, guarded, module, code, artifacts, program)
             except IncompatiblePackageError as error:  # no frame could pass its guards: the other variants may serve
                 done.refused.append((f"{entry.module}.{code.co_qualname}", str(error)))
     if done.refused and not done.variants:
@@ -211,17 +213,18 @@ def _install_variant(
     module: types.ModuleType,
     code: types.CodeType,
     artifacts: dict[str, _core.Artifact],
+    program: dict[bytes, types.CodeType],
 ) -> None:
     threads_matter = bool(guarded.details.get("threads_matter", True))
     root = replay(guarded.guards, vars(module), threads_matter=threads_matter)
     root.add_lambda_guard(done.serves, ["the callable was compiled with the backend and options of the package"], None)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
-    dynamo_code = guarded.dynamo_code.to_code()
+    dynamo_code = _with_program_code(guarded.dynamo_code.to_code(), program)
     variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)
     for name in guarded.backend_ids:
         if name not in artifacts:
             raise CorruptPackageError(f"backend {name!r} of {entry.module}.{code.co_qualname} is not in the package")
-        _put(done, module, name, lambda name=name: _backend(artifacts[name]))
+        _put(done, module, name, partial(_backend, artifacts[name]))
     # torch tries them in order: a package before those that were loaded earlier, which it may be meant to replace.
     _table.load(variant, len(done.variants_of(code)))
     done.variants.append(variant)
@@ -253,9 +256,23 @@ def _code_of(entry: _core.CodeEntry, target: Any) -> types.CodeType:
 _resume_codes: dict[tuple[str, bytes], types.CodeType] = {}
 
 
-def _resume_code(entry: _core.CodeEntry) -> types.CodeType:
+def _resume_code(entry: _core.CodeEntry, program: dict[bytes, types.CodeType]) -> types.CodeType:
     # The functions of equal resume code share a global: so must their code object, which the variants hang on.
-    return _resume_codes.setdefault((entry.module, entry.python_code.digest), entry.python_code.to_code())
+    code = _with_program_code(entry.python_code.to_code(), program)
+    return _resume_codes.setdefault((entry.module, entry.python_code.digest), code)
+
+
+def _with_program_code(code: types.CodeType, program: dict[bytes, types.CodeType]) -> types.CodeType:
+    """`code` with the program's own code objects (by digest) for those that are nested in it: the functions that it makes must
+    be those that the package has variants for."""
+    consts = tuple(
+        program.get(_core.CodeObject.from_code(const).digest) or _with_program_code(const, program)
+        if isinstance(const, types.CodeType)
+        else const
+        for const in code.co_consts
+    )
+    unchanged = all(new is old for new, old in zip(consts, code.co_consts, strict=True))
+    return code if unchanged else code.replace(co_consts=consts)
 
 
 def _resume(name: str, code: types.CodeType, module: types.ModuleType) -> Any:

@@ -30,6 +30,14 @@ _COMPILER = ("torch._dynamo", "torch._inductor", "torch._functorch", "torch._hig
 _MAX_CONSTANT_BYTES = 64 << 20
 
 
+# Objects through which a graph calls NumPy's functions, and what each is made of.
+_NUMPY_WRAPPERS = {
+    ("torch._dynamo.utils", "numpy_to_tensor_wrapper"): "f",
+    ("torch._dynamo.utils", "numpy_method_wrapper"): "method",
+    ("torch._dynamo.utils", "numpy_operator_wrapper"): "op",
+}
+
+
 class Encoder:
     """Collects the blobs and the facts about one artifact while its callable is walked."""
 
@@ -86,6 +94,9 @@ class Encoder:
         reference = self.find_reference(obj)
         if reference is not None:
             return reference
+        if (wrapped := _NUMPY_WRAPPERS.get((type(obj).__module__, type(obj).__name__))) is not None:
+            argument = self.value(getattr(obj, wrapped), f"{where}.{wrapped}")
+            return Construct(self.reference(type(obj), where), (argument,))
         if callable(obj):
             return {TAG: "callable", "node": self.node(obj, where)}
         if type(obj).__module__ == "torch._C._functionalization":
