@@ -210,3 +210,29 @@ def killed_saves(folder: Path, kills: int) -> dict[str, Any]:
             bad.append(repr(error))
     names = sorted(os.listdir(folder))
     return {"bad": bad, "keys": sorted(keys), "names": names, "after": _save(compiled[0], path)}
+
+
+def appended_together(path: Path, workers: int, shapes: int) -> dict[str, Any]:
+    """Processes that begin at once, each of which makes other variants of one function and adds them to one file."""
+    _compiled(programs.with_default)
+    reader, writer = os.pipe()
+    pids = []
+    for worker in range(workers):
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                os.read(reader, 1)
+                compiled = coldframe.compile(programs.automatic, package=path, backend="eager", dynamic=False)
+                for shape in range(shapes):
+                    compiled(torch.ones(2 + worker + workers * shape))
+                status = 0
+            finally:
+                os._exit(status)
+        pids.append(pid)
+    os.write(writer, b"x" * workers)
+    statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+    package = _core.Package.open(path)
+    package.verify()
+    variants = sum(len(entry.guarded_codes) for entry in package.codes)
+    return {"statuses": statuses, "variants": variants, "names": os.listdir(path.parent)}

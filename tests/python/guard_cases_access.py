@@ -3,162 +3,45 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import functools
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
 import torch._dynamo.source as sources
-from guard_kit import Case, Frame, Kit, Locals, local
-from torch import nn
+from guard_kit import Case, Frame, Kit, local
+from guard_objects import (
+    Box,
+    Derived,
+    Fields,
+    Flattened,
+    Mode,
+    MoreFields,
+    Other,
+    Pair,
+    Plain,
+    Proxy,
+    Rederived,
+    Script,
+    Swapped,
+    Veiled,
+    closing_over,
+    current_stream,
+    function,
+    module,
+    other_default,
+    patched,
+    read_switch,
+    switch,
+)
 from torch._dynamo.source import TensorProperty
-from torch.overrides import TorchFunctionMode
 
 x = local("x")
 
 
-class Box:
-    def __init__(self, **members: Any) -> None:
-        self.__dict__.update(members)
-
-
-class Veiled(Box):
-    def __getattribute__(self, name: str) -> Any:
-        return object.__getattribute__(self, "veil") if name == "a" else object.__getattribute__(self, name)
-
-
-class Plain:
-    a = 1
-    b = 2
-
-
-class Other:
-    a = 9
-    b = 2
-
-
-class Derived(Plain):
-    pass
-
-
-class Rederived(Other):
-    pass
-
-
-class Pair(collections.namedtuple("Pair", ("a", "b"))):
-    pass
-
-
-class Swapped(collections.namedtuple("Swapped", ("b", "a"))):
-    pass
-
-
-@dataclasses.dataclass
-class Fields:
-    a: int = 1
-
-
-@dataclasses.dataclass
-class MoreFields(Fields):
-    b: int = 2
-
-
-class Mode(TorchFunctionMode):
-    def __init__(self, level: int) -> None:
-        super().__init__()
-        self.level = level
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return func(*args, **(kwargs or {}))
-
-
-class Proxy:
-    """As the attribute proxies of torch.fx."""
-
-    def __init__(self, base: Any) -> None:
-        self.base = base
-
-    def get_base(self) -> Any:
-        return self.base
-
-
-class Script:
-    """As a torch.classes object: what guards read of one."""
-
-    def __init__(self, name: str, *state: Any) -> None:
-        self.name = name
-        self.state = state
-
-    def __obj_flatten__(self) -> tuple[Any, ...]:
-        return self.state
-
-    def _type(self) -> Script:
-        return self
-
-    def qualified_name(self) -> str:
-        return self.name
-
-
-class Flattened:
-    """As a traceable tensor subclass: the names of its inner tensors."""
-
-    def __init__(self, *names: str) -> None:
-        self.names = list(names)
-
-    def __tensor_flatten__(self) -> tuple[list[str], None]:
-        return self.names, None
-
-
-switch = {"on": 1}
-
-
-def read_switch() -> int:
-    return switch["on"]
-
-
-def current_stream(stream: Box) -> Any:
-    return mock.patch.object(torch.accelerator, "current_stream", lambda device: stream)
-
-
-@contextmanager
-def patched(namespace: Locals, **values: Any) -> Iterator[None]:
-    before = dict(namespace)
-    namespace.update(values)
-    try:
-        yield
-    finally:
-        namespace.clear()
-        namespace.update(before)
-
-
-def function(a: int = 1, *, b: int = 2) -> int:
-    return a + b
-
-
-def other_default(a: int = 5, *, b: int = 7) -> int:
-    return a + b
-
-
-def closing_over(value: Any) -> Any:
-    def inner() -> Any:
-        return value
-
-    return inner
-
-
 def equal(source: Any) -> Any:
     return lambda kit: kit.equal(source)
-
-
-def module(**members: Any) -> nn.Module:
-    made = nn.Linear(2, 2)
-    made.__dict__.update(members)
-    return made
 
 
 def frames(*values: Any) -> list[Frame]:
@@ -215,21 +98,46 @@ def mode_level(kit: Kit) -> None:
 
 ACCESSORS = [
     case("framelocals", "framelocals", equal(x), 1, [2, True, None, 1.0], kinds=("equals_match",)),
-    Case("framelocals:absent", ("framelocals",), {"x": 1}, equal(x), [Frame({}), Frame({"y": 1})], [Frame({"x": 1, "y": 2})]),
+    Case(
+        "framelocals:absent",
+        ("framelocals",),
+        {"x": 1},
+        equal(x),
+        [Frame({}), Frame({"y": 1})],
+        [Frame({"x": 1, "y": 2})],
+    ),
     case("getattr", "getattr", equal(attr("a")), Box(a=1), [Box(a=2), Box(b=1), 1], [Box(a=1, b=5)]),
     case(
-        "generic_getattr", "generic_getattr", equal(sources.GenericAttrSource(x, "a")),
-        Veiled(a=1, veil=9), [Veiled(a=9, veil=1)], [Veiled(a=1, veil=1)],
+        "generic_getattr",
+        "generic_getattr",
+        equal(sources.GenericAttrSource(x, "a")),
+        Veiled(a=1, veil=9),
+        [Veiled(a=9, veil=1)],
+        [Veiled(a=1, veil=1)],
     ),
     case(
-        "getitem", "getitem", equal(item(1)),
-        collections.deque([1, 2]), [collections.deque([1, 3]), collections.deque([1])], [[5, 2]],
+        "getitem",
+        "getitem",
+        equal(item(1)),
+        collections.deque([1, 2]),
+        [collections.deque([1, 3]), collections.deque([1])],
+        [[5, 2]],
     ),
     case("getitem:slice", "getitem", equal(item(slice(0, 2), True)), [1, 2, 3], [[1, 3, 3], [1]], [[1, 2, 9]]),
-    case("dict_getitem", "dict_getitem", equal(sources.DictGetItemSource(x, "k")), {"k": 1}, [{"k": 2}, {}], [{"j": 3, "k": 1}]),
     case(
-        "dict_getitem:keys", "dict_getitem", equal(sources.DictGetItemSource(x, (1, "a"))),
-        {(1, "a"): 1}, [{(1, "b"): 1}, {(1, "a"): 2}],
+        "dict_getitem",
+        "dict_getitem",
+        equal(sources.DictGetItemSource(x, "k")),
+        {"k": 1},
+        [{"k": 2}, {}],
+        [{"j": 3, "k": 1}],
+    ),
+    case(
+        "dict_getitem:keys",
+        "dict_getitem",
+        equal(sources.DictGetItemSource(x, (1, "a"))),
+        {(1, "a"): 1},
+        [{(1, "b"): 1}, {(1, "a"): 2}],
     ),
     case("list_getitem", "list_getitem", equal(item(1)), [1, 2], [[2, 1], [1]], [[5, 2, 7]]),
     case("list_getitem:subclass", "list_getitem", equal(sources.ListGetItemSource(x, 0)), [1], [[2], []]),
@@ -237,111 +145,218 @@ ACCESSORS = [
     case("set_getitem", "set_getitem", equal(sources.NonSerializableSetGetItemSource(x, 0)), {5}, [{6}], [{5}]),
     case("indexed", "indexed", indexed, three, [torch.zeros(4, 4)], [torch.ones(3, 1)], kinds=("tensor_size",)),
     case(
-        "tensor_size", "tensor_size", equal(size(TensorProperty.SIZE, 1)), three, [torch.zeros(3, 5)], [torch.zeros(7, 4)],
+        "tensor_size",
+        "tensor_size",
+        equal(size(TensorProperty.SIZE, 1)),
+        three,
+        [torch.zeros(3, 5)],
+        [torch.zeros(7, 4)],
     ),
     case(
-        "tensor_stride", "tensor_stride", equal(size(TensorProperty.STRIDE, 0)),
-        three, [torch.zeros(4, 3).T, torch.zeros(3, 5)], [torch.zeros(9, 4)],
+        "tensor_stride",
+        "tensor_stride",
+        equal(size(TensorProperty.STRIDE, 0)),
+        three,
+        [torch.zeros(4, 3).T, torch.zeros(3, 5)],
+        [torch.zeros(9, 4)],
     ),
     case(
-        "tensor_storage_offset", "tensor_storage_offset", equal(size(TensorProperty.STORAGE_OFFSET)),
-        three, [torch.zeros(4, 4)[1:]], [torch.zeros(4, 4)[:3]],
+        "tensor_storage_offset",
+        "tensor_storage_offset",
+        equal(size(TensorProperty.STORAGE_OFFSET)),
+        three,
+        [torch.zeros(4, 4)[1:]],
+        [torch.zeros(4, 4)[:3]],
     ),
     Case(
-        "globals_dict", ("globals_dict", "dict_getitem"), {}, equal(sources.GlobalSource("g")),
+        "globals_dict",
+        ("globals_dict", "dict_getitem"),
+        {},
+        equal(sources.GlobalSource("g")),
         [Frame(state=lambda: patched(G, g=2)), Frame(state=lambda: patched(G, g=None))],
-        [Frame(state=lambda: patched(G, h=2))], namespace=G,
+        [Frame(state=lambda: patched(G, h=2))],
+        namespace=G,
     ),
     Case(
-        "global_weakref", ("global_weakref",), {},
+        "global_weakref",
+        ("global_weakref",),
+        {},
         lambda kit: kit.check(sources.GlobalWeakRefSource("w"), "WEAKREF_ALIVE"),
         [Frame(state=lambda: patched(weak, w=weakref.ref(Box())))],
-        [Frame(state=lambda: patched(weak, w=weakref.ref(other_referent)))], namespace=weak,
+        [Frame(state=lambda: patched(weak, w=weakref.ref(other_referent)))],
+        namespace=weak,
     ),
     case("grad", "grad", lambda kit: kit.check(sources.GradSource(x), "NONE_MATCH"), leaf, [scored], [torch.zeros(1)]),
     case(
-        "closure", "closure",
+        "closure",
+        "closure",
         equal(sources.CellContentsSource(sources.GetItemSource(sources.ClosureSource(x), 0), "cell_contents")),
-        closing_over(1), [closing_over(2), function], [closing_over(1)],
+        closing_over(1),
+        [closing_over(2), function],
+        [closing_over(1)],
     ),
     case("code", "code", equal(sources.CodeSource(x)), function, [other_default, read_switch], kinds=("id_match",)),
     case(
-        "func_defaults", "func_defaults", equal(sources.DefaultsSource(x, 0)), function, [other_default, read_switch],
+        "func_defaults",
+        "func_defaults",
+        equal(sources.DefaultsSource(x, 0)),
+        function,
+        [other_default, read_switch],
     ),
     case(
-        "func_kwdefaults", "func_kwdefaults", equal(sources.DefaultsSource(x, "b", True)), function, [other_default, read_switch],
+        "func_kwdefaults",
+        "func_kwdefaults",
+        equal(sources.DefaultsSource(x, "b", True)),
+        function,
+        [other_default, read_switch],
     ),
     Case(
-        "call_no_args", ("call_no_args",), {"x": read_switch}, equal(sources.CallFunctionNoArgsSource(x)),
+        "call_no_args",
+        ("call_no_args",),
+        {"x": read_switch},
+        equal(sources.CallFunctionNoArgsSource(x)),
         [Frame(state=lambda: patched(switch, on=2))],
     ),
     case(
-        "type", "type", equal(sources.AttrSource(sources.TypeSource(x), "a")), Plain(), [Other()], [Derived()],
+        "type",
+        "type",
+        equal(sources.AttrSource(sources.TypeSource(x), "a")),
+        Plain(),
+        [Other()],
+        [Derived()],
     ),
     case("type_mro", "type_mro", type_order, Derived(), [Rederived()]),
     case(
-        "type_dict", "type_dict", equal(sources.DictGetItemSource(sources.TypeDictSource(sources.TypeSource(x)), "a")),
-        Plain(), [Other(), Derived()],
+        "type_dict",
+        "type_dict",
+        equal(sources.DictGetItemSource(sources.TypeDictSource(sources.TypeSource(x)), "a")),
+        Plain(),
+        [Other(), Derived()],
     ),
     case(
-        "generic_dict", "generic_dict", equal(attr("training")), module(), [module(training=False)], [module(other=3)],
+        "generic_dict",
+        "generic_dict",
+        equal(attr("training")),
+        module(),
+        [module(training=False)],
+        [module(other=3)],
         kinds=("dict_getitem",),
     ),
     case(
-        "generic_dict:absent", "generic_dict", lambda kit: kit.check(x, "NOT_PRESENT_IN_GENERIC_DICT", attr="forward"),
-        module(), [module(forward=1)], [module(other=3)], kinds=("dict_contains",),
+        "generic_dict:absent",
+        "generic_dict",
+        lambda kit: kit.check(x, "NOT_PRESENT_IN_GENERIC_DICT", attr="forward"),
+        module(),
+        [module(forward=1)],
+        [module(other=3)],
+        kinds=("dict_contains",),
     ),
     Case(
-        "tuple_iterator_getitem", ("tuple_iterator_getitem",), lambda: {"x": iter((1, 2))},
-        equal(sources.TupleIteratorGetItemSource(x, 1)), lazily(lambda: iter((1, 3)), lambda: iter((1,))),
+        "tuple_iterator_getitem",
+        ("tuple_iterator_getitem",),
+        lambda: {"x": iter((1, 2))},
+        equal(sources.TupleIteratorGetItemSource(x, 1)),
+        lazily(lambda: iter((1, 3)), lambda: iter((1, "2"))),
         lazily(lambda: iter((5, 2))),
     ),
     case(
-        "weakref_call", "weakref_call", equal(sources.AttrSource(sources.WeakRefCallSource(x), "a")),
-        weakref.ref(referent), [weakref.ref(Box()), weakref.ref(function)], [weakref.ref(other_referent)],
+        "weakref_call",
+        "weakref_call",
+        equal(sources.AttrSource(sources.WeakRefCallSource(x), "a")),
+        weakref.ref(referent),
+        [weakref.ref(Box()), weakref.ref(function)],
+        [weakref.ref(other_referent)],
     ),
     case(
-        "dict_key", "dict_key", keys_in_order, {"a": 1, "b": 2},
-        [{"b": 2, "a": 1}, {"a": 1}, {"a": 1, "b": 2, "c": 3}, collections.OrderedDict(a=1, b=2)], [{"a": 5, "b": None}],
-        ordered=(x,), kinds=("equals_match", "dict_length"),
+        "dict_key",
+        "dict_key",
+        keys_in_order,
+        {"a": 1, "b": 2},
+        [{"b": 2, "a": 1}, {"a": 1}, {"a": 1, "b": 2, "c": 3}, collections.OrderedDict(a=1, b=2)],
+        [{"a": 5, "b": None}],
+        ordered=(x,),
+        kinds=("equals_match", "dict_length"),
     ),
     case(
-        "dict_key:class", "dict_key", keys_in_order, {Plain: 1, Other: 2}, [{Other: 1, Plain: 2}, {Plain: 1, Derived: 2}],
-        [{Plain: 8, Other: 9}], ordered=(x,),
+        "dict_key:class",
+        "dict_key",
+        keys_in_order,
+        {Plain: 1, Other: 2},
+        [{Other: 1, Plain: 2}, {Plain: 1, Derived: 2}],
+        [{Plain: 8, Other: 9}],
+        ordered=(x,),
     ),
     case("dict_value", "dict_value", equal(keyed), {"a": 1, "b": 2}, [{"a": 3, "b": 2}, {"a": 1}], ordered=(x,)),
     named("as_tensor_fullprec", sources.CallMethodItemSource(sources.FloatTensorSource(x)), 1.5, [2.5, 1.25], [1.5]),
     Case(
-        "named_accessor:current_stream", ("named_accessor",), {},
+        "named_accessor:current_stream",
+        ("named_accessor",),
+        {},
         equal(sources.AttrSource(sources.CurrentStreamSource(torch.device("cpu")), "a")),
-        [Frame(state=lambda: current_stream(Box(a=2)))], [Frame(state=lambda: current_stream(Box(a=1)))],
+        [Frame(state=lambda: current_stream(Box(a=2)))],
+        [Frame(state=lambda: current_stream(Box(a=1)))],
         state=lambda: current_stream(Box(a=1)),
     ),
     Case(
-        "named_accessor:dataclass_fields", ("named_accessor",), {"x": Fields()},
-        lambda kit: kit.check(sources.DataclassFieldsSource(x), "SEQUENCE_LENGTH"), frames(MoreFields(), 1),
+        "named_accessor:dataclass_fields",
+        ("named_accessor",),
+        {"x": Fields()},
+        lambda kit: kit.check(sources.DataclassFieldsSource(x), "SEQUENCE_LENGTH"),
+        frames(MoreFields(), 1),
         frames(Fields(7)),
     ),
-    named("from_numpy", sources.TensorPropertySource(sources.NumpyTensorSource(x), TensorProperty.SIZE, 0),
-          np.zeros(3), [np.zeros(4)], [np.ones(3)]),
-    named("get_base", sources.AttrSource(sources.AttrProxySource(x), "a"), Proxy(Box(a=1)), [Proxy(Box(a=2)), Box(a=1)],
-          [Proxy(Box(a=1, b=2))]),
+    named(
+        "from_numpy",
+        sources.TensorPropertySource(sources.NumpyTensorSource(x), TensorProperty.SIZE, 0),
+        np.zeros(3),
+        [np.zeros(4)],
+        [np.ones(3)],
+    ),
+    named(
+        "get_base",
+        sources.AttrSource(sources.AttrProxySource(x), "a"),
+        Proxy(Box(a=1)),
+        [Proxy(Box(a=2)), Box(a=1)],
+        [Proxy(Box(a=1, b=2))],
+    ),
     Case(
-        "named_accessor:import_module", ("named_accessor",), {},
-        equal(sources.DictGetItemSource(sources.AttrSource(imported(__name__), "switch"), "on")),
+        "named_accessor:import_module",
+        ("named_accessor",),
+        {},
+        equal(sources.DictGetItemSource(sources.AttrSource(imported("guard_objects"), "switch"), "on")),
         [Frame(state=lambda: patched(switch, on=2)), Frame(state=lambda: patched(switch, on="1"))],
     ),
     named("int", sources.DynamicScalarSource(x, True), 3, [4, "a"], [True + 2]),
     named("item", sources.CallMethodItemSource(x), torch.tensor(3), [torch.tensor(4), torch.zeros(2)], [torch.tensor([3])]),
-    named("namedtuple_fields", sources.GetItemSource(sources.NamedTupleFieldsSource(x), 0), Pair(1, 2), [Swapped(1, 2), (1, 2)],
-          [Pair(3, 4)]),
-    named("obj_flatten", sources.GetItemSource(sources.FlattenScriptObjectSource(x), 0), Script("s", 1), [Script("s", 2), 1],
-          [Script("t", 1, 2)]),
+    named(
+        "namedtuple_fields",
+        sources.GetItemSource(sources.NamedTupleFieldsSource(x), 0),
+        Pair(1, 2),
+        [Swapped(1, 2), (1, 2)],
+        [Pair(3, 4)],
+    ),
+    named(
+        "obj_flatten",
+        sources.GetItemSource(sources.FlattenScriptObjectSource(x), 0),
+        Script("s", 1),
+        [Script("s", 2), 1],
+        [Script("t", 1, 2)],
+    ),
     named("script_qualified_name", sources.ScriptObjectQualifiedNameSource(x), Script("a"), [Script("b")], [Script("a", 1)]),
-    named("tensor_flatten_attributes", sources.GetItemSource(sources.SubclassAttrListSource(x), 0), Flattened("a"),
-          [Flattened("b", "a"), 1], [Flattened("a", "c")]),
+    named(
+        "tensor_flatten_attributes",
+        sources.GetItemSource(sources.SubclassAttrListSource(x), 0),
+        Flattened("a"),
+        [Flattened("b", "a"), 1],
+        [Flattened("a", "c")],
+    ),
     Case(
-        "named_accessor:torch_function_mode_at", ("named_accessor",), {}, mode_level,
-        [Frame(state=lambda: Mode(2))], [Frame(state=lambda: Mode(1))], state=lambda: Mode(1),
+        "named_accessor:torch_function_mode_at",
+        ("named_accessor",),
+        {},
+        mode_level,
+        [Frame(state=lambda: Mode(2))],
+        [Frame(state=lambda: Mode(1))],
+        state=lambda: Mode(1),
     ),
 ]

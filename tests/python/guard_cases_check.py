@@ -10,11 +10,12 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import guard_cases_access as access
+import guard_objects as objects
 import torch
 import torch._dynamo.source as sources
-from guard_cases_access import Box, Derived, Fields, Other, Plain, case, frames, lazily
+from guard_cases_access import case, frames, lazily
 from guard_kit import Case, Frame, Kit, local
+from guard_objects import Box, Derived, Fields, Other, Plain
 from torch import nn
 from torch._library.fake_class_registry import FakeScriptObject
 from torch._library.opaque_object import register_opaque_type
@@ -97,7 +98,7 @@ def fake(real: Any) -> FakeScriptObject:
 
 
 def make(value: Any) -> Any:
-    return access.closing_over(value)
+    return objects.closing_over(value)
 
 
 def twin(value: Any) -> Any:
@@ -160,7 +161,7 @@ def tag_safe(kit: Kit) -> None:
 
 
 def module(training: bool = True, shape: tuple[int, ...] = (1, 2)) -> nn.Module:
-    return access.module(training=training, shape=shape)
+    return objects.module(training=training, shape=shape)
 
 
 shared = Box()
@@ -174,19 +175,28 @@ CHECKS = [
     identity("module", math, [itertools, None]),
     identity("builtin", len, [print, math.sqrt]),
     identity("torch function", torch.relu, [torch.sin, nn.functional.relu]),
-    identity("function", access.read_switch, [access.function, renamed(access.read_switch)]),
-    identity("method of a class", Fields.__init__, [access.MoreFields.__init__]),
+    identity("function", objects.read_switch, [objects.function, renamed(objects.read_switch)]),
+    identity("method of a class", Fields.__init__, [objects.MoreFields.__init__]),
     identity("enum member", Color.RED, [Color.BLUE, 1, Level.ONE]),
     identity("none", None, [0, False]),
     identity("true", True, [1, False]),
     identity("dtype", torch.float32, [torch.float64, "float32"]),
-    case("id_match:code", "id_match", fits_code, access.function, [access.other_default], [renamed(access.function)]),
+    case("id_match:code", "id_match", fits_code, objects.function, [objects.other_default], [renamed(objects.function)]),
     case(
-        "id_match:rebound function", "id_match", check("ID_MATCH"), function, [make(1), make(2), renamed(function)], [function],
+        "id_match:rebound function",
+        "id_match",
+        check("ID_MATCH"),
+        function,
+        [make(1), make(2), renamed(function)],
+        [function],
     ),
     case(
-        "id_match:rebound code", "id_match", fits_code, function,
-        [twin(1), with_default(1), access.function], [make(1), make(2)],
+        "id_match:rebound code",
+        "id_match",
+        fits_code,
+        function,
+        [twin(1), with_default(1), objects.function],
+        [make(1), make(2)],
     ),
     constant(1, [2, True, 1.0, "1", None], [1]),
     constant(1.5, [2.5, 1, None]),
@@ -220,58 +230,165 @@ CHECKS = [
     case("dict_contains:not", "dict_contains", check("DICT_NOT_CONTAINS", key="a"), {}, [{"a": 1}], [{"b": 1}]),
     case("dict_contains:class", "dict_contains", check("DICT_CONTAINS", key=Plain), {Plain: 1}, [{Other: 1}, {}]),
     case("set_contains", "set_contains", check("SET_CONTAINS", key="a"), {"a"}, [set(), {"b"}], [{"a", "b"}]),
-    case("set_contains:not", "set_contains", check("SET_NOT_CONTAINS", key="a"), frozenset(), [frozenset("a")], [frozenset("b")]),
+    case(
+        "set_contains:not",
+        "set_contains",
+        check("SET_NOT_CONTAINS", key="a"),
+        frozenset(),
+        [frozenset("a")],
+        [frozenset("b")],
+    ),
     case("set_contains:class", "set_contains", check("SET_CONTAINS", key=Plain), {Plain}, [{Other}], [{Plain, Other}]),
     case(
-        "mapping_keys", "mapping_keys", check("MAPPING_KEYS_CHECK"), types.MappingProxyType({"a": 1, "b": 2}),
+        "mapping_keys",
+        "mapping_keys",
+        check("MAPPING_KEYS_CHECK"),
+        types.MappingProxyType({"a": 1, "b": 2}),
         [types.MappingProxyType({"a": 1}), types.MappingProxyType({"b": 1, "a": 2})],
         [types.MappingProxyType({"a": 9, "b": 8}), {"a": 1, "b": 2}],
     ),
     case("no_hasattr", "no_hasattr", check("HASATTR", attr="a"), Box(), [Box(a=1), Plain()], [Box(b=1)]),
     case("hasattr", "getattr", check("HASATTR", attr="a"), Box(a=1), [Box()], [Box(a=None), Plain()]),
-    iterator("tuple_iterator_length", "TUPLE_ITERATOR_LEN", lambda: iter((1, 2)), [lambda: iter(()), lambda: iter([1, 2])],
-             [lambda: iter((3, 4))]),
-    iterator("range_iterator_match", "RANGE_ITERATOR_MATCH", lambda: iter(range(1, 9, 2)),
-             [lambda: iter(range(1, 9)), lambda: iter(range(3, 9, 2)), lambda: iter([1])], []),
-    iterator("named_check", "COUNT_ITERATOR_MATCH", lambda: itertools.count(3, 2),
-             [lambda: itertools.count(3), lambda: itertools.count(5, 2), lambda: iter([3])], []),
-    case("named_check:constant_subclass:int", "named_check", check("CONSTANT_SUBCLASS_MATCH"), Rank(3), [Rank(4), "a"], [Rank(3)]),
-    case("named_check:constant_subclass:str", "named_check", check("CONSTANT_SUBCLASS_MATCH"), Name("a"), [Name("b")], [Name("a")]),
-    case("named_check:opaque", "named_check", check("OPAQUE_OBJ_GUARD_FN_MATCH"), Handle(1), [Handle(2), 1], [Handle(1, "n")]),
-    case(
-        "named_check:metadata", "named_check", check("TENSOR_SUBCLASS_METADATA_MATCH"), Inner({"a": (1, 2)}),
-        [Inner({"a": (1, 3)}), Inner(None), 1], [Inner({"a": (1, 2)})],
+    iterator(
+        "tuple_iterator_length",
+        "TUPLE_ITERATOR_LEN",
+        lambda: iter((1, 2)),
+        [lambda: iter(()), lambda: iter([1, 2])],
+        [lambda: iter((3, 4))],
+    ),
+    iterator(
+        "range_iterator_match",
+        "RANGE_ITERATOR_MATCH",
+        lambda: iter(range(1, 9, 2)),
+        [lambda: iter(range(1, 9)), lambda: iter(range(3, 9, 2)), lambda: iter([1])],
+        [],
+    ),
+    iterator(
+        "named_check",
+        "COUNT_ITERATOR_MATCH",
+        lambda: itertools.count(3, 2),
+        [lambda: itertools.count(3), lambda: itertools.count(5, 2), lambda: iter([3])],
+        [],
     ),
     case(
-        "named_check:metadata guard", "named_check", check("TENSOR_SUBCLASS_METADATA_MATCH"), OnlyEven(2), [OnlyEven(3)],
+        "named_check:constant_subclass:int",
+        "named_check",
+        check("CONSTANT_SUBCLASS_MATCH"),
+        Rank(3),
+        [Rank(4), "a"],
+        [Rank(3)],
+    ),
+    case(
+        "named_check:constant_subclass:str",
+        "named_check",
+        check("CONSTANT_SUBCLASS_MATCH"),
+        Name("a"),
+        [Name("b")],
+        [Name("a")],
+    ),
+    case(
+        "named_check:opaque",
+        "named_check",
+        check("OPAQUE_OBJ_GUARD_FN_MATCH"),
+        Handle(1),
+        [Handle(2), 1],
+        [Handle(1, "n")],
+    ),
+    case(
+        "named_check:metadata",
+        "named_check",
+        check("TENSOR_SUBCLASS_METADATA_MATCH"),
+        Inner({"a": (1, 2)}),
+        [Inner({"a": (1, 3)}), Inner(None), 1],
+        [Inner({"a": (1, 2)})],
+    ),
+    case(
+        "named_check:metadata guard",
+        "named_check",
+        check("TENSOR_SUBCLASS_METADATA_MATCH"),
+        OnlyEven(2),
+        [OnlyEven(3)],
         [OnlyEven(4)],
     ),
     case(
-        "fake_script_type_match", "fake_script_type_match", check("FAKE_SCRIPT_TYPE_MATCH"), Handle(1), [Plain(), fake(Plain())],
+        "fake_script_type_match",
+        "fake_script_type_match",
+        check("FAKE_SCRIPT_TYPE_MATCH"),
+        Handle(1),
+        [Plain(), fake(Plain())],
         [Handle(2), fake(Handle(3))],
     ),
     case(
-        "dict_version", "dict_version", check("DICT_VERSION"), table := {"a": 1, "b": Plain},
-        [{"a": 2, "b": Plain}, {"b": Plain, "a": 1}, {"a": 1}, Registry(a=1, b=Plain), {"a": 1, "b": Plain, "c": 0}], [table],
+        "dict_version",
+        "dict_version",
+        check("DICT_VERSION"),
+        table := {"a": 1, "b": Plain},
+        [
+            {"a": 2, "b": Plain},
+            {"b": Plain, "a": 1},
+            {"a": 1},
+            Registry(a=1, b=Plain),
+            {"a": 1, "b": Plain, "c": 0},
+            {"a": True, "b": Plain},
+        ],
+        [table],
     ),
     case(
-        "dispatch_key_set", "dispatch_key_set", check("DISPATCH_KEY_SET_MATCH"), torch._C._dispatch_keys(torch.zeros(1)),
-        [torch._C._dispatch_keys(torch.zeros(1, device="meta"))], [torch._C._dispatch_keys(torch.ones(2))],
+        "dispatch_key_set",
+        "dispatch_key_set",
+        check("DISPATCH_KEY_SET_MATCH"),
+        torch._C._dispatch_keys(torch.zeros(1)),
+        [torch._C._dispatch_keys(torch.zeros(1, device="meta"))],
+        [torch._C._dispatch_keys(torch.ones(2))],
     ),
-    Case("object_aliasing", ("object_aliasing",), {"x": shared, "y": shared}, aliasing,
-         [Frame({"x": shared, "y": Box()})], [Frame(lambda: dict.fromkeys("xy", Box()))]),
-    Case("expression:aliasing", ("expression",), {"x": shared, "y": shared}, aliasing_expression,
-         [Frame({"x": shared, "y": Box()}), Frame({"x": shared})], [Frame(lambda: dict.fromkeys("xy", Box()))]),
-    Case("expression:arithmetic", ("expression",), {"x": 4, "y": 2},
-         expression("L['x'] == 2*L['y']", "2 <= L['x'] and L['x'] <= 1024", "L['y'] % 2 == 0 or L['x'] > 9"),
-         [Frame({"x": 4, "y": 3}), Frame({"x": 2, "y": 1}), Frame({"x": 2000, "y": 1000}), Frame({"x": 4})],
-         [Frame({"x": 12, "y": 6}), Frame({"x": 10, "y": 5})]),
-    Case("expression:globals", ("expression",), {"x": 4}, expression("L['x'] <= G['limit']"),
-         [Frame({"x": 5}), Frame(state=lambda: access.patched(namespace, limit=3))],
-         [Frame({"x": 5}, lambda: access.patched(namespace, limit=9))], namespace=namespace),
-    Case("expression:types", ("expression",), {"x": (1, 2)}, expression("type(L['x']) is tuple", "len(L['x']) == 2"),
-         frames([1, 2], (1,), 3), frames((3, 4))),
-    case("mark_tag_safe", "mark_tag_safe", tag_safe, module(), [module(False), module(shape=(2, 2))], [module(shape=(1, 9))],
-         kinds=("mark_tag_safe_root",)),
+    Case(
+        "object_aliasing",
+        ("object_aliasing",),
+        {"x": shared, "y": shared},
+        aliasing,
+        [Frame({"x": shared, "y": Box()})],
+        [Frame(lambda: dict.fromkeys("xy", Box()))],
+    ),
+    Case(
+        "expression:aliasing",
+        ("expression",),
+        {"x": shared, "y": shared},
+        aliasing_expression,
+        [Frame({"x": shared, "y": Box()}), Frame({"x": shared})],
+        [Frame(lambda: dict.fromkeys("xy", Box()))],
+    ),
+    Case(
+        "expression:arithmetic",
+        ("expression",),
+        {"x": 4, "y": 2},
+        expression("L['x'] == 2*L['y']", "2 <= L['x'] and L['x'] <= 1024", "L['y'] % 2 == 0 or L['x'] > 9"),
+        [Frame({"x": 4, "y": 3}), Frame({"x": 2, "y": 1}), Frame({"x": 2000, "y": 1000}), Frame({"x": 4})],
+        [Frame({"x": 12, "y": 6}), Frame({"x": 10, "y": 5})],
+    ),
+    Case(
+        "expression:globals",
+        ("expression",),
+        {"x": 4},
+        expression("L['x'] <= G['limit']"),
+        [Frame({"x": 5}), Frame(state=lambda: objects.patched(namespace, limit=3))],
+        [Frame({"x": 5}, lambda: objects.patched(namespace, limit=9))],
+        namespace=namespace,
+    ),
+    Case(
+        "expression:types",
+        ("expression",),
+        {"x": (1, 2)},
+        expression("type(L['x']) is tuple", "len(L['x']) == 2"),
+        frames([1, 2], (1,), 3),
+        frames((3, 4)),
+    ),
+    case(
+        "mark_tag_safe",
+        "mark_tag_safe",
+        tag_safe,
+        module(),
+        [module(False), module(shape=(2, 2))],
+        [module(shape=(1, 9))],
+        kinds=("mark_tag_safe_root",),
+    ),
 ]
-

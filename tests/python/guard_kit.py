@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch._dynamo.guards as dynamo
 from torch._dynamo.source import LocalSource
 from torch._guards import Guard, Source

@@ -43,7 +43,7 @@ def attempts(processes: Processes, package: Path, tmp_path_factory: pytest.TempP
     folder.chmod(0o755)
     (folder / "directory").mkdir()
     (folder / "file").write_bytes(b"x")
-    for name in ("flips", "read only", "limited", "killed"):
+    for name in ("flips", "read only", "limited", "killed", "together"):
         (folder / name).mkdir(mode=0o755)
     secret, limited = folder / "secret", folder / "limited" / "package"
     for path in (secret, limited, folder / "read only" / "package"):
@@ -59,6 +59,7 @@ def attempts(processes: Processes, package: Path, tmp_path_factory: pytest.TempP
         (damage.save_read_only, {"folder": folder / "read only"}),
         (damage.save_with_limits, {"path": limited, "limits": [0, 100, 2000]}),
         (damage.killed_saves, {"folder": folder / "killed", "kills": 60}),
+        (damage.appended_together, {"path": folder / "together" / "package", "workers": 4, "shapes": 3}),
         (damage.mounted_full_disk, {}),
     ]
     answers = processes.run_all(calls, sealed=True)
@@ -337,3 +338,9 @@ def test_a_killed_save_leaves_the_good_file(attempts: dict[str, Any]) -> None:
     others = [name for name in found["names"] if name != "package"]
     assert all(name.startswith(".coldframe-") and name.endswith(".tmp") for name in others)
     assert found["after"]["error"] == "none"
+
+
+def test_processes_that_add_to_one_file_lose_nothing(attempts: dict[str, Any]) -> None:
+    found = attempts["appended_together"].get()
+    assert found["statuses"] == [0] * 4
+    assert found["variants"] == 12 and found["names"] == ["package"]

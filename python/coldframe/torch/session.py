@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
 import functools
 import os
 import threading
+import time
 import types
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +38,8 @@ from .capture.registry import registry
 from .progress import Progress
 from .restore.install import Install, install, packages_of
 from .stats import stats
+
+_LOCK_SECONDS = 10.0
 
 OnMiss = Literal["compile", "eager", "error"]
 
@@ -270,14 +275,15 @@ class Session:
         version = self._version()
         try:
             built = self.build()
-            if Path(self.path).exists():
-                try:
-                    present = _core.Package.open(self.path)
-                    self.check(present)
-                    built.package.merge(present)
-                except (CorruptPackageError, SourceChangedError):
-                    pass  # of no use to anybody any more: replaced
-            built.package.write(self.path)
+            with _alone(self.path):
+                if Path(self.path).exists():
+                    try:
+                        present = _core.Package.open(self.path)
+                        self.check(present)
+                        built.package.merge(present)
+                    except (CorruptPackageError, SourceChangedError):
+                        pass  # of no use to anybody any more: replaced
+                built.package.write(self.path)
             stats.add(saves=1)
         except InvalidArgumentError:
             pass  # nothing compiled yet
@@ -285,6 +291,26 @@ class Session:
             stats.count_error(f"save: {type(error).__name__}")
             warnings.warn(f"coldframe could not save {self.path}: {error}", RuntimeWarning, stacklevel=3)
         self._saved_version = version
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Within it no other process adds to the package at `path`, or it would write over what this one adds.
+
+    It is a lock on the directory; where there are no locks, or the other process takes too long, it goes on without.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, directory)
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while time.monotonic() < deadline:
+                try:
+                    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.005)
+        yield
 
 
 def _uncompiled(target: Any) -> Any:

@@ -106,6 +106,8 @@ class Premises:
         value = builder.get(source)
         if kind == "SEQUENCE_LENGTH":
             expression, value = ("call", ("name", "len"), expression), len(value)
+        elif kind == "DICT_KEYS_MATCH":
+            expression, value = ("call", ("name", "list"), expression), list(value)
         elif kind not in ("BOOL_MATCH", "CONSTANT_MATCH", "EQUALS_MATCH", "NONE_MATCH"):
             raise NotPortableError(f"{source.name} is read and not guarded ({kind})")
         if isinstance(value, types.CodeType):

@@ -199,6 +199,8 @@ class Recording:
             len(value) if isinstance(value, (dict, type({}.keys()))) else None,
             getattr(enum, "name", str(enum)) == "DICT_GUARD_MANAGER",
         )
+        if example[3] and example[0] is None:
+            raise NotPortableError(f"a dict of type {type(value).__qualname__}, which has no name to import it by")
         child = self.program.add(kind, (node,), values, portable_text(kwargs["source"]), (), example)
         assert child is not None
         self._remember(result, child, value)
