@@ -163,15 +163,12 @@ TEST_CASE("compressed parts are exactly one frame of exactly the recorded bytes"
     check(Bytes(100, 0), 5000, sha256(raw), "no zstd frame of 5000 bytes");
     check({}, 5000, sha256(raw), "no zstd frame of 5000 bytes");
 
-    Bytes twice = packed;
-    twice.insert(twice.end(), packed.begin(), packed.end());
-    check(twice, raw.size(), sha256(raw), "not exactly one zstd frame");
+    check(joined(packed, packed), raw.size(), sha256(raw), "not exactly one zstd frame");
     Bytes cut = packed;
     cut.pop_back();
     check(cut, raw.size(), sha256(raw), "not exactly one zstd frame");
-    Bytes skippable = {0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 0};
-    skippable.insert(skippable.end(), packed.begin(), packed.end());
-    check(skippable, raw.size(), sha256(raw), "no zstd frame of 5000 bytes");
+    const Bytes skippable = {0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 0};
+    check(joined(skippable, packed), raw.size(), sha256(raw), "no zstd frame of 5000 bytes");
 }
 
 TEST_CASE("a frame that claims sixty gigabytes costs what it really holds") {
@@ -179,7 +176,7 @@ TEST_CASE("a frame that claims sixty gigabytes costs what it really holds") {
     const std::uint64_t claimed = std::uint64_t{60} << 30;
     Bytes bomb = {0x28, 0xb5, 0x2f, 0xfd, 0xe0};
     for (unsigned i = 0; i < 8; ++i) bomb.push_back(static_cast<std::uint8_t>(claimed >> (8 * i)));
-    bomb.insert(bomb.end(), {0x03, 0x00, 0x10, 'a'});
+    bomb = joined(bomb, {0x03, 0x00, 0x10, 'a'});
     Forge forge(tiny_package());
     forge.replace_packed(4, bomb, claimed, Digest{});
     const Status status = verify(forge.file());
@@ -200,7 +197,7 @@ TEST_CASE("a newer minor version may add entries, fields and reserved bytes, but
     Bytes manifest = forge.stored[0];
     REQUIRE(manifest[0] == 0xa8);
     manifest[0] = 0xa9;
-    manifest.insert(manifest.end(), {0x08, 0x18, 0x2a});
+    manifest = joined(manifest, {0x08, 0x18, 0x2a});
     forge.replace(0, manifest);
     check_opens(forge.file(), tiny_package());
     CHECK(verify(forge.file()).has_value());

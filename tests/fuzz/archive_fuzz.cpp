@@ -1,5 +1,5 @@
-// Whole files. Digests would stop every mutation at the door, so they are made to match first: header, table, and each part that
-// lies within the file.
+// Whole files. Digests would stop every mutation at the door, so they are made to match first: header, table, and each part
+// that lies within the file.
 #include <coldframe/archive/reader.hpp>
 
 #include <support/memory_fs.hpp>
@@ -31,7 +31,8 @@ void sign_again(Bytes& file) {
             const std::uint64_t offset = number_at(file, entry + 8, 8);
             const std::uint64_t stored_size = number_at(file, entry + 16, 8);
             if (offset > file.size() || stored_size > file.size() - offset) continue;
-            const Digest digest = sha256(ByteView(file).subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(stored_size)));
+            const Digest digest =
+                sha256(ByteView(file).subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(stored_size)));
             put_digest(file, entry + 32, digest);
             if (number_at(file, entry + 4, 4) == 0) put_digest(file, entry + 64, digest);
         }

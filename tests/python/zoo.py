@@ -55,9 +55,7 @@ def encoder() -> Built:
 def bert() -> Built:
     from transformers import BertConfig, BertModel
 
-    config = BertConfig(
-        vocab_size=1000, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128
-    )
+    config = BertConfig(vocab_size=1000, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128)
     return BertModel(config).eval(), (torch.randint(0, 1000, (2, 16)),), {}
 
 

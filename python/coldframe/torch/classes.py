@@ -46,7 +46,6 @@ _IGNORED = frozenset(
 )
 # Of classes that belong to the exact python and torch builds, only what programs are known to replace.
 _REPLACED = frozenset({"__call__", "__getattr__", "__getattribute__", "__setattr__", "_call_impl", "_wrapped_call_impl"})
-_ABSENT = object()
 
 Inlined = Callable[[types.CodeType], bool]
 
@@ -59,36 +58,37 @@ def describe(roots: Iterable[type], inlined: Inlined) -> dict[str, Any]:
     classes: dict[type, int] = {}
     named = []
     for root in _with_metaclasses(roots):
-        named.append(({"class": operands.reference(root)}, tuple(_key(cls) for cls in root.__mro__)))
+        order = []
         for cls in root.__mro__:
-            if cls.__flags__ & _HEAP_TYPE:
-                classes.setdefault(cls, len(classes))
+            made_by_python = bool(cls.__flags__ & _HEAP_TYPE)
+            order.append((_key(cls), classes.setdefault(cls, len(classes)) if made_by_python else None))
+        named.append(({"class": operands.reference(root)}, tuple(order)))
     known = {name for cls in classes for name, value in vars(cls).items() if _is_inlined(value, inlined)}
     return {
         "roots": tuple(named),
         "known": tuple(sorted(known)),
-        "classes": {_key(cls): _entries(cls, known, inlined) for cls in _first_of_each_name(classes)},
+        "classes": tuple(_entries(cls, known, inlined) for cls in classes),
     }
 
 
 def difference(description: dict[str, Any]) -> str | None:
     """What is different now from `description`, in words; None when nothing is."""
     known = set(description["known"])
-    done: set[type] = set()
+    done: set[tuple[type, int]] = set()
     for root, order in description["roots"]:
         try:
             cls = _core.resolve(root["class"])
         except PackageError as error:
             return str(error)
         if not isinstance(cls, type):
-            return f"{_key_text(order[0])} is not a class any more"
-        if tuple(_key(base) for base in cls.__mro__) != order:
-            return f"class {_key_text(order[0])} has other bases"
-        for base in cls.__mro__:
-            if base not in done and base.__flags__ & _HEAP_TYPE:
-                done.add(base)
-                if (name := _changed(base, description["classes"].get(_key(base), {}), known)) is not None:
-                    return f"{name!r} of class {_key_text(_key(base))} is not what it was"
+            return f"{_key_text(order[0][0])} is not a class any more"
+        if tuple(_key(base) for base in cls.__mro__) != tuple(key for key, _ in order):
+            return f"class {_key_text(order[0][0])} has other bases"
+        for base, (key, index) in zip(cls.__mro__, order, strict=True):
+            if index is not None and (base, index) not in done:
+                done.add((base, index))
+                if (name := _changed(base, description["classes"][index], known)) is not None:
+                    return f"{name!r} of class {_key_text(key)} is not what it was"
     return None
 
 
@@ -99,14 +99,6 @@ def _with_metaclasses(roots: Iterable[type]) -> Iterator[type]:
             if cls not in seen and cls.__flags__ & _HEAP_TYPE:
                 seen.add(cls)
                 yield cls
-
-
-def _first_of_each_name(classes: Iterable[type]) -> Iterator[type]:
-    seen: dict[str, type] = {}
-    for cls in classes:
-        if seen.setdefault(_key(cls), cls) is not cls:
-            raise NotPortableError(f"two classes under the name {_key_text(_key(cls))} are bases of the program's classes")
-        yield cls
 
 
 def _key(cls: type) -> str:

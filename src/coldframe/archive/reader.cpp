@@ -152,12 +152,6 @@ Result<Bytes> Reader::read(std::uint32_t number) const {
     return bytes;
 }
 
-Result<BlobPtr> Reader::blob(std::uint32_t number, std::string name) const {
-    Result<BlobPtr> blob = ReaderParts(shared_from_this()).blob(number, std::move(name));
-    if (!blob) return at_path(std::move(blob.error()), path());
-    return blob;
-}
-
 Result<Package> Reader::package() const {
     const Result<Bytes> manifest = read(0);
     if (!manifest) return std::unexpected(manifest.error());
@@ -188,7 +182,7 @@ Result<std::shared_ptr<const Reader>> open_reader(const std::string& path, const
     if (options.owner_check == OwnerCheck::enforce) {
         if (Status owner = check_owner(file->info(), fs.effective_user(), path); !owner) return std::unexpected(owner.error());
     }
-    const std::shared_ptr<Reader> reader(new Reader(std::move(*file)));
+    std::shared_ptr<Reader> reader(new Reader(std::move(*file)));
     if (Status loaded = reader->load(); !loaded) return at_path(std::move(loaded.error()), path);
     return reader;
 }

@@ -42,7 +42,6 @@ class Reader : public std::enable_shared_from_this<Reader> {
 
     // The raw bytes of an entry, both digests checked.
     [[nodiscard]] Result<Bytes> read(std::uint32_t number) const;
-    [[nodiscard]] Result<BlobPtr> blob(std::uint32_t number, std::string name) const;
     [[nodiscard]] Result<Package> package() const;
     // Every byte of the file, padding included; decodes what can be decoded.
     [[nodiscard]] Status verify() const;

@@ -88,20 +88,6 @@ Status InputFile::read_at(std::uint64_t offset, std::span<std::uint8_t> out) con
     return {};
 }
 
-Result<Bytes> read_file(Fs& fs, const std::string& path, std::uint64_t limit) {
-    Result<InputFile> file = InputFile::open(fs, path);
-    if (!file) return std::unexpected(file.error());
-    if (file->info().kind != FileKind::regular) {
-        return fail(ErrorCode::invalid_argument, "'" + path + "' is not a regular file");
-    }
-    if (file->info().size > limit) {
-        return fail(ErrorCode::corrupt, "'" + path + "' has more than " + std::to_string(limit) + " bytes");
-    }
-    Bytes bytes(static_cast<std::size_t>(file->info().size));
-    if (Status read = file->read_at(0, bytes); !read) return std::unexpected(read.error());
-    return bytes;
-}
-
 Result<AtomicFile> AtomicFile::create(Fs& fs, const std::string& path) {
     if (path.empty() || path.back() == '/') {
         return fail(ErrorCode::invalid_argument, "'" + path + "' does not name a file");

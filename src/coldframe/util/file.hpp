@@ -57,9 +57,6 @@ class InputFile {
     FileInfo info_;
 };
 
-// The whole of a regular file of at most `limit` bytes.
-[[nodiscard]] Result<Bytes> read_file(Fs& fs, const std::string& path, std::uint64_t limit);
-
 class AtomicFile {
    public:
     // Permissions are 0644 less the umask: never writable by group or others.

@@ -1,5 +1,7 @@
 #include <coldframe/model/cbor.hpp>
 
+#include <support/sample.hpp>
+
 #include <doctest/doctest.h>
 
 #include <map>
@@ -29,9 +31,7 @@ TEST_CASE("a structure has its fields in order, all of them, and newer ones only
 
 TEST_CASE("what is skipped must be canonical too") {
     const auto with_third = [](const Bytes& third) {
-        Bytes bytes = {0xa3, 0, 5, 1, 6};
-        bytes.insert(bytes.end(), third.begin(), third.end());
-        return read_two_fields(bytes, UnknownFields::skip);
+        return read_two_fields(coldframe::testing::joined({0xa3, 0, 5, 1, 6}, third), UnknownFields::skip);
     };
     CHECK(with_third({7, 0xf6}).has_value());
     CHECK(with_third({1, 0xf6}).error().message.starts_with("map keys that repeat or are out of order"));
@@ -41,8 +41,8 @@ TEST_CASE("what is skipped must be canonical too") {
     CHECK(with_third({2, 0x61, 0xff}).error().message.starts_with("a text string that is not UTF-8"));
     CHECK(with_third({2, 0xa2, 1, 1, 1, 1}).error().message.starts_with("map keys that repeat or are out of order"));
     CHECK(with_third({2, 0x82, 1}).error().message.starts_with("an item that is cut short"));
-    Bytes deep = {2};
-    deep.resize(deep.size() + 2000, 0x81);
+    Bytes deep(2001, 0x81);
+    deep[0] = 2;
     CHECK(with_third(deep).error().message.starts_with("unknown fields that nest too deeply"));
 }
 

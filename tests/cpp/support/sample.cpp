@@ -6,11 +6,14 @@
 
 namespace coldframe::testing {
 
-Digest digest_of(std::string_view text) {
-    return sha256({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-}
+Digest digest_of(std::string_view text) { return sha256({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
 
 Bytes bytes_of(std::string_view text) { return {text.begin(), text.end()}; }
+
+Bytes joined(Bytes first, const Bytes& second) {
+    first.insert(first.end(), second.begin(), second.end());
+    return first;
+}
 
 CodeFields tiny_code_fields() {
     CodeFields fields;

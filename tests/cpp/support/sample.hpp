@@ -11,6 +11,7 @@ namespace coldframe::testing {
 
 Digest digest_of(std::string_view text);
 Bytes bytes_of(std::string_view text);
+Bytes joined(Bytes first, const Bytes& second);
 
 CodeFields tiny_code_fields();
 CodePtr make_code(CodeFields fields);

@@ -148,8 +148,7 @@ def _wrap_relations() -> None:
             result = original(managers, ints, floats, function, library, *rest)
             recording = local.recording
             if recording is not None:
-                parts = recording.shape_expressions() if recording.shape_expressions else ()
-                recording.expressions(parts, rest[0] if rest else ())
+                recording.symbolic_shapes(rest[0] if rest else ())
             return result
 
         return install_symbolic_shape_guard
@@ -218,7 +217,7 @@ def _wrap_check_function_manager() -> None:
                 return original(self, *args, **kwargs)
             # With a guard filter torch builds twice; the manager that it returns last is the one that counts.
             recording = local.recording = recorder.Recording(frame.premises)
-            recording.shape_expressions = lambda: self.shape_code_parts.python_code_parts.exprs
+            recording.shape_code_parts = lambda: self.shape_code_parts
             return original(self, *args, **kwargs)
 
         return build_guards

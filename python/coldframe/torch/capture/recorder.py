@@ -107,7 +107,7 @@ class Recording:
         self.failure: str | None = None
         self.sources: list[Any] = []  # sources under construction, innermost last
         self.code_parts: Sequence[str] | None = None  # of the Python lambda guard being made
-        self.shape_expressions: Callable[[], Sequence[str]] | None = None
+        self.shape_code_parts: Callable[[], Any] = lambda: None  # torch's texts of the guards it compiles to C++
         self._nodes: dict[int, int] = {}
         self._values: dict[int, Any] = {}
         self._objects: dict[int, Any] = {}
@@ -170,6 +170,14 @@ class Recording:
             self.program.add("expression", (0,), (parsed,), "", [portable_text(part) for part in verbose or parts])
         except Exception as error:
             self.failure = f"expression: {error}"
+
+    def symbolic_shapes(self, verbose: Any) -> None:
+        """Records a guard that torch has compiled to C++, by the text that it would otherwise have been."""
+        parts = self.shape_code_parts()
+        if parts is None:  # torch keeps them only while it builds the guards that count
+            self.failure = self.failure or "symbolic shape guards whose text is not known"
+        else:
+            self.expressions(parts.python_code_parts.exprs, verbose)
 
     def _remember(self, manager: Any, node: int, value: Any = None) -> None:
         self._nodes[id(manager)] = node

@@ -146,6 +146,8 @@ def _value(expression: Expression, scope: dict[str, Any]) -> Any:
             return scope[name] if name in scope else getattr(builtins, name)
         case ("const", value):
             return value
+        case ("import", str(module)):
+            return __import__(module)
         case ("attr", tuple(base), str(attr)):
             return getattr(_value(base, scope), attr)
         case ("item", tuple(base), tuple(index)):

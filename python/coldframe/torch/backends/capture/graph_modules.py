@@ -11,6 +11,9 @@ from ....errors import NotPortableError
 from .code import portable_code, read_globals
 from .values import Encoder
 
+# Operators that want their subgraphs as graphs, of which a package keeps the code alone.
+_INTERPRETED = frozenset({"autograd_function_apply"})
+
 
 def is_graph_module(target: object) -> bool:
     return isinstance(target, torch.fx.GraphModule)
@@ -21,6 +24,8 @@ def encode_graph_module(encoder: Encoder, module: Any, where: str) -> dict[str, 
     from torch.fx._lazy_graph_module import _LazyGraphModule
 
     _LazyGraphModule.force_recompile(module)
+    if any(node.op == "call_function" and str(node.target) in _INTERPRETED for node in module.graph.nodes):
+        raise NotPortableError(f"{where}: an autograd function, whose graphs torch interprets node by node")
     targets = {node.target for node in module.graph.nodes if node.op in ("get_attr", "call_module")}
     attributes = {target: _attribute(module, target, where) for target in sorted(targets)}
     forward = type(module).forward

@@ -1,0 +1,113 @@
+"""One program in two forms: a module's text with a gap, and what stands in the gap before and after an edit.
+
+A module has `f`, or `make` that makes the target, and may have `args`, that makes the arguments, and `done`, that takes back
+what it did to the process. Each process imports the module anew from a folder of its own form.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+import coldframe
+
+HEAD = "import collections, dataclasses, enum, functools, os, sys, typing\nimport torch\nfrom torch import nn\n"
+GAP = "@@"
+BEFORE, AFTER = "before", "after"
+
+
+@dataclass(frozen=True)
+class Edit:
+    text: str
+    before: str
+    after: str
+    other: tuple[str, str] | None = None  # texts of a second module, imported as `other`
+
+    def write(self, folder: Path, number: int) -> None:
+        """The forms of module `edited_<number>`, each in its folder."""
+        for form, filling, other in zip((BEFORE, AFTER), (self.before, self.after), self.other or ("", ""), strict=True):
+            place = folder / form
+            place.mkdir(parents=True, exist_ok=True)
+            text = HEAD + self.text.replace(GAP, filling).replace("OTHER", f"other_{number}")
+            (place / f"edited_{number}.py").write_text(text)
+            if self.other is not None:
+                (place / f"other_{number}.py").write_text(other)
+
+
+def visit(folder: Path, form: str, number: int) -> tuple[ModuleType, Any, tuple[Any, ...]]:
+    """(the module, the target, its arguments)."""
+    place = str(folder / form)
+    if place not in sys.path:
+        sys.path.insert(0, place)
+    module = importlib.import_module(f"edited_{number}")
+    torch.manual_seed(0)
+    target = module.make() if hasattr(module, "make") else module.f
+    args = module.args() if hasattr(module, "args") else (torch.arange(6.0).reshape(2, 3),)
+    return module, target, args
+
+
+def result(function: Any, args: tuple[Any, ...]) -> list[torch.Tensor]:
+    """The output, and the gradient of the first argument where it has one."""
+    output = function(*args)
+    gradients = torch.autograd.grad(output.sum(), args[0]) if output.requires_grad and args[0].requires_grad else ()
+    return [output.detach(), *gradients]
+
+
+def leave(module: ModuleType) -> None:
+    if hasattr(module, "done"):
+        module.done()
+
+
+def save(folder: Path, number: int) -> None:
+    module, target, args = visit(folder, BEFORE, number)
+    torch._dynamo.reset()
+    compiled = coldframe.compile(target, backend="eager")
+    result(compiled, args)
+    coldframe.save(compiled, folder / f"{number}.cfp")
+    leave(module)
+
+
+def serve(folder: Path, number: int, form: str) -> dict[str, Any]:
+    """{"output", "misses"}, or {"refused"} with the message when the package cannot be loaded."""
+    module, target, args = visit(folder, form, number)
+    try:
+        loaded = coldframe.load(folder / f"{number}.cfp", target)
+    except coldframe.IncompatiblePackageError as error:
+        return {"refused": str(error)}
+    else:
+        output = result(loaded, args)
+        return {"output": output, "misses": [str(miss) for miss in coldframe.explain(loaded).misses]}
+    finally:
+        leave(module)
+
+
+def plain(folder: Path, number: int) -> Any:
+    """What torch.compile alone gives after the edit."""
+    module, target, args = visit(folder, AFTER, number)
+    torch._dynamo.reset()
+    output = result(torch.compile(target, backend="eager"), args)
+    leave(module)
+    return output
+
+
+def save_modules(folder: Path, names: list[str]) -> None:
+    """Compiles and saves `f` of each module in `folder`."""
+    sys.path.insert(0, str(folder))
+    for name in names:
+        compiled = coldframe.compile(importlib.import_module(name).f, backend="eager")
+        compiled(torch.ones(()))
+        coldframe.save(compiled, folder / f"{name}.cfp")
+
+
+def serve_modules(folder: Path, names: list[str], package: str | None = None) -> dict[str, float]:
+    """What `f` of each module gives for 1, served from its package, or from that of another."""
+    sys.path.insert(0, str(folder))
+    targets = {name: importlib.import_module(name).f for name in names}
+    loaded = {name: coldframe.load(folder / f"{package or name}.cfp", f, on_miss="error") for name, f in targets.items()}
+    return {name: loaded[name](torch.ones(())).item() for name in names}

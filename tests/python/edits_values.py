@@ -1,0 +1,227 @@
+"""Programs that read something else in the process that loads than in the one that compiled."""
+
+from __future__ import annotations
+
+from edits import Edit
+
+EDITS = {
+    "constant of another module": Edit(
+        """
+import OTHER as h
+def f(x): return x * h.K
+""",
+        "1",
+        "1",
+        other=("K = 2.0\n", "K = 200.0\n"),
+    ),
+    "constant read by another module's function": Edit(
+        """
+import OTHER as h
+def f(x): return h.g(x)
+""",
+        "1",
+        "1",
+        other=("K = 2.0\ndef g(x): return x*K\n", "K = 200.0\ndef g(x): return x*K\n"),
+    ),
+    "function under an alias in another module": Edit(
+        """
+import OTHER as h
+def f(x): return h.g(x)
+""",
+        "1",
+        "1",
+        other=(
+            "def a(x): return x*2\ndef b(x): return x*200\ng = a\n",
+            "def a(x): return x*2\ndef b(x): return x*200\ng = b\n",
+        ),
+    ),
+    "default": Edit(
+        """
+def helper(x, k=@@): return x * k
+def f(x): return helper(x)
+""",
+        "2.0",
+        "200.0",
+    ),
+    "keyword default": Edit(
+        """
+def helper(x, *, k=@@): return x * k
+def f(x): return helper(x)
+""",
+        "2.0",
+        "200.0",
+    ),
+    "partial function": Edit(
+        """
+def helper(x, k): return x * k
+h = functools.partial(helper, k=@@)
+def f(x): return h(x)
+""",
+        "2.0",
+        "200.0",
+    ),
+    "cached result": Edit(
+        """
+K = @@
+@functools.lru_cache
+def get(): return K
+get()
+def f(x): return x * get()
+""",
+        "2.0",
+        "200.0",
+    ),
+    "closure cell": Edit(
+        """
+def mk(k):
+    def h(x): return x * k
+    return h
+h = mk(@@)
+def f(x): return h(x)
+""",
+        "2.0",
+        "200.0",
+    ),
+    "object in a closure cell": Edit(
+        """
+class Box:
+    def __init__(self, v): self.v = v
+def mk(k):
+    def h(x): return x * k.v
+    return h
+h = mk(Box(@@))
+def f(x): return h(x)
+""",
+        "2.0",
+        "200.0",
+    ),
+    "function in a closure cell": Edit(
+        """
+def a(x): return x * 2.0
+def b(x): return x * 200.0
+def deco(fn):
+    def w(x): return fn(x)
+    return w
+h = deco(@@)
+def f(x): return h(x)
+""",
+        "a",
+        "b",
+    ),
+    "closure of the target": Edit(
+        """
+def make():
+    k = @@
+    def f(x): return x * k
+    return f
+""",
+        "2.0",
+        "200.0",
+    ),
+    "attribute of a function": Edit(
+        """
+def h(x): return x * h.k
+h.k = @@
+def f(x): return h(x)
+""",
+        "2.0",
+        "200.0",
+    ),
+    "docstring that is read": Edit(
+        """
+def h():
+    "@@"
+def f(x): return x * float(h.__doc__)
+""",
+        "2",
+        "200",
+    ),
+    "default of a generator": Edit(
+        """
+def gen(n=@@):
+    for i in range(n): yield i + 1
+def f(x):
+    for k in gen(): x = x * k
+    return x
+""",
+        "2",
+        "5",
+    ),
+    "function picked from a list": Edit(
+        """
+def a(x): return x*2
+def b(x): return x*200
+T = [a, @@]
+def f(x): return T[1](x)
+""",
+        "a",
+        "b",
+    ),
+    "function picked from a dict": Edit(
+        """
+def a(x): return x*2
+def b(x): return x*200
+T = {"k": @@}
+def f(x): return T["k"](x)
+""",
+        "a",
+        "b",
+    ),
+    "lambda in a dict": Edit(
+        """
+T = {"k": @@}
+def f(x): return T["k"](x)
+""",
+        "lambda x: x*2",
+        "lambda x: x*200",
+    ),
+    "lambdas of one line": Edit(
+        """
+T = [lambda x: x*2, lambda x: x*200]
+T2 = [T[@@], T[1]]
+def f(x): return T2[0](x)
+""",
+        "0",
+        "1",
+    ),
+    "function of torch under an alias": Edit(
+        """
+from torch.nn import functional as F
+act = @@
+def f(x): return act(x)
+""",
+        "F.relu",
+        "F.silu",
+    ),
+    "implementation registered for a type": Edit(
+        """
+@functools.singledispatch
+def h(v, x): return x * 2
+@@
+def f(x): return h(1, x)
+""",
+        "pass",
+        "h.register(int)(lambda v, x: x * 200)",
+    ),
+    "function by a setting": Edit(
+        """
+FLAG = __file__.split('/')[-2] == 'before'
+if FLAG:
+    def k(): return 2.0
+else:
+    def k(): return 200.0
+def f(x): return x * k()
+""",
+        "s",
+        "s",
+    ),
+    "function allowed in the graph": Edit(
+        """
+def h(x): return x * @@
+torch.compiler.allow_in_graph(h)
+def f(x): return h(x)
+""",
+        "2.0",
+        "200.0",
+    ),
+}

@@ -1,0 +1,88 @@
+"""Never another answer than torch.compile alone gives: programs, and the state they run in, that changed between processes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import edits
+import edits_classes
+import edits_methods
+import edits_state
+import edits_values
+import pytest
+from child import Answer
+from conftest import chosen
+from harness import Processes, assert_same_bits
+
+EDITS = {**edits_classes.EDITS, **edits_methods.EDITS, **edits_values.EDITS, **edits_state.EDITS}
+NUMBERS = {name: number for number, name in enumerate(EDITS)}
+# Their order comes from the hash seed, which is another one in each process; with the same seed they are served.
+# What is an input of the compiled code, or runs as it is, may change.
+NOT_COMPILED = {
+    "disabled function",
+    "value of a buffer",
+    "value of a global tensor",
+    "value of a tensor in a closure",
+    "value of an array",
+}
+BY_HASH_SEED = {"order of a set", "order of a literal set", "order of a frozenset"}
+
+
+@pytest.fixture(scope="module")
+def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of each selected program: what serving it answered unchanged and edited, and torch.compile alone, edited."""
+    folder = tmp_path_factory.mktemp("edits")
+    names = chosen(request, "name")
+    for name in names:
+        EDITS[name].write(folder, NUMBERS[name])
+    jobs = [{"folder": folder, "number": NUMBERS[name]} for name in names]
+    saved = processes.run_all([(edits.save, job) for job in jobs], env={"PYTHONHASHSEED": "1"})
+    answers: dict[str, list[Answer]] = {name: [answer] for name, answer in zip(names, saved, strict=True)}
+    later = (
+        ([(edits.serve, {**job, "form": edits.BEFORE}) for job in jobs], "1"),
+        ([(edits.serve, {**job, "form": edits.AFTER}) for job in jobs], "2"),
+        ([(edits.plain, job) for job in jobs], "2"),
+    )
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(lambda life: processes.run_all(life[0], env={"PYTHONHASHSEED": life[1]}), later):
+            for name, answer in zip(names, done, strict=True):
+                answers[name].append(answer)
+    return answers
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_unchanged_program_is_served_without_compiling(lives: dict[str, Any], name: str) -> None:
+    saved, unchanged, _, _ = lives[name]
+    saved.get()
+    assert unchanged.get().get("misses") == []
+    assert unchanged.stats["compiles"] == 0 and unchanged.stats["misses"] == {}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_edited_program_gives_what_torch_gives(lives: dict[str, Any], name: str) -> None:
+    _, _, edited, plain = lives[name]
+    served = edited.get()
+    if "refused" in served:
+        return
+    assert_same_bits(served["output"], plain.get())
+    assert bool(served["misses"]) is (name not in NOT_COMPILED), served["misses"]
+    assert all(": " in miss for miss in served["misses"])
+
+
+@pytest.mark.parametrize("name", sorted(BY_HASH_SEED))
+def test_order_of_a_set_is_explained_by_the_hash_seed(lives: dict[str, Any], name: str) -> None:
+    assert "PYTHONHASHSEED" in lives[name][2].get()["misses"][0]
+
+
+def test_same_line_of_two_modules(processes: Processes, tmp_path: Path) -> None:
+    """Two functions `f` of equal text on one line of two modules: each is served from its own package, with its own answer."""
+    for name, scale in (("first", 1.0), ("second", 100.0)):
+        (tmp_path / f"{name}.py").write_text(f"SCALE = {scale}\ndef f(x): return x * SCALE\n")
+    processes.run(edits.save_modules, folder=tmp_path, names=["first", "second"]).get()
+    served = processes.run(edits.serve_modules, folder=tmp_path, names=["second", "first"])
+    assert served.get() == {"first": 1.0, "second": 100.0}
+    assert served.stats["hits"] == 2 and served.stats["compiles"] == 0
+    refused = processes.run(edits.serve_modules, folder=tmp_path, names=["first"], package="second")
+    assert "the package was made for second.f, not for first.f" in (refused.error or "")
