@@ -104,6 +104,8 @@ class Premises:
             self._contained[_core.digest(entry)] = entry
             return
         value = builder.get(source)
+        if kind == "SEQUENCE_LENGTH" and isinstance(value, dict):
+            return  # a registry may have grown: what is looked up in it is a premise of its own
         if kind == "SEQUENCE_LENGTH":
             expression, value = ("call", ("name", "len"), expression), len(value)
         elif kind == "DICT_KEYS_MATCH":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import types
 from collections.abc import Callable
 from typing import Any
@@ -51,9 +52,14 @@ def _hooks_disabled(decoder: Decoder, node: Node) -> Callable[..., Any]:
     return without_saved_tensor_hooks(build(decoder, node["inner"]))
 
 
-def _generated(decoder: Decoder, node: Node) -> Callable[..., Any]:
+def _function(decoder: Decoder, node: Node, **more: Any) -> types.FunctionType:
     names = {name: decoder.value(value) for name, value in node["globals"]}
-    return types.FunctionType(_code(node["code"]), names)
+    # C code that imports something for a running function (a comparison with a number does, once) looks for its builtins.
+    return types.FunctionType(_code(node["code"]), {**names, **more, "__builtins__": builtins})
+
+
+def _generated(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    return _function(decoder, node)
 
 
 def _deduplicated(decoder: Decoder, node: Node) -> Callable[..., Any]:
@@ -116,9 +122,7 @@ class _Module:
 
 
 def _fx(decoder: Decoder, node: Node) -> Callable[..., Any]:
-    names = {name: decoder.value(value) for name, value in node["globals"]}
-    names["torch"] = torch
-    function = types.FunctionType(_code(node["code"]), names)
+    function = _function(decoder, node, torch=torch)
     root = _Module()
     for path, value in node["attributes"]:
         owner: Any = root
