@@ -1,7 +1,7 @@
 """One program in two forms: a module's text with a gap, and what stands in the gap before and after an edit.
 
-A module has `f`, or `make` that makes the target, and may have `args`, that makes the arguments, and `done`, that takes back
-what it did to the process. Each process imports the module anew from a folder of its own form.
+A module has `f`, or `make` that makes the target, and may have `args`, that makes the arguments, `done`, that takes back what
+it did to the process, and `backend`. Each process imports the module anew from a folder of its own form.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def leave(module: ModuleType) -> None:
 def save(folder: Path, number: int) -> None:
     module, target, args = visit(folder, BEFORE, number)
     torch._dynamo.reset()
-    compiled = coldframe.compile(target, backend="eager")
+    compiled = coldframe.compile(target, backend=getattr(module, "backend", "eager"))
     result(compiled, args)
     coldframe.save(compiled, folder / f"{number}.cfp")
     leave(module)
@@ -91,7 +91,7 @@ def plain(folder: Path, number: int) -> Any:
     """What torch.compile alone gives after the edit."""
     module, target, args = visit(folder, AFTER, number)
     torch._dynamo.reset()
-    output = result(torch.compile(target, backend="eager"), args)
+    output = result(torch.compile(target, backend=getattr(module, "backend", "eager")), args)
     leave(module)
     return output
 

@@ -255,6 +255,7 @@ class Fn(torch.autograd.Function):
     def forward(ctx, x): return x * 2
     @staticmethod
     def backward(ctx, g): return g * @@
+backend = "aot_eager"
 def f(x): return Fn.apply(x)
 def args(): return (torch.ones(2, 3, requires_grad=True),)
 """,
