@@ -22,9 +22,9 @@ EXPLAINED = {
     "module attribute": "L['self'].shift == 1.0",
     "list item": "L['self'].factors[1] == 2.0",
     "evaluation": "L['self']._modules['dropout'].training",
-    "replaced parameter": "L['self']._modules['linear']._parameters['weight']",
+    "replaced parameter": "L['self']._modules['linear']._parameters['",
     "replaced submodule": "L['self']._modules['linear']",
-    "frozen parameter": "L['self']._modules['linear']._parameters['weight']",
+    "frozen parameter": "L['self']._modules['linear']._parameters['",
     "grad mode": "GLOBAL_STATE changed: grad_mode",
     "autocast": "GLOBAL_STATE changed: autocast",
     "default dtype": "GLOBAL_STATE changed: default_dtype",
@@ -45,9 +45,7 @@ def lives(
     answers: dict[str, dict[str, Answer]] = {name: {} for name in names}
 
     def live(step: Any, **paths: str) -> None:
-        calls = [
-            (step, {"name": name, **{key: folder / f"{name}{ending}" for key, ending in paths.items()}}) for name in names
-        ]
+        calls = [(step, {"name": name, **{key: folder / f"{name}{ending}" for key, ending in paths.items()}}) for name in names]
         for name, answer in zip(names, processes.run_all(calls), strict=True):
             answers[name][step.__name__] = answer
 
