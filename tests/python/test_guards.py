@@ -23,7 +23,8 @@ from coldframe import _core
 from coldframe.errors import CorruptPackageError, IncompatiblePackageError, NotPortableError
 from coldframe.torch.capture import operands, recorder
 from coldframe.torch.capture.recorder import Recording
-from coldframe.torch.restore.guards import Rebinding, fits, replay
+from coldframe.torch.restore.guards import replay
+from coldframe.torch.restore.rebinding import Rebinding, fits
 
 CASES = [*access.ACCESSORS, *checks.CHECKS, *tensors.TENSORS]
 x = local("x")

@@ -193,7 +193,8 @@ class Session:
             package = _core.Package.open(path)
             self.check(package)
             package.verify()  # every byte, before any of it runs
-            done = install(package, self.target, _runs_with(self.capture.backend_key))
+            same = not self.ignore_inlined_sources
+            done = install(package, self.target, _runs_with(self.capture.backend_key), same_sources=same)
             self.installs.append(done)
             for code, entry in done.entries:
                 self.capture.adopt(code, entry)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-import sys
 import types
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,11 +19,12 @@ import torch.utils._device
 
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError
-from .. import _private
+from .. import _private, classes
 from ..capture import operands, premises
 from ..capture.recorder import ACCESSORS
 from ..expressions import render
 from .premises import PremiseCheck
+from .rebinding import Rebinding
 
 _METHODS = {kind: (method, keyword) for method, (kind, keyword) in ACCESSORS.items()}
 _Values = tuple[Any, ...]
@@ -35,21 +34,25 @@ class _StandIn:
     """An example value of a type that cannot be made without its constructor."""
 
 
-def replay(program: _core.GuardProgram, namespace: dict[str, Any], *, threads_matter: bool = True) -> Any:
+def replay(
+    program: _core.GuardProgram, namespace: dict[str, Any], *, threads_matter: bool = True, same_sources: bool = True
+) -> Any:
     """A RootGuardManager that decides as the recorded one did, over frames whose globals are `namespace`.
 
-    With `threads_matter=False` the thread count is rebound to the present one. IncompatiblePackageError when something that
-    the guards refer to is not there; then no frame could pass them.
+    With `threads_matter=False` the thread count is rebound to the present one. With `same_sources=False` a function of the
+    recorded name will do, whatever its code. IncompatiblePackageError when something that the guards refer to is not there;
+    then no frame could pass them.
     """
-    return _Replay(namespace, threads_matter).run(program)
+    return _Replay(namespace, threads_matter, same_sources).run(program)
 
 
 class _Replay:
-    def __init__(self, namespace: dict[str, Any], threads_matter: bool) -> None:
+    def __init__(self, namespace: dict[str, Any], threads_matter: bool, same_sources: bool) -> None:
         self.guards = _private.module("torch._C._dynamo.guards")
         self.dynamo = _private.module("torch._dynamo.guards")
         self.namespace = namespace
         self.threads_matter = threads_matter
+        self.same_sources = same_sources
         self.nodes: list[Any] = [self.guards.RootGuardManager()]
         self.rebinds: dict[int, list[tuple[Any, Sequence[str]]]] = {}
         self.parents: dict[int, int] = {}
@@ -102,7 +105,7 @@ class _Replay:
             place = op.inputs[0] if operand["rebind"] == "function" else self.parents[op.inputs[0]]
             self.nodes[place].add_lambda_guard(Rebinding(operand), texts, None)
             return
-        found = _same_function(operand) if isinstance(operand, dict) else _core.resolve(operand)
+        found = _same_function(operand, self.same_sources) if isinstance(operand, dict) else _core.resolve(operand)
         manager.add_id_match_guard(id(found), texts, None)
 
     def equals_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
@@ -212,7 +215,8 @@ class _Replay:
         name, args = values
         if name == premises.NAME:
             said = list(texts)
-            self.nodes[0].add_epilogue_lambda_guard(PremiseCheck(args[0], self.scope(), said), said, None)
+            checks = args[0] if self.same_sources else {**args[0], "classes": classes.without_code(args[0].get("classes"))}
+            self.nodes[0].add_epilogue_lambda_guard(PremiseCheck(checks, self.scope(), said), said, None)
         else:
             manager.add_lambda_guard(_named_check(name, _core.resolve(args)), texts, None)
 
@@ -241,80 +245,14 @@ class _Replay:
         return {**self.dynamo._get_closure_vars(), **self.dynamo.SYMPY_INTERP, "G": self.namespace}
 
 
-def _same_function(operand: dict[str, Any]) -> Any:
+def _same_function(operand: dict[str, Any], same_sources: bool) -> Any:
     """The function, or code of a function, that an operand refers to, if it is still the one that was compiled."""
     ref = operand["function"] if "function" in operand else operand["code"]
     found = _core.resolve(ref)
     code = found if isinstance(found, types.CodeType) else getattr(found, "__code__", None)
-    if not isinstance(code, types.CodeType) or operands.semantic_digest(code) != operand["digest"]:
+    if not isinstance(code, types.CodeType) or (same_sources and operands.semantic_digest(code) != operand["digest"]):
         raise IncompatiblePackageError(f"{ref.module}.{ref.qualname} is not the function that was compiled")
     return found
-
-
-class Rebinding:
-    """A guard on a function that has no name, or on its code: the first object that fits the description is bound, and
-    compared by identity from then on."""
-
-    def __init__(self, description: dict[str, Any]) -> None:
-        self.description = description
-        self.bound: Callable[[], Any] | None = None
-
-    def __call__(self, value: Any) -> bool:
-        if not isinstance(value, types.FunctionType):
-            return False
-        guarded = value if self.description["rebind"] == "function" else value.__code__
-        if self.bound is not None:
-            return self.bound() is guarded
-        if not fits(value, self.description):
-            return False
-        self.bound = weakref.ref(guarded)
-        return True
-
-
-def fits(function: types.FunctionType, description: dict[str, Any]) -> bool:
-    """Whether `function` may stand for the described one: name, globals, code, defaults and closure are the same."""
-    module = sys.modules.get(description["globals"])
-    return (
-        function.__module__ == description["module"]
-        and module is not None
-        and function.__globals__ is vars(module)
-        and function.__qualname__ == description["qualname"]
-        and operands.semantic_digest(function.__code__) == description["digest"]
-        and _all_fit(function.__defaults__ or (), description["defaults"])
-        and (function.__kwdefaults__ or {}).keys() == description["kwdefaults"].keys()
-        and all(_fits(v, description["kwdefaults"][k]) for k, v in (function.__kwdefaults__ or {}).items())
-        and _all_cells_fit(function.__closure__ or (), description["closure"])
-    )
-
-
-def _all_fit(values: Sequence[Any], contents: Sequence[dict[str, Any]]) -> bool:
-    return len(values) == len(contents) and all(map(_fits, values, contents))
-
-
-def _all_cells_fit(cells: Sequence[types.CellType], contents: Sequence[dict[str, Any]]) -> bool:
-    if len(cells) != len(contents):
-        return False
-    for cell, content in zip(cells, contents, strict=True):
-        try:
-            value = cell.cell_contents
-        except ValueError:
-            if content.get("empty") is not True:
-                return False
-            continue
-        if content.get("empty") or not _fits(value, content):
-            return False
-    return True
-
-
-def _fits(value: Any, content: dict[str, Any]) -> bool:
-    if "value" in content:
-        try:
-            return _core.encode(value) == _core.encode(content["value"])
-        except Exception:  # not a value: another thing than was recorded
-            return False
-    if "function" in content:
-        return isinstance(value, types.FunctionType) and fits(value, content["function"])
-    return True
 
 
 def _dict_unchanged(expected: Any, value: Any) -> bool:

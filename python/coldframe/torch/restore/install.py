@@ -125,6 +125,7 @@ class Install:
 
     package: _core.Package
     serves: Callable[[Any], bool]
+    same_sources: bool = True
     variants: list[LoadedVariant] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)  # (frame, why none of its calls could be served)
     entries: list[tuple[types.CodeType, _core.CodeEntry]] = field(default_factory=list)
@@ -155,14 +156,15 @@ def abandon(installs: list[Install]) -> None:
     _orphans.extend(installs)
 
 
-def install(package: _core.Package, target: Any, serves: Callable[[Any], bool]) -> Install:
+def install(package: _core.Package, target: Any, serves: Callable[[Any], bool], *, same_sources: bool = True) -> Install:
     """Installs every variant of `package` for `target`. PackageError, with nothing left behind, when it cannot.
 
     serves: one more guard of every variant, called with the locals of a frame.
+    same_sources: whether functions that guards refer to must have the code that was compiled.
     """
     while _orphans:
         _orphans.pop().close()
-    done = Install(package, serves)
+    done = Install(package, serves, same_sources)
     with _table.lock:
         try:
             _install(done, target)
@@ -216,7 +218,7 @@ def _install_variant(
     program: dict[bytes, types.CodeType],
 ) -> None:
     threads_matter = bool(guarded.details.get("threads_matter", True))
-    root = replay(guarded.guards, vars(module), threads_matter=threads_matter)
+    root = replay(guarded.guards, vars(module), threads_matter=threads_matter, same_sources=done.same_sources)
     root.add_lambda_guard(done.serves, ["the callable was compiled with the backend and options of the package"], None)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
     dynamo_code = _with_program_code(guarded.dynamo_code.to_code(), program)

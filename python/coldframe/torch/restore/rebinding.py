@@ -1,0 +1,78 @@
+"""Guards on functions that no name leads to: bound to the object that is found at the guarded place, when it fits."""
+
+from __future__ import annotations
+
+import sys
+import types
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ... import _core
+from ..capture import operands
+
+
+class Rebinding:
+    """A guard on a function that has no name, or on its code: the first object that fits the description is bound, and
+    compared by identity from then on."""
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        self.description = description
+        self.bound: Callable[[], Any] | None = None
+
+    def __call__(self, value: Any) -> bool:
+        if not isinstance(value, types.FunctionType):
+            return False
+        guarded = value if self.description["rebind"] == "function" else value.__code__
+        if self.bound is not None:
+            return self.bound() is guarded
+        if not fits(value, self.description):
+            return False
+        self.bound = weakref.ref(guarded)
+        return True
+
+
+def fits(function: types.FunctionType, description: dict[str, Any]) -> bool:
+    """Whether `function` may stand for the described one: name, globals, code, defaults and closure are the same."""
+    module = sys.modules.get(description["globals"])
+    return (
+        function.__module__ == description["module"]
+        and module is not None
+        and function.__globals__ is vars(module)
+        and function.__qualname__ == description["qualname"]
+        and operands.semantic_digest(function.__code__) == description["digest"]
+        and _all_fit(function.__defaults__ or (), description["defaults"])
+        and (function.__kwdefaults__ or {}).keys() == description["kwdefaults"].keys()
+        and all(_fits(v, description["kwdefaults"][k]) for k, v in (function.__kwdefaults__ or {}).items())
+        and _all_cells_fit(function.__closure__ or (), description["closure"])
+    )
+
+
+def _all_fit(values: Sequence[Any], contents: Sequence[dict[str, Any]]) -> bool:
+    return len(values) == len(contents) and all(map(_fits, values, contents))
+
+
+def _all_cells_fit(cells: Sequence[types.CellType], contents: Sequence[dict[str, Any]]) -> bool:
+    if len(cells) != len(contents):
+        return False
+    for cell, content in zip(cells, contents, strict=True):
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            if content.get("empty") is not True:
+                return False
+            continue
+        if content.get("empty") or not _fits(value, content):
+            return False
+    return True
+
+
+def _fits(value: Any, content: dict[str, Any]) -> bool:
+    if "value" in content:
+        try:
+            return _core.encode(value) == _core.encode(content["value"])
+        except Exception:  # not a value: another thing than was recorded
+            return False
+    if "function" in content:
+        return isinstance(value, types.FunctionType) and fits(value, content["function"])
+    return True
