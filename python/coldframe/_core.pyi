@@ -217,6 +217,7 @@ class Package:
     created: int
     compile_seconds: float
     def merge(self, other: Package) -> None: ...
+    def __copy__(self) -> Package: ...
     def write(self, path: str | os.PathLike[str]) -> int:
         """Writes atomically; the size in bytes. PackageIOError, NoSpaceError: the previous file is intact, nothing is left."""
     @staticmethod

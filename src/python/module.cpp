@@ -328,6 +328,7 @@ void bind_package(nb::module_& m) {
         .def_rw("compile_seconds", &Package::compile_seconds)
         .def(
             "merge", [](Self self, const Package& other) { value_or_raise(self.merge(other)); }, "other"_a)
+        .def("__copy__", [](const Package& self) { return Package(self); })
         .def("write", &write_package, "path"_a)
         .def_static("open", &open_package, "path"_a)
         .def("verify", &verify_package)

@@ -32,7 +32,7 @@ from ..errors import (
 )
 from . import _private, environment, locate, sources
 from .capture import hooks
-from .capture.build import Built, build
+from .capture.build import Built, build, merge
 from .capture.package import CapturePackage
 from .capture.registry import registry
 from .progress import Progress
@@ -245,7 +245,7 @@ class Session:
         built = build(self.capture, self.key(), self.portable_options)
         for loaded in [done.package for done in self.installs] + packages_of(self.capture.used):
             if loaded.key == built.package.key:
-                built.package.merge(loaded)
+                merge(built.package, loaded)
         if not any(entry.guarded_codes or entry.skipped for entry in built.package.codes):
             if built.bypasses:
                 raise NotPortableError("nothing could be saved: " + "; ".join(dict.fromkeys(built.bypasses)))
@@ -281,7 +281,7 @@ class Session:
                     try:
                         present = _core.Package.open(self.path)
                         self.check(present)
-                        built.package.merge(present)
+                        merge(built.package, present)
                     except (CorruptPackageError, SourceChangedError):
                         pass  # of no use to anybody any more: replaced
                 built.package.write(self.path)

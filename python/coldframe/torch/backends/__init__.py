@@ -29,6 +29,8 @@ __all__ = [
     "artifact_for",
     "capturing",
     "describe",
+    "identity",
+    "lacks_backward",
     "register_artifact_kind",
     "restore",
     "unregister_artifact_kind",
@@ -56,6 +58,13 @@ def artifact_for(backend_id: str, compiled_fn: object, backend: str | Callable[.
     return artifacts.artifact_for(backend_id, compiled_fn, backend)
 
 
+def identity(captured: Artifact | Pending) -> bytes:
+    """A digest of what was compiled: the same in every process that compiles it, and before and after its backward is."""
+    from .capture import artifacts
+
+    return artifacts.identity(captured)
+
+
 def restore(artifact: Artifact, context: RestoreContext | None = None) -> Callable[..., Any]:
     """The callable that the Dynamo bytecode calls by its backend id: positional arguments, a sequence of outputs.
 
@@ -78,6 +87,11 @@ def describe(artifact: Artifact) -> dict[str, Any]:
     recipe = artifact.recipe
     report = recipe.get("report", {}) if isinstance(recipe, dict) else {}
     return {"kind": artifact.kind, **report}
+
+
+def lacks_backward(artifact: Artifact) -> bool:
+    """Whether it is a training graph whose backward had not been compiled when the artifact was made."""
+    return describe(artifact).get("backward") == "missing"
 
 
 def __getattr__(name: str) -> Any:

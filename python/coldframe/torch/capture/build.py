@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,7 +140,7 @@ def _guarded_code(
     threads = False
     for name, artifact in snapshots.items():
         needs = backends.describe(artifact)
-        names[name] = f"__compiled_fn_cf_{_artifact_digest(artifact)}"
+        names[name] = f"__compiled_fn_cf_{backends.identity(variant.backends[name]).hex()[:24]}"
         parts.artifacts[names[name]] = _core.Artifact(names[name], artifact.kind, artifact.recipe, artifact.blobs)
         parts.features.update(needs.get("cpu_features", ()))
         threads = threads or bool(needs.get("uses_openmp", True))
@@ -155,6 +156,11 @@ def _guarded_code(
     return guarded, recipes
 
 
-def _artifact_digest(artifact: _core.Artifact) -> str:
-    blobs = [blob.digest for blob in artifact.blobs]
-    return _core.digest((artifact.kind, artifact.recipe, blobs)).hex()[:24]
+def merge(package: _core.Package, older: _core.Package) -> None:
+    """Adds to `package` what `older` has. Of a graph that both hold, the one whose backward is compiled stays."""
+    held = {artifact.backend_id: artifact for artifact in older.artifacts}
+    package.artifacts = [held.get(a.backend_id, a) if backends.lacks_backward(a) else a for a in package.artifacts]
+    mine = {artifact.backend_id: artifact for artifact in package.artifacts}
+    other = copy.copy(older)
+    other.artifacts = [mine.get(a.backend_id, a) for a in other.artifacts]
+    package.merge(other)

@@ -53,6 +53,7 @@ class LoadedVariant:
 class _Global:
     value: Any
     previous: Any
+    complete: bool  # nothing better can be put in its place
     users: int = 1
 
 
@@ -64,9 +65,12 @@ class _Table:
         self.globals: dict[tuple[str, str], _Global] = {}
         self.variants: dict[int, list[LoadedVariant]] = {}
 
-    def put(self, module: types.ModuleType, name: str, make: Callable[[], Any]) -> None:
+    def put(self, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool) -> None:
         held = self.globals.get((module.__name__, name))
         if held is not None:
+            if complete and not held.complete:
+                vars(module)[name] = held.value = make()
+                held.complete = True
             held.users += 1
             return
         value = make()
@@ -74,7 +78,7 @@ class _Table:
         if name.startswith("__import_") and previous is not _ABSENT and previous is not value:
             raise IncompatiblePackageError(f"global {name!r} of module {module.__name__!r} holds something else")
         vars(module)[name] = value
-        self.globals[module.__name__, name] = _Global(value, previous)
+        self.globals[module.__name__, name] = _Global(value, previous, complete)
 
     def drop(self, module: types.ModuleType, name: str) -> None:
         held = self.globals[module.__name__, name]
@@ -226,14 +230,14 @@ def _install_variant(
     for name in guarded.backend_ids:
         if name not in artifacts:
             raise CorruptPackageError(f"backend {name!r} of {entry.module}.{code.co_qualname} is not in the package")
-        _put(done, module, name, partial(_backend, artifacts[name]))
+        _put(done, module, name, partial(_backend, artifacts[name]), not backends.lacks_backward(artifacts[name]))
     # torch tries them in order: a package before those that were loaded earlier, which it may be meant to replace.
     _table.load(variant, len(done.variants_of(code)))
     done.variants.append(variant)
 
 
-def _put(done: Install, module: types.ModuleType, name: str, make: Callable[[], Any]) -> None:
-    _table.put(module, name, make)
+def _put(done: Install, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool = True) -> None:
+    _table.put(module, name, make, complete)
     done._globals.append((module, name))
 
 

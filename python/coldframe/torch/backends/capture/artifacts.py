@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ...._core import Artifact
+from ...._core import Artifact, digest
 from ....errors import NotPortableError
 from ..kinds import AOT_AUTOGRAD_BUNDLE, INDUCTOR_NATIVE, PRECOMPILE_EAGER, RECIPE_FORMAT, find_kind_for_backend
 from .callables import encode_callable
 from .hooks import when_backward_compiles
-from .training import set_backward
+from .training import backward_identity, set_backward
 from .values import Encoder
 
 
@@ -19,16 +19,19 @@ class Pending:
     """A training graph whose backward torch compiles when backward() first runs.
 
     `pending` until then; `failure` says why a backward that was compiled could not be captured; `snapshot()` gives the artifact
-    as it is now, without the backward or with it. Thread-safe: the backward is compiled on a thread of autograd's.
+    as it is now, without the backward or with it; `identity` does not change with it. `on_backward` is called when the backward
+    was compiled. Thread-safe: the backward is compiled on a thread of autograd's.
     """
 
-    def __init__(self, encoder: Encoder, root: dict[str, Any]) -> None:
+    def __init__(self, encoder: Encoder, root: dict[str, Any], backward: bytes) -> None:
         self.backend_id = encoder.backend_id
         self.pending = True
         self.failure: str | None = None
         self._encoder = encoder
         self._root = root
         self._lock = threading.Lock()
+        self.identity = digest((identity(self.snapshot()), backward))
+        self.on_backward: Callable[[], None] | None = None
 
     def snapshot(self) -> Artifact:
         with self._lock:
@@ -44,6 +47,15 @@ class Pending:
                 set_backward(self._encoder, node, compiler.fw_metadata, compiler.compiled_bw, self.backend_id)
             except NotPortableError as error:
                 self.failure = str(error)
+        if self.on_backward is not None:
+            self.on_backward()
+
+
+def identity(captured: Artifact | Pending) -> bytes:
+    """A digest of what was compiled: equal in every process that compiles the same."""
+    if isinstance(captured, Pending):
+        return captured.identity
+    return digest((captured.kind, captured.recipe, [blob.digest for blob in captured.blobs]))
 
 
 def artifact_for(backend_id: str, compiled_fn: object, backend: str | Callable[..., Any]) -> Artifact | Pending:
@@ -62,7 +74,7 @@ def artifact_for(backend_id: str, compiled_fn: object, backend: str | Callable[.
     if compiler is None:
         return _artifact(encoder, root)
     encoder.backward_compiler = None
-    pending = Pending(encoder, root)
+    pending = Pending(encoder, root, backward_identity(compiler))
     when_backward_compiles(compiler, pending)
     return pending
 

@@ -6,8 +6,13 @@ random numbers and the like become `autograd` nodes, from which AOTAutograd make
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
+import torch
+import torch.fx
+
+from ...._core import digest
 from ....errors import NotPortableError
 from .. import _torch_private
 from ..restoring.values import TAG
@@ -54,6 +59,24 @@ def set_backward(encoder: Encoder, node: dict[str, Any], metadata: Any, compiled
     else:
         node["metadata"] = encoder.value(metadata, f"{where}.metadata")
     node["backward"] = backward
+
+
+def backward_identity(compiler: Any) -> bytes:
+    """A digest of the backward's graph: graphs with one and the same forward may differ in their backward alone."""
+    return digest(_graph_identity(compiler.lazy_backward_info.bw_module))
+
+
+def _graph_identity(graph: torch.fx.GraphModule) -> tuple[Any, ...]:
+    constants = {str(node.target) for node in graph.graph.nodes if node.op == "get_attr"}
+    return graph.code, [(name, _constant_identity(operator.attrgetter(name)(graph))) for name in sorted(constants)]
+
+
+def _constant_identity(value: Any) -> Any:
+    if isinstance(value, torch.fx.GraphModule):
+        return _graph_identity(value)
+    if type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout == torch.strided and value.device.type == "cpu":
+        return str(value.dtype), tuple(value.shape), bytes(value.detach().contiguous().view(-1).view(torch.uint8).numpy())
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _is_plain(function: Any, metadata: Any) -> bool:
