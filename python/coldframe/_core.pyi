@@ -111,6 +111,10 @@ class GuardProgram:
         example: tuple[ImportRef | None, bool, int | None, bool] | None = None,
     ) -> int | None:
         """Appends an op; the new node of an accessor, else None. InvalidArgumentError, NotPortableError."""
+    def to_bytes(self) -> bytes: ...
+    @staticmethod
+    def from_bytes(data: bytes) -> GuardProgram:
+        """CorruptPackageError; UnsupportedPackageError for a kind of guard that this build does not know."""
     @property
     def ops(self) -> list[GuardOp]: ...
     def __len__(self) -> int: ...
@@ -223,6 +227,11 @@ class Package:
     @staticmethod
     def open(path: str | os.PathLike[str]) -> Package:
         """Reads and verifies header, table and manifest; blobs lazily. Errors: see coldframe.errors."""
+    def to_bytes(self) -> bytes:
+        """What `write` would put into a file."""
+    @staticmethod
+    def from_bytes(data: bytes, name: str = "package") -> Package:
+        """As `open`, from memory; `name` stands for the path in errors."""
     def verify(self) -> None:
         """Reads and verifies every blob."""
     def __iter__(self) -> Iterator[CodeEntry]: ...

@@ -10,6 +10,7 @@
 
 #include <coldframe/archive/reader.hpp>
 #include <coldframe/archive/writer.hpp>
+#include <coldframe/model/guard_codec.hpp>
 #include <coldframe/util/version.hpp>
 
 #include <nanobind/nanobind.h>
@@ -151,6 +152,11 @@ std::optional<NodeId> add_op(ProgramHandle& self, const std::string& kind, std::
     return add_guard(self, kind, std::move(inputs), operands.ptr(), std::move(source), std::move(explanations), example);
 }
 
+ProgramHandle program_from_bytes(const nb::bytes& data) {
+    GuardProgram program = value_or_raise(decode_guards(view(data)));
+    return {std::make_shared<const GuardProgram>(std::move(program)), nullptr};
+}
+
 void bind_guards(nb::module_& m) {
     using Op = const OpHandle&;
     nb::class_<OpHandle>(m, "GuardOp", nb::is_final())
@@ -170,6 +176,8 @@ void bind_guards(nb::module_& m) {
         .def("add", &add_op, "kind"_a, "inputs"_a, "operands"_a = nb::make_tuple(), "source"_a = "",
              "explanations"_a = std::vector<std::string>(), "example"_a = nb::none())
         .def_prop_ro("ops", &list_ops)
+        .def("to_bytes", [](Self self) { return from_bytes(value_or_raise(encode_guards(*self.program))); })
+        .def_static("from_bytes", &program_from_bytes, "data"_a)
         .def("__len__", [](Self self) { return self.program->ops().size(); })
         .def("__eq__", [](Self self, Self other) { return *self.program == *other.program; }, nb::is_operator());
     program.attr("__hash__") = nb::none();
@@ -302,6 +310,16 @@ std::uint64_t write_package(const Package& self, nb::handle path) {
     return value_or_raise(without_gil([&, name = to_path(path.ptr())] { return archive::write(copy, name); })).size;
 }
 
+Ref package_to_bytes(const Package& self) {
+    const Package copy = snapshot(self);
+    return from_bytes(value_or_raise(without_gil([&] { return archive::to_bytes(copy); })));
+}
+
+Package package_from_bytes(const nb::bytes& data, const std::string& name) {
+    const ByteView bytes = view(data);
+    return value_or_raise(without_gil([&] { return archive::from_bytes(Bytes(bytes.begin(), bytes.end()), name); }));
+}
+
 Package open_package(nb::handle path) {
     return value_or_raise(without_gil([name = to_path(path.ptr())] { return archive::open(name); }));
 }
@@ -331,6 +349,8 @@ void bind_package(nb::module_& m) {
         .def("__copy__", [](const Package& self) { return Package(self); })
         .def("write", &write_package, "path"_a)
         .def_static("open", &open_package, "path"_a)
+        .def("to_bytes", &package_to_bytes)
+        .def_static("from_bytes", &package_from_bytes, "data"_a, "name"_a = "package")
         .def("verify", &verify_package)
         .def("__iter__", [](nb::handle self) { return nb::iter(self.attr("codes")); });
 }

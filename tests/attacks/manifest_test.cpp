@@ -2,7 +2,7 @@
 #include <coldframe/archive/reader.hpp>
 
 #include <support/forge.hpp>
-#include <support/memory_fs.hpp>
+#include <coldframe/util/memory_fs.hpp>
 #include <support/sample.hpp>
 
 #include <doctest/doctest.h>

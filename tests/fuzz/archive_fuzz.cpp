@@ -2,7 +2,7 @@
 // that lies within the file.
 #include <coldframe/archive/reader.hpp>
 
-#include <support/memory_fs.hpp>
+#include <coldframe/util/memory_fs.hpp>
 
 #include <algorithm>
 
@@ -43,7 +43,7 @@ void sign_again(Bytes& file) {
 }
 
 void read_everything(const Bytes& file) {
-    coldframe::testing::MemoryFs fs(file);
+    coldframe::MemoryFs fs(file);
     static_cast<void>(archive::verify("x.cfp", {.fs = &fs}));
     const Result<Package> package = archive::open("x.cfp", {.fs = &fs});
     if (!package) return;

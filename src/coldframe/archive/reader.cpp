@@ -4,6 +4,7 @@
 #include <coldframe/archive/reader.hpp>
 
 #include <coldframe/archive/compress.hpp>
+#include <coldframe/util/memory_fs.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -191,6 +192,16 @@ Result<Package> open(const std::string& path, const OpenOptions& options) {
     const auto reader = open_reader(path, options);
     if (!reader) return std::unexpected(reader.error());
     return (*reader)->package();
+}
+
+Result<Package> from_bytes(Bytes bytes, const std::string& name) {
+    const auto memory = std::make_shared<MemoryFs>(std::move(bytes));
+    Result<InputFile> file = InputFile::open(*memory, name);
+    if (!file) return std::unexpected(std::move(file.error()));
+    std::shared_ptr<Reader> reader(new Reader(std::move(*file)));
+    reader->memory_ = memory;
+    if (Status loaded = reader->load(); !loaded) return at_path(std::move(loaded.error()), name);
+    return reader->package();
 }
 
 Status verify(const std::string& path, const OpenOptions& options) {

@@ -49,11 +49,13 @@ class Reader : public std::enable_shared_from_this<Reader> {
    private:
     friend class ReaderParts;
     friend Result<std::shared_ptr<const Reader>> open_reader(const std::string&, const OpenOptions&);
+    friend Result<Package> from_bytes(Bytes, const std::string&);
     explicit Reader(InputFile file) : file_(std::move(file)) {}
     [[nodiscard]] Status load();
     [[nodiscard]] Result<Bytes> read_entry(std::uint32_t number) const;
     [[nodiscard]] Status check_padding(std::uint64_t begin, std::uint64_t end) const;
 
+    std::shared_ptr<Fs> memory_;  // of a package that came as bytes
     InputFile file_;
     Header header_;
     std::vector<Entry> entries_;
@@ -62,6 +64,8 @@ class Reader : public std::enable_shared_from_this<Reader> {
 // Header and table verified; the manifest not yet read.
 [[nodiscard]] Result<std::shared_ptr<const Reader>> open_reader(const std::string& path, const OpenOptions& options = {});
 [[nodiscard]] Result<Package> open(const std::string& path, const OpenOptions& options = {});
+// The same from memory; `name` stands for the path in errors. Owner and mode are the caller's business.
+[[nodiscard]] Result<Package> from_bytes(Bytes bytes, const std::string& name = "package");
 [[nodiscard]] Status verify(const std::string& path, const OpenOptions& options = {});
 
 // Untrusted, with what to do about it, unless only `effective_user` or root can have written the file.

@@ -5,6 +5,7 @@
 
 #include <coldframe/archive/compress.hpp>
 #include <coldframe/util/file.hpp>
+#include <coldframe/util/memory_fs.hpp>
 
 #include <algorithm>
 #include <map>
@@ -179,6 +180,14 @@ Result<WriteReport> write(const Package& package, const std::string& path, const
     Result<WriteReport> report = write_package(package, path, options.fs != nullptr ? *options.fs : Fs::real());
     if (!report) return std::unexpected(std::move(report.error()).with("while writing '" + path + "'"));
     return report;
+}
+
+Result<Bytes> to_bytes(const Package& package) {
+    MemoryFs memory;
+    if (Result<WriteReport> report = write_package(package, "package", memory); !report) {
+        return std::unexpected(std::move(report.error()));
+    }
+    return std::move(memory).bytes();
 }
 
 }  // namespace coldframe::archive

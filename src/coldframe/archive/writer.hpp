@@ -34,5 +34,7 @@ struct WriteReport {
 };
 
 [[nodiscard]] Result<WriteReport> write(const Package& package, const std::string& path, const WriteOptions& options = {});
+// What write() would put into a file.
+[[nodiscard]] Result<Bytes> to_bytes(const Package& package);
 
 }  // namespace coldframe::archive

@@ -38,6 +38,24 @@ TEST_CASE("the same package gives the same bytes, read back or not") {
     CHECK(load(directory.file("a")) == load(directory.file("c")));
 }
 
+TEST_CASE("a package goes through memory as through a file, and damage is found there as well") {
+    const TemporaryDirectory directory;
+    REQUIRE(archive::write(full_package(), directory.file("a")).has_value());
+    Bytes bytes = archive::to_bytes(full_package()).value();
+    CHECK(bytes == load(directory.file("a")));
+    const Package back = archive::from_bytes(bytes).value();
+    check_equal(back, full_package());
+    CHECK(archive::to_bytes(back).value() == bytes);
+    bytes[bytes.size() / 2] ^= 1;
+    const Result<Package> damaged = archive::from_bytes(bytes, "the message");
+    const bool found = !damaged || !archive::to_bytes(*damaged);
+    CHECK(found);
+    bytes.resize(10);
+    const Result<Package> cut = archive::from_bytes(bytes, "the message");
+    REQUIRE(!cut.has_value());
+    CHECK(cut.error().what().find("the message") != std::string::npos);
+}
+
 TEST_CASE("a package can be written over the file that its blobs lie in") {
     const TemporaryDirectory directory;
     const std::string path = directory.file("a.cfp");

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ... import _core
 from ...errors import NotPortableError
-from .. import _private, backends, locate
+from .. import _private, backends, collector, locate
 from ..sources import SourceSet
 from ..stats import stats
 from . import hooks
@@ -248,7 +248,8 @@ class CapturePackage:
         frame = hooks.current()
         assert isinstance(frame, FrameCapture)
         try:
-            frame.backends[backend_id] = backends.artifact_for(backend_id, backend, self.backend)
+            with collector.paused():
+                frame.backends[backend_id] = backends.artifact_for(backend_id, backend, self.backend)
         except Exception as error:
             frame.backends[backend_id] = None
             frame.unportable[backend_id] = str(error)

@@ -20,7 +20,7 @@ from typing import Any
 
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError, SourceChangedError
-from .. import _private, backends, locate
+from .. import _private, backends, collector, locate
 from ..capture import hooks
 from ..stats import stats
 from .guards import replay
@@ -169,7 +169,7 @@ def install(package: _core.Package, target: Any, serves: Callable[[Any], bool], 
     while _orphans:
         _orphans.pop().close()
     done = Install(package, serves, same_sources)
-    with _table.lock:
+    with _table.lock, collector.paused():
         try:
             _install(done, target)
         except BaseException:
