@@ -14,13 +14,12 @@ from torch._dynamo.source import LocalSource
 from torch._guards import Guard, Source
 
 from coldframe import _core
-from coldframe.torch import session
 from coldframe.torch.capture import hooks
 from coldframe.torch.capture.recorder import Recording
 from coldframe.torch.restore.guards import replay
 
 Locals = dict[str, Any]
-hooks.install(session._gate, session._compiled)
+hooks.install()
 
 
 @contextmanager

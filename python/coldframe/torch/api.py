@@ -18,8 +18,9 @@ from ..errors import IncompatiblePackageError, PackageError
 from . import locate
 from .capture import hooks
 from .capture.registry import registry
+from .misses import Miss
 from .restore.install import abandon
-from .session import Miss, OnMiss, SaveReport, Session, session_of, sessions
+from .session import OnMiss, SaveReport, Session, session_of, sessions
 from .stats import stats as _stats
 
 
@@ -109,12 +110,12 @@ def _compile(session: Session) -> Any:
             # Dynamo would ask for it at once, and so import Inductor.
             compiled.get_compiler_config = session.capture.compiler_config
     except BaseException:
-        for done in session.installs:
+        for done in session.capture.installs:
             done.close()
         raise
     sessions[compiled] = session
     if compiled is not session.target:
-        weakref.finalize(compiled, abandon, session.installs).atexit = False
+        weakref.finalize(compiled, abandon, session.capture.installs).atexit = False
     return compiled
 
 
@@ -161,7 +162,7 @@ def explain(compiled: Any) -> Explanation:
     that refused it."""
     session = session_of(compiled)
     frames: dict[int, Frame] = {}
-    for done in session.installs:
+    for done in session.capture.installs:
         for code, entry in done.entries:
             name = locate.frame_name(code, entry.module, session.target)
             frames[id(code)] = Frame(name, entry.role, len(done.variants_of(code)), 0, ())
@@ -171,8 +172,8 @@ def explain(compiled: Any) -> Explanation:
         known = frames.get(id(record.code))
         bypasses = tuple(reason for key, reason in record.bypasses if key == capture.backend_key)
         frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, len(variants), bypasses)
-    refused = tuple(f"{name}: {reason}" for done in session.installs for name, reason in done.refused)
-    return Explanation(tuple(frames.values()), refused, tuple(session.misses))
+    refused = tuple(f"{name}: {reason}" for done in session.capture.installs for name, reason in done.refused)
+    return Explanation(tuple(frames.values()), refused, tuple(session.capture.misses))
 
 
 def stats() -> dict[str, Any]:

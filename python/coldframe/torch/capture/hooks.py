@@ -57,16 +57,13 @@ local = _Local()
 _lock = threading.Lock()
 _installed = False
 
-# Called as gate(package, code, globals, locals) when Dynamo is about to compile; may raise, or return what to do instead.
-CompileGate = Callable[[Any, Any, dict[str, Any], Any], Any]
-
 
 def current() -> Frame | None:
     return local.frames[-1] if local.frames else None
 
 
-def install(gate: CompileGate, compiled: Callable[[Any], None]) -> None:
-    """Installs the wrappers, once. `gate` decides over each compilation of a package of ours; `compiled` hears of its end."""
+def install() -> None:
+    """Installs the wrappers, once."""
     global _installed
     with _lock:
         if _installed:
@@ -79,7 +76,7 @@ def install(gate: CompileGate, compiled: Callable[[Any], None]) -> None:
         _wrap_builder()
         _wrap_check_function_manager()
         _wrap_output_graph()
-        _wrap_compile(gate, compiled)
+        _wrap_compile()
         _wrap_store()
         _wrap_optimize()
         unguarded.install(_wrap, lambda: frame.premises if (frame := current()) is not None else None)
@@ -295,24 +292,24 @@ def _wrap_output_graph() -> None:
     _wrap(graph, "bypass_package", bypass)
 
 
-def _wrap_compile(gate: CompileGate, compiled: Callable[[Any], None]) -> None:
+def _wrap_compile() -> None:
     convert = _private.module("torch._dynamo.convert_frame")
 
     def make(original: Any) -> Callable[..., Any]:
         def _compile(code: Any, namespace: dict[str, Any], frame_locals: Any, *args: Any, **kwargs: Any) -> Any:
-            package = kwargs.get("package")
+            package: Any = kwargs.get("package")
             if not getattr(package, "is_coldframe", False):
                 if not local.frames:
                     return original(code, namespace, frame_locals, *args, **kwargs)
                 with _hidden():  # a compilation of somebody else inside one of ours
                     return original(code, namespace, frame_locals, *args, **kwargs)
-            instead = gate(package, code, namespace, frame_locals)
+            instead = package.before_compile(code, namespace, frame_locals)
             if instead is not None:
                 return instead
             try:
                 return original(code, namespace, frame_locals, *args, **kwargs)
             finally:
-                compiled(package)
+                package.owner.compiled()
 
         return _compile
 
@@ -347,13 +344,11 @@ def _wrap_optimize() -> None:
 
     def make(original: Any) -> Callable[..., Any]:
         def optimize(*args: Any, **kwargs: Any) -> Any:
-            package = local.optimize_package
-            if package is None or "package" in kwargs:
-                return original(*args, **kwargs)
-            if "backend" in kwargs:
-                backend = kwargs["backend"] = package.wrap_backend(kwargs["backend"])
-                package.compiler_config = getattr(backend, "get_compiler_config", None)
-            context = original(*args, package=package, **kwargs)
+            package = kwargs.pop("package", None) or local.optimize_package
+            if not getattr(package, "is_coldframe", False):
+                return original(*args, **kwargs) if package is None else original(*args, package=package, **kwargs)
+            backend = args[0] if args else kwargs.pop("backend", "inductor")
+            context = original(package.use_backend(backend), *args[1:], package=package, **kwargs)
             package.optimize_context(context)
             return context
 

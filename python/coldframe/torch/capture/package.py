@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import time
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ... import _core
 from ...errors import NotPortableError
 from .. import _private, backends, collector, locate
+from ..misses import Miss
 from ..sources import SourceSet
 from ..stats import stats
 from . import hooks
@@ -24,6 +27,9 @@ from .names import global_recipe, referenced_names
 from .premises import Premises
 from .recorder import Recording
 from .registry import BackendKey, CodeRecord, ResumeFunction, Variant, registry
+
+if TYPE_CHECKING:
+    from ..restore.install import Install
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -138,6 +144,28 @@ class FrameCapture:
             registry.changed()
 
 
+_backend_types: dict[type, type] = {}
+
+
+def own_backend(backend: Any) -> Any:
+    """Gives the backend object that torch.compile just made a subclass of its type, equal only to others of that subclass.
+
+    Dynamo reuses an entry of its cache for every callable whose backend is equal. So it never takes an entry that was
+    compiled before coldframe listened, and still shares entries between our callables of equal options.
+    """
+    cls: Any = type(backend)
+    own = _backend_types.get(cls)
+    if own is None:
+
+        def equal(self: Any, other: object) -> bool:
+            return type(other) is type(self) and cls.__eq__(self, other) is True
+
+        members = {"__eq__": equal, "__hash__": cls.__hash__, "is_coldframe": True}
+        own = _backend_types[cls] = type(f"Coldframe{cls.__name__}", (cls,), members)
+    backend.__class__ = own
+    return backend
+
+
 def _skips_code(error: BaseException) -> bool:
     exc = _private.module("torch._dynamo.exc")
     return isinstance(error, (exc.Unsupported, exc.SkipFrame)) and error.frame_exec_strategy is None
@@ -148,40 +176,115 @@ def _original_name(value: Any) -> str:
     return str(getattr(inner, "__qualname__", ""))
 
 
+class Owner(Protocol):
+    """Whom a capture belongs to: it decides over misses, and hears of what happens."""
+
+    def missed(self, miss: Miss) -> Any:
+        """None to compile the frame, or what Dynamo is to do instead. May raise MissError."""
+
+    def compiling(self, frame: str) -> None: ...
+    def compiled(self) -> None: ...
+    def call_finished(self) -> None: ...
+
+
 class CapturePackage:
-    """Dynamo's view of one compiled callable of ours. Not thread-safe beyond what Dynamo needs: frames are thread-local."""
+    """Dynamo's view of one compiled callable of ours: what it compiles, what serves it, and which graphs it runs.
+
+    Not thread-safe beyond what Dynamo needs: frames are thread-local.
+    """
 
     is_coldframe = True
 
-    def __init__(self, target: Any, backend: Any, backend_key: BackendKey) -> None:
-        self.target = target
-        self.backend = backend
-        self.backend_key = backend_key
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.target: Any = None
+        self.backend: Any = None
+        self.backend_key: BackendKey = None
         self.group: set[int] = set()  # ids of the codes that this callable compiled
-        self.entries = locate.entry_codes(target)
+        self.entries: set[int] = set()
         self.used: set[str] = set()  # names of the graphs that it ran
-        self.session: Any = None
-        self.on_context: Callable[[Any], None] | None = None
-        self.wrap_backend: Callable[[Any], Any] = lambda backend: backend
+        self.installs: list[Install] = []
+        self.misses: deque[Miss] = deque(maxlen=100)  # the last ones
         self.compiler_config: Callable[[], Any] | None = None
         self.namespace: dict[str, Any] = {}
+        self.depth = 0  # calls that are running
+        self._lock = threading.Lock()
+        self._counted = 0  # graphs that are accounted for in the statistics
+
+    def of(self, target: Any) -> None:
+        """Hears of what is compiled: a function, method or module."""
+        self.target = target
+        self.entries = locate.entry_codes(target)
+
+    def compiled_by(self, backend: Any, options: dict[str, Any]) -> None:
+        """Hears of the backend, as the user named it, and of the portable options."""
+        self.backend = backend
+        self.backend_key = (_core.digest(options), backend)
 
     def is_initialized(self) -> bool:
         return True
 
+    def use_backend(self, backend: Any) -> Any:
+        """The backend that Dynamo is to use in place of the one that torch.compile made."""
+        self.compiler_config = getattr(backend, "get_compiler_config", None)
+        return own_backend(backend)
+
     def optimize_context(self, context: Any) -> None:
-        """Hears of the context that torch.compile made for this package."""
-        if self.on_context is not None:
-            self.on_context(context)
+        """Hears of the context that torch made for this package: the compiled callable enters it at each call."""
+        context.enter_exit_hooks.append(self._enter)
 
-    def adopt(self, code: types.CodeType, entry: _core.CodeEntry) -> None:
-        """Takes a code object that a loaded package has variants for: a new variant of it belongs to the same entry."""
-        registry.record(code, entry.module, entry.role)
-        self.group.add(id(code))
+    def _enter(self) -> Callable[[], None]:
+        with self._lock:
+            self.depth += 1
+        hooks.local.running.append(self)
+        return self._leave
 
-    def begin(self, namespace: dict[str, Any]) -> None:
-        """Hears of the globals of the frame that is compiled next."""
+    def _leave(self) -> None:
+        hooks.local.running.pop()
+        self._count_hits()
+        with self._lock:
+            self.depth -= 1
+            outermost = self.depth == 0
+        if outermost:
+            self.owner.call_finished()
+
+    def _count_hits(self) -> None:
+        if len(self.used) == self._counted:
+            return
+        self._counted = len(self.used)
+        for done in self.installs:
+            for variant in done.variants:
+                if not variant.served and not self.used.isdisjoint(variant.graphs):
+                    variant.served = True
+                    stats.add(hits=1, seconds_saved=variant.compile_seconds)
+
+    def version(self) -> tuple[int, int]:
+        """Grows when there may be something new to save."""
+        loaded = {name for done in self.installs for variant in done.variants for name in variant.graphs}
+        return registry.version, len(self.used - loaded)
+
+    def adopt(self, done: Install) -> None:
+        """Takes the code objects that a loaded package has variants for: a new variant belongs to the same entry."""
+        self.installs.append(done)
+        for code, entry in done.entries:
+            registry.record(code, entry.module, entry.role)
+            self.group.add(id(code))
+
+    def before_compile(self, code: types.CodeType, namespace: dict[str, Any], frame_locals: Any) -> Any:
+        """Hears of a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
         self.namespace = namespace
+        name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
+        if self.installs:
+            reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
+            miss = Miss(name, reasons)
+            self.misses.append(miss)
+            stats.count_miss("guard" if reasons else "absent")
+            instead = self.owner.missed(miss)
+            if instead is not None:
+                return instead
+        stats.add(compiles=1)
+        self.owner.compiling(name)
+        return None
 
     @contextmanager
     def code_context(self, code: types.CodeType) -> Iterator[None]:

@@ -1,0 +1,16 @@
+"""A frame that no loaded variant served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Miss:
+    """A frame that no loaded variant served: per variant, the text of the guard that refused it."""
+
+    frame: str
+    reasons: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.frame}: " + ("; ".join(self.reasons) or "the package has no variant of this frame")
