@@ -166,6 +166,7 @@ class CodeEntry:
     skipped: bool
     """torch found nothing to compile in it, and runs it as it is from then on."""
     def add_guarded_code(self, guarded_code: GuardedCode) -> None: ...
+    def __copy__(self) -> CodeEntry: ...
 
 @final
 class SourceFile:

@@ -76,6 +76,10 @@ class InvalidArgumentError(PackageError, ValueError):
     code = "invalid_argument"
 
 
+class PackageStateError(InvalidArgumentError, AssertionError):
+    """A method of a CompilePackage was called at the wrong time: before it has its function, or outside a compilation."""
+
+
 class InternalError(PackageError):
     """A defect of coldframe: please report it."""
 

@@ -153,8 +153,8 @@ std::optional<NodeId> add_op(ProgramHandle& self, const std::string& kind, std::
 }
 
 ProgramHandle program_from_bytes(const nb::bytes& data) {
-    GuardProgram program = value_or_raise(decode_guards(view(data)));
-    return {std::make_shared<const GuardProgram>(std::move(program)), nullptr};
+    const auto program = std::make_shared<GuardProgram>(value_or_raise(decode_guards(view(data))));
+    return {program, program};
 }
 
 void bind_guards(nb::module_& m) {
@@ -230,6 +230,7 @@ void bind_codes(nb::module_& m) {
         .def_rw("bypassed", &CodeEntry::bypassed)
         .def_rw("bypass_reason", &CodeEntry::bypass_reason)
         .def_rw("skipped", &CodeEntry::skipped)
+        .def("__copy__", [](const CodeEntry& self) { return CodeEntry(self); })
         .def(
             "add_guarded_code", [](Self self, GuardedCodePtr code) { self.guarded_codes.push_back(std::move(code)); },
             "guarded_code"_a);

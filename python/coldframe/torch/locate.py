@@ -68,6 +68,14 @@ def resolve(source: str, target: Any, module: str) -> types.CodeType:
     return value
 
 
+def uncompiled(target: Any) -> Any:
+    """What torch.compile, ours or plain, was given to make `target`; `target` itself when it is not compiled."""
+    eval_frame = _private.module("torch._dynamo.eval_frame")
+    if isinstance(target, eval_frame.OptimizedModule):
+        return target._orig_mod
+    return eval_frame.innermost_fn(target)
+
+
 def frame_name(code: types.CodeType, module: str, target: Any) -> str:
     """What people call the frames of `code`. torch runs the forward of its own module classes through a function of Dynamo."""
     if code.co_qualname == "wrap_inline.<locals>.inner" and module.startswith("torch."):

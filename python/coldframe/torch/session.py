@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
-import fcntl
 import os
-import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,17 +20,16 @@ from ..errors import (
     PackageError,
     SourceChangedError,
 )
-from . import _private, environment, sources
+from . import _private, environment, locate, sources
 from .capture import hooks
 from .capture.build import Built, build, merge
-from .capture.package import CapturePackage
+from .capture.package import CapturePackage, runs_with
+from .files import alone
 from .keys import Key, package_key, portable
 from .misses import Miss
 from .progress import Progress
 from .restore.install import install, packages_of
 from .stats import stats
-
-_LOCK_SECONDS = 10.0
 
 OnMiss = Literal["compile", "eager", "error"]
 
@@ -76,7 +71,7 @@ class Session:
         if self.on_miss not in ("compile", "eager", "error"):
             raise InvalidArgumentError(f"on_miss must be 'compile', 'eager' or 'error', not {self.on_miss!r}")
         hooks.install()
-        self.target = _uncompiled(self.target)
+        self.target = locate.uncompiled(self.target)
         self.portable_options = portable(self.options)
         self.capture = CapturePackage(self)
         self.capture.of(self.target)
@@ -115,7 +110,7 @@ class Session:
             self.check(package)
             package.verify()  # every byte, before any of it runs
             same = not self.ignore_inlined_sources
-            done = install(package, self.target, _runs_with(self.capture.backend_key), same_sources=same)
+            done = install(package, self.target, runs_with(self.capture.backend_key), same_sources=same)
             self.capture.adopt(done)
         except PackageError as error:
             raise type(error)(f"{os.fspath(path)}: {error}") from error
@@ -179,7 +174,7 @@ class Session:
         version = self.capture.version()
         try:
             built = self.build()
-            with _alone(self.path):
+            with alone(self.path):
                 if Path(self.path).exists():
                     try:
                         present = _core.Package.open(self.path)
@@ -195,44 +190,6 @@ class Session:
             stats.count_error(f"save: {type(error).__name__}")
             warnings.warn(f"coldframe could not save {self.path}: {error}", RuntimeWarning, stacklevel=3)
         self._saved_version = version
-
-
-@contextlib.contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Within it no other process adds to the package at `path`, or it would write over what this one adds.
-
-    It is a lock on the directory; where there are no locks, or the other process takes too long, it goes on without.
-    """
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, directory)
-            deadline = time.monotonic() + _LOCK_SECONDS
-            while time.monotonic() < deadline:
-                try:
-                    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.005)
-        yield
-
-
-def _uncompiled(target: Any) -> Any:
-    """What torch.compile, ours or plain, was given to make `target`; `target` itself when it is not compiled."""
-    eval_frame = _private.module("torch._dynamo.eval_frame")
-    if isinstance(target, eval_frame.OptimizedModule):
-        return target._orig_mod
-    return eval_frame.innermost_fn(target)
-
-
-def _runs_with(backend_key: Any) -> Callable[[Any], bool]:
-    """A guard: whether a callable of equal backend and options runs. torch shares a code's loaded entries with everybody."""
-
-    def serves(frame_locals: Any) -> bool:
-        running = hooks.local.running
-        return bool(running) and running[-1].backend_key == backend_key
-
-    return serves
 
 
 def _run_eagerly() -> Any:

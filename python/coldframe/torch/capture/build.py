@@ -10,6 +10,7 @@ from typing import Any
 from ... import _core
 from ...errors import NotPortableError
 from .. import backends, environment, locate
+from ..keys import Key
 from ..sources import SourceSet
 from ..stats import stats
 from . import names as naming
@@ -35,12 +36,16 @@ class _Parts:
     features: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
     sources: SourceSet = field(default_factory=SourceSet)
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-def build(capture: CapturePackage, key: tuple[str, str, bytes, bytes], options: dict[str, Any]) -> Built:
-    """The package of one callable: everything that it, or any callable that shares its code, has compiled."""
+def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: dict[str, Any] | None = None) -> Built:
+    """The package of one callable: everything that it, or any callable that shares its code, has compiled.
+
+    details: what every variant is to note beside its own.
+    """
     built = Built(_core.Package())
-    parts = _Parts()
+    parts = _Parts(details=details or {})
     entries = []
     for record, variants in registry.view(capture.group, capture.entries, capture.used, capture.backend_key):
         entry = _entry(record, variants, capture, parts, built)
@@ -127,21 +132,18 @@ def _guarded_code(
             new = "__coldframe_builtins" if recipe == {"builtins": True} else f"__coldframe_{_core.digest(recipe).hex()[:24]}"
         names[name] = new
         recipes[new] = recipe
-    snapshots = {}
-    pending = False
-    for name, captured in variant.backends.items():
-        if isinstance(captured, backends.Pending):
-            snapshots[name] = captured.snapshot()
-            if captured.pending:
-                pending = True
-                built.pending_artifacts.append(captured)
-        else:
-            snapshots[name] = captured
-    threads = False
-    for name, artifact in snapshots.items():
-        needs = backends.describe(artifact)
-        names[name] = f"__compiled_fn_cf_{backends.identity(variant.backends[name]).hex()[:24]}"
-        parts.artifacts[names[name]] = _core.Artifact(names[name], artifact.kind, artifact.recipe, artifact.blobs)
+    threads = pending = False
+    for name, graph in variant.backends.items():
+        names[name] = graph.name
+        artifact = graph.artifact
+        if isinstance(artifact, backends.Pending):
+            pending = pending or artifact.pending
+            if artifact.pending:
+                built.pending_artifacts.append(artifact)
+            artifact = artifact.snapshot()
+        needs = backends.describe(artifact) if artifact is not None else {}
+        if artifact is not None:
+            parts.artifacts[graph.name] = _core.Artifact(graph.name, artifact.kind, artifact.recipe, artifact.blobs)
         parts.features.update(needs.get("cpu_features", ()))
         threads = threads or bool(needs.get("uses_openmp", True))
     if pending:
@@ -149,9 +151,9 @@ def _guarded_code(
     guarded = _core.GuardedCode(
         naming.rename_program(variant.program, names),
         naming.rename_code(variant.dynamo_code, names),
-        sorted(names[name] for name in snapshots),
+        sorted(graph.name for graph in variant.backends.values()),
         variant.compile_seconds,
-        {"threads_matter": threads},
+        {"threads_matter": threads, **parts.details},
     )
     return guarded, recipes
 

@@ -54,8 +54,25 @@ class _Local(threading.local):
 
 
 local = _Local()
+_calls: list[None] = []  # of our callables, on all threads: its length alone counts
 _lock = threading.Lock()
 _installed = False
+automatic: Callable[[], Any] | None = None  # makes the package of a plain torch.compile, under torch's caching_precompile
+
+
+def enter(running: Running) -> None:
+    """Hears of a call of a callable of ours, on this thread."""
+    local.running.append(running)
+    _calls.append(None)
+
+
+def leave() -> None:
+    _calls.pop()
+    local.running.pop()
+
+
+def calls_running() -> bool:
+    return bool(_calls)
 
 
 def current() -> Frame | None:
@@ -191,7 +208,6 @@ def _wrap_builder() -> None:
 
 def _wrap_check_function_manager() -> None:
     dynamo = _private.module("torch._dynamo.guards")
-    config = _private.module("torch._dynamo.config")
     manager = dynamo.CheckFunctionManager
 
     def init(original: Any) -> Callable[..., Any]:
@@ -199,9 +215,7 @@ def _wrap_check_function_manager() -> None:
             if current() is None:
                 return original(self, *args, **kwargs)
             try:
-                # With caching_precompile, torch would drop identity guards from the live manager.
-                with config.patch(caching_precompile=False):
-                    return original(self, *args, **kwargs)
+                return original(self, *args, **kwargs)
             finally:
                 local.recording = None
 
@@ -294,6 +308,7 @@ def _wrap_output_graph() -> None:
 
 def _wrap_compile() -> None:
     convert = _private.module("torch._dynamo.convert_frame")
+    config = _private.module("torch._dynamo.config")
 
     def make(original: Any) -> Callable[..., Any]:
         def _compile(code: Any, namespace: dict[str, Any], frame_locals: Any, *args: Any, **kwargs: Any) -> Any:
@@ -307,7 +322,9 @@ def _wrap_compile() -> None:
             if instead is not None:
                 return instead
             try:
-                return original(code, namespace, frame_locals, *args, **kwargs)
+                # With it, torch would drop identity guards from the live manager and bundle for packages of its own.
+                with config.patch(caching_precompile=False):
+                    return original(code, namespace, frame_locals, *args, **kwargs)
             finally:
                 package.owner.compiled()
 
@@ -341,10 +358,13 @@ def _wrap_store() -> None:
 
 def _wrap_optimize() -> None:
     dynamo = _private.module("torch._dynamo")
+    config = _private.module("torch._dynamo.config")
 
     def make(original: Any) -> Callable[..., Any]:
         def optimize(*args: Any, **kwargs: Any) -> Any:
             package = kwargs.pop("package", None) or local.optimize_package
+            if package is None and automatic is not None and config.caching_precompile:
+                package = automatic()
             if not getattr(package, "is_coldframe", False):
                 return original(*args, **kwargs) if package is None else original(*args, package=package, **kwargs)
             backend = args[0] if args else kwargs.pop("backend", "inductor")

@@ -7,6 +7,7 @@ InternalTorchDynamoError, so it becomes a bypass with a reason, and the program 
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ from . import hooks
 from .names import global_recipe, referenced_names
 from .premises import Premises
 from .recorder import Recording
-from .registry import BackendKey, CodeRecord, ResumeFunction, Variant, registry
+from .registry import BackendKey, CodeRecord, Graph, ResumeFunction, Variant, registry
 
 if TYPE_CHECKING:
     from ..restore.install import Install
@@ -53,13 +54,14 @@ class FrameCapture:
 
     def __init__(self, record: CodeRecord | None, package: CapturePackage, reason: str | None = None) -> None:
         self.record = record
+        self.package = package
         self.backend = package.backend_key
         self.group = package.group
         self.reason = reason
         self.recording: Recording | None = None
         self.program: _core.GuardProgram | None = None
         self.dynamo_code: types.CodeType | None = None
-        self.backends: dict[str, Any] = {}
+        self.backends: dict[str, Graph] = {}
         self.resumes: dict[str, ResumeFunction] = {}
         self.imports: dict[str, str] = {}
         self.recipes: dict[str, Any] = {}
@@ -144,6 +146,27 @@ class FrameCapture:
             registry.changed()
 
 
+# Dynamo counts its graphs, and adds a random id.
+_NAME_OF_TORCH = re.compile(r"__compiled_fn_\d+_[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}")
+
+
+def _graph_name(backend_id: str, artifact: Any) -> str:
+    """The name of a graph in packages: from its content, the same in every process."""
+    if _NAME_OF_TORCH.fullmatch(backend_id):
+        return f"__compiled_fn_cf_{backends.identity(artifact).hex()[:24]}"
+    return backend_id
+
+
+def runs_with(backend_key: BackendKey) -> Callable[[Any], bool]:
+    """A guard: whether a callable of equal backend and options runs. torch shares a code's loaded entries with everybody."""
+
+    def serves(frame_locals: Any) -> bool:
+        running = hooks.local.running
+        return bool(running) and running[-1].backend_key == backend_key
+
+    return serves
+
+
 _backend_types: dict[type, type] = {}
 
 
@@ -194,9 +217,10 @@ class CapturePackage:
     """
 
     is_coldframe = True
+    keeps_unknown_backends = False  # whether somebody else may know how to save what coldframe cannot
 
-    def __init__(self, owner: Owner) -> None:
-        self.owner = owner
+    def __init__(self, owner: Owner | None = None) -> None:
+        self._owner = owner
         self.target: Any = None
         self.backend: Any = None
         self.backend_key: BackendKey = None
@@ -210,6 +234,13 @@ class CapturePackage:
         self.depth = 0  # calls that are running
         self._lock = threading.Lock()
         self._counted = 0  # graphs that are accounted for in the statistics
+        self._not_loaded = 0  # graphs that it ran and no package holds
+        self._registry_version = -1
+        self._changes = 0
+
+    @property
+    def owner(self) -> Any:
+        return self._owner or self
 
     def of(self, target: Any) -> None:
         """Hears of what is compiled: a function, method or module."""
@@ -236,11 +267,11 @@ class CapturePackage:
     def _enter(self) -> Callable[[], None]:
         with self._lock:
             self.depth += 1
-        hooks.local.running.append(self)
+        hooks.enter(self)
         return self._leave
 
     def _leave(self) -> None:
-        hooks.local.running.pop()
+        hooks.leave()
         self._count_hits()
         with self._lock:
             self.depth -= 1
@@ -252,16 +283,21 @@ class CapturePackage:
         if len(self.used) == self._counted:
             return
         self._counted = len(self.used)
+        loaded = set()
         for done in self.installs:
             for variant in done.variants:
+                loaded.update(variant.graphs)
                 if not variant.served and not self.used.isdisjoint(variant.graphs):
                     variant.served = True
                     stats.add(hits=1, seconds_saved=variant.compile_seconds)
+        self._not_loaded = len(self.used - loaded)
 
     def version(self) -> tuple[int, int]:
-        """Grows when there may be something new to save."""
-        loaded = {name for done in self.installs for variant in done.variants for name in variant.graphs}
-        return registry.version, len(self.used - loaded)
+        """Another one when there may be something new to save."""
+        if self._registry_version != registry.version:
+            self._registry_version = registry.version
+            self._changes = registry.changes(self.group | self.entries)
+        return self._changes, self._not_loaded
 
     def adopt(self, done: Install) -> None:
         """Takes the code objects that a loaded package has variants for: a new variant belongs to the same entry."""
@@ -352,10 +388,12 @@ class CapturePackage:
         assert isinstance(frame, FrameCapture)
         try:
             with collector.paused():
-                frame.backends[backend_id] = backends.artifact_for(backend_id, backend, self.backend)
+                artifact = backends.artifact_for(backend_id, backend, self.backend)
+            frame.backends[backend_id] = Graph(_graph_name(backend_id, artifact), artifact)
         except Exception as error:
-            frame.backends[backend_id] = None
-            frame.unportable[backend_id] = str(error)
+            frame.backends[backend_id] = Graph(backend_id, None, str(error))
+            if not self.keeps_unknown_backends:
+                frame.unportable[backend_id] = str(error)
 
     @_contained
     def update_device_type(self, graph: Any) -> None:

@@ -27,13 +27,22 @@ class Variant:
     program: _core.GuardProgram
     backend: BackendKey
     group: set[int]  # ids of the codes that the callable which compiled it has compiled
-    backends: dict[str, Any]  # name -> artifact or pending artifact
+    backends: dict[str, Graph]  # by the name that torch gave
     resumes: dict[str, ResumeFunction]
     imports: dict[str, str]  # alias -> module
     recipes: dict[str, Any]  # installed global -> recipe
     sources: SourceSet
     device_type: str
     compile_seconds: float
+
+
+@dataclass
+class Graph:
+    """What a backend made of a graph: an artifact, a pending one, or nothing that can be kept, for a reason."""
+
+    name: str  # in packages
+    artifact: Any
+    reason: str = ""
 
 
 @dataclass
@@ -74,6 +83,11 @@ class Registry:
     def changed(self) -> None:
         with self._lock:
             self.version += 1
+
+    def changes(self, codes: set[int]) -> int:
+        """How much was recorded of these codes so far."""
+        found = (self._records.get(key) for key in codes)
+        return sum(len(r.variants) + len(r.trivial) + len(r.bypasses) for r in found if r is not None)
 
     def view(
         self, group: set[int], entries: set[int], used: set[str], backend: BackendKey

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError, SourceChangedError
@@ -62,6 +62,7 @@ class _Table:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.busy = 0  # installs that are under way
         self.globals: dict[tuple[str, str], _Global] = {}
         self.variants: dict[int, list[LoadedVariant]] = {}
 
@@ -128,7 +129,8 @@ class Install:
     """One package in this process. `close` is the exact inverse of `install`; both also after a failure half-way."""
 
     package: _core.Package
-    serves: Callable[[Any], bool]
+    serves: Callable[[Any], bool] | None = None
+    wanted: Callable[[_core.GuardedCode], bool] = lambda guarded: True
     same_sources: bool = True
     variants: list[LoadedVariant] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)  # (frame, why none of its calls could be served)
@@ -155,33 +157,79 @@ _orphans: list[Install] = []
 
 
 def abandon(installs: list[Install]) -> None:
-    """Hears that the callable which these served is gone. They are taken out at the next install: now, a guard of theirs
-    may be under evaluation."""
+    """Hears that the callable or package which these belong to is gone, and takes them out: at once, or, while a guard of
+    theirs may be under evaluation, at the next occasion."""
     _orphans.extend(installs)
+    _take_out_orphans()
 
 
-def install(package: _core.Package, target: Any, serves: Callable[[Any], bool], *, same_sources: bool = True) -> Install:
-    """Installs every variant of `package` for `target`. PackageError, with nothing left behind, when it cannot.
+def _take_out_orphans() -> None:
+    if hooks.calls_running() or not _table.lock.acquire(blocking=False):
+        return
+    try:
+        while _orphans and not _table.busy:
+            _orphans.pop().close()
+    finally:
+        _table.lock.release()
 
-    serves: one more guard of every variant, called with the locals of a frame.
+
+def install(
+    package: _core.Package,
+    target: Any,
+    serves: Callable[[Any], bool] | None = None,
+    wanted: Callable[[_core.GuardedCode], bool] = lambda guarded: True,
+    *,
+    same_sources: bool = True,
+    graphs: Graphs | None = None,
+) -> Install:
+    """Installs the variants of `package` for `target`. PackageError, with nothing left behind, when it cannot.
+
+    serves: one more guard of every variant, called with the locals of a frame. wanted: which variants to take.
     same_sources: whether functions that guards refer to must have the code that was compiled.
+    graphs: the compiled graphs by backend id; of the package's own artifacts when None.
     """
-    while _orphans:
-        _orphans.pop().close()
-    done = Install(package, serves, same_sources)
+    _take_out_orphans()
+    done = Install(package, serves, wanted, same_sources)
     with _table.lock, collector.paused():
+        _table.busy += 1
         try:
-            _install(done, target)
+            _install(done, target, graphs or _Restored(package))
         except BaseException:
             done.close()
             raise
+        finally:
+            _table.busy -= 1
     _live.add(done)
     stats.add(loads=1, installed_variants=len(done.variants))
     return done
 
 
-def _install(done: Install, target: Any) -> None:
-    artifacts = {artifact.backend_id: artifact for artifact in done.package.artifacts}
+class Graphs(Protocol):
+    """Compiled graphs by backend id."""
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        """Raises a PackageError when there is none of this name."""
+
+    def is_complete(self, name: str) -> bool:
+        """Whether nothing better can come, as for a training graph without its backward."""
+
+
+class _Restored:
+    """The graphs of a package's own artifacts."""
+
+    def __init__(self, package: _core.Package) -> None:
+        self._artifacts = {artifact.backend_id: artifact for artifact in package.artifacts}
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self._artifacts:
+            raise CorruptPackageError(f"backend {name!r} is not in the package")
+        return backends.restore(self._artifacts[name])
+
+    def is_complete(self, name: str) -> bool:
+        return name in self._artifacts and not backends.lacks_backward(self._artifacts[name])
+
+
+def _install(done: Install, target: Any, graphs: Graphs) -> None:
     entries = []
     program = {e.python_code.digest: _code_of(e, target) for e in done.package.codes if e.role != "resume"}
     for entry in done.package.codes:
@@ -203,9 +251,9 @@ def _install(done: Install, target: Any) -> None:
         if entry.skipped:
             _private.module("torch._dynamo.eval_frame").skip_code(code)
             done._skipped.append(code)
-        for guarded in entry.guarded_codes:
+        for guarded in filter(done.wanted, entry.guarded_codes):
             try:
-                _install_variant(done, entry, guarded, module, code, artifacts, program)
+                _install_variant(done, guarded, module, code, graphs, program)
             except IncompatiblePackageError as error:  # no frame could pass its guards: the other variants may serve
                 done.refused.append((f"{entry.module}.{code.co_qualname}", str(error)))
     if done.refused and not done.variants:
@@ -214,23 +262,21 @@ def _install(done: Install, target: Any) -> None:
 
 def _install_variant(
     done: Install,
-    entry: _core.CodeEntry,
     guarded: _core.GuardedCode,
     module: types.ModuleType,
     code: types.CodeType,
-    artifacts: dict[str, _core.Artifact],
+    graphs: Graphs,
     program: dict[bytes, types.CodeType],
 ) -> None:
     threads_matter = bool(guarded.details.get("threads_matter", True))
     root = replay(guarded.guards, vars(module), threads_matter=threads_matter, same_sources=done.same_sources)
-    root.add_lambda_guard(done.serves, ["the callable was compiled with the backend and options of the package"], None)
+    if done.serves is not None:
+        root.add_lambda_guard(done.serves, ["the callable was compiled with the backend and options of the package"], None)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
     dynamo_code = _with_program_code(guarded.dynamo_code.to_code(), program)
     variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)
     for name in guarded.backend_ids:
-        if name not in artifacts:
-            raise CorruptPackageError(f"backend {name!r} of {entry.module}.{code.co_qualname} is not in the package")
-        _put(done, module, name, partial(_backend, artifacts[name]), not backends.lacks_backward(artifacts[name]))
+        _put(done, module, name, partial(_graph, name, graphs), graphs.is_complete(name))
     # torch tries them in order: a package before those that were loaded earlier, which it may be meant to replace.
     _table.load(variant, len(done.variants_of(code)))
     done.variants.append(variant)
@@ -291,9 +337,9 @@ def _resume(name: str, code: types.CodeType, module: types.ModuleType) -> Any:
     return make
 
 
-def _backend(artifact: _core.Artifact) -> Any:
-    function = _private.module("torch._dynamo").disable(backends.restore(artifact), reason="do not trace a compiled graph")
-    return hooks.noting(artifact.backend_id, function)
+def _graph(name: str, graphs: Graphs) -> Any:
+    function = _private.module("torch._dynamo").disable(graphs[name], reason="do not trace a compiled graph")
+    return hooks.noting(name, function)
 
 
 def _make_global(recipe: dict[str, Any], module: types.ModuleType) -> Any:

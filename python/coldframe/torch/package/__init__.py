@@ -1,0 +1,1 @@
+"""The compile-package API under its own names: see coldframe.package."""

@@ -1,0 +1,108 @@
+"""Backends of a package: what each graph was compiled to, by backend id."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from ... import _core
+from ...errors import CorruptPackageError, InvalidArgumentError, NotPortableError
+from .. import backends
+
+T = TypeVar("T")
+log = logging.getLogger("coldframe.package")
+
+TORCH_ARTIFACT = "torch_backend_artifact"  # an artifact of another class, which only pickle can write
+
+
+class BackendCacheArtifact(ABC, Generic[T]):
+    """What one graph was compiled to. `key` is its backend id; `content` depends on the class.
+
+    Subclasses give `after_deserialization`: the compiled callable. An artifact of a class of your own goes into a package by
+    pickle; those of coldframe do not.
+    """
+
+    def __init__(self, key: str, content: Any) -> None:
+        if not isinstance(key, str):
+            raise TypeError(f"key: a str is expected, not {type(key).__name__}")
+        self.key = key
+        self.content = content
+
+    @abstractmethod
+    def after_deserialization(self) -> T:
+        """What the Dynamo bytecode calls."""
+
+    def edit_contents(self, edit_fn: Callable[..., Any]) -> None:
+        """Replaces the content by `edit_fn(content)`."""
+        self.content = edit_fn(self.content)
+
+    def to_artifact(self) -> _core.Artifact:
+        """As the core keeps it. NotPortableError when it cannot be written down."""
+        return pickled(self.key, self)
+
+
+class CompiledArtifact(BackendCacheArtifact[Callable[..., Any]]):
+    """What a backend of coldframe's made: Inductor's kernels and wrapper, for example. `content` is the core's Artifact as it
+    is now; that of a training graph grows when its backward is compiled."""
+
+    def __init__(self, key: str, content: Any) -> None:
+        super().__init__(key, content)
+
+    def after_deserialization(self) -> Callable[..., Any]:
+        artifact = self.to_artifact()
+        if artifact.kind == TORCH_ARTIFACT:
+            (blob,) = artifact.blobs
+            made: Callable[..., Any] = pickle.loads(blob.read()).after_deserialization()
+            return made
+        return backends.restore(artifact)
+
+    def edit_contents(self, edit_fn: Callable[..., Any]) -> None:
+        self.content = edit_fn(self.to_artifact())
+
+    def to_artifact(self) -> _core.Artifact:
+        content = self.content
+        if isinstance(content, backends.Pending):
+            content = content.snapshot()
+        if not isinstance(content, _core.Artifact):
+            raise InvalidArgumentError(f"{self.key}: an Artifact is expected, not {type(content).__name__}")
+        return _core.Artifact(self.key, content.kind, content.recipe, content.blobs)
+
+    @property
+    def lacks_backward(self) -> bool:
+        return backends.lacks_backward(self.to_artifact())
+
+
+class EagerCacheArtifact(BackendCacheArtifact[Any]):
+    """The graph itself, as the backends `eager` and `aot_eager` leave it, or any callable that can be found by name."""
+
+    @staticmethod
+    def type() -> str:
+        return "precompile_eager"
+
+    def after_deserialization(self) -> Any:
+        return self.content
+
+    def to_artifact(self) -> _core.Artifact:
+        made = backends.artifact_for(self.key, self.content, "eager")
+        return made.snapshot() if isinstance(made, backends.Pending) else made
+
+
+def as_artifact(artifact: Any) -> _core.Artifact:
+    """What the core keeps of a backend artifact, of coldframe's classes or of torch's. NotPortableError."""
+    made = artifact.to_artifact() if isinstance(artifact, BackendCacheArtifact) else pickled(artifact.key, artifact)
+    assert isinstance(made, _core.Artifact)
+    return made
+
+
+def pickled(key: str, artifact: Any) -> _core.Artifact:
+    """An artifact of a class that coldframe does not know, by pickle."""
+    try:
+        data = pickle.dumps(artifact)
+        if not callable(getattr(pickle.loads(data), "after_deserialization", None)):
+            raise CorruptPackageError("it has no after_deserialization() when it is read back")
+    except Exception as error:
+        raise NotPortableError(f"backend {key}: {type(artifact).__qualname__} cannot be pickled: {error}") from error
+    return _core.Artifact(key, TORCH_ARTIFACT, {"format": 1}, [_core.Blob(f"{key}.pickle", data)])

@@ -1,0 +1,327 @@
+"""CompilePackage: what Dynamo compiles for one function, as the seed of this field defined it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from ... import _core
+from ...errors import IncompatiblePackageError, InvalidArgumentError, PackageStateError, SourceChangedError
+from .. import _private, locate, sources
+from ..capture import hooks
+from ..capture.build import build, merge
+from ..capture.package import CapturePackage
+from ..keys import Key, package_key, portable
+from ..misses import Miss
+from ..restore.install import abandon, install
+from .artifacts import CompiledArtifact
+from .context import PrecompileContext
+from .entries import DynamoCacheEntry
+
+_ID_PREFIX = "__compiled_fn_"
+
+
+def source_id_from_fn(fn: Any) -> str:
+    """The id of a function's packages: a digest of its module, qualified name and code (but not its lines or comments)."""
+    return _core.digest(package_key(_target(fn), {})[:3]).hex()
+
+
+def _target(fn: Any) -> Any:
+    """What was compiled: torch hands over the bound forward of a module."""
+    target = locate.uncompiled(fn)
+    owner = getattr(target, "__self__", None)
+    if isinstance(owner, torch.nn.Module) and getattr(target, "__func__", None) is type(owner).forward:
+        return owner
+    if not callable(target):
+        raise TypeError(f"a function, method or module is expected, not {type(fn).__name__}")
+    return target
+
+
+class CompilePackage(CapturePackage):
+    """What Dynamo compiled, or a package holds, for one function.
+
+        package = CompilePackage(fn)
+        torch._dynamo.optimize("inductor", package=package)(fn)(x)
+        entry = package.cache_entry()                    # the backends are in PrecompileContext
+        package = CompilePackage(fn, entry)              # in another process
+        package.install(backends)
+
+    dynamo: a DynamoCacheEntry to load. Raises IncompatiblePackageError when it is of another function, Python or torch, and
+    SourceChangedError when a function that was compiled into it has changed, unless `ignore_inlined_sources`.
+
+    What Dynamo calls on it while it compiles are capture hooks: see CapturePackage.
+    """
+
+    keeps_unknown_backends = True
+    saves_itself = False
+
+    def __init__(self, fn: Any, dynamo: DynamoCacheEntry | None = None, ignore_inlined_sources: bool = False) -> None:
+        super().__init__()
+        hooks.install()
+        self._initialized = False
+        self._same_sources = True
+        self._loaded: DynamoCacheEntry | None = None
+        self._cached_backends: dict[str, Any] = {}
+        self._options: dict[str, Any] = {}
+        if fn is not None:
+            self.initialize(fn, dynamo, ignore_inlined_sources)
+            self.validate()
+
+    def initialize(self, fn: Any, dynamo: DynamoCacheEntry | None = None, ignore_inlined_sources: bool = False) -> None:
+        """Gives a package that was made with fn=None its function; once. See the class for the rest."""
+        if self._initialized:
+            raise PackageStateError("CompilePackage is already initialized")
+        target = _target(fn)
+        key = package_key(target, {})
+        if dynamo is not None:
+            if not isinstance(dynamo, DynamoCacheEntry):
+                raise TypeError(f"dynamo: a DynamoCacheEntry is expected, not {type(dynamo).__name__}")
+            dynamo.check_versions()
+            _check_function(key, dynamo.package.key)
+            if not ignore_inlined_sources:
+                try:
+                    sources.validate(dynamo.package.sources)
+                except SourceChangedError as error:
+                    raise SourceChangedError(f"Source code changes detected for {error}") from error
+        self.of(target)
+        self._key = key
+        self._same_sources = not ignore_inlined_sources
+        self._loaded = dynamo
+        self._initialized = True
+
+    def is_initialized(self) -> bool:
+        return self._initialized
+
+    def validate(self) -> None:
+        """Raises PackageStateError unless the package has a function and compiles nothing just now."""
+        self._require("validate")
+        if any(getattr(frame, "package", None) is self for frame in hooks.local.frames):
+            raise PackageStateError("_current_entry is set: validate() belongs after code_context()")
+
+    def _require(self, what: str) -> None:
+        if not self._initialized:
+            raise PackageStateError(f"CompilePackage is not initialized: {what} needs its function. Call initialize(fn) first")
+
+    @property
+    def cached_backends(self) -> dict[str, Any]:
+        """The compiled callables of this process by backend id."""
+        return self._cached_backends
+
+    @functools.cached_property
+    def source_id(self) -> str:
+        self._require("source_id")
+        return _core.digest(self._key[:3]).hex()
+
+    source_id_from_fn = staticmethod(source_id_from_fn)
+
+    # What Dynamo, or a test in its place, calls.
+
+    def use_backend(self, backend: Any) -> Any:
+        named, config = _named(backend)
+        self._options = portable({"backend": named, **config})
+        self.compiled_by(named, self._options)
+        return super().use_backend(_wrapped(backend))
+
+    @contextmanager
+    def code_context(self, code: types.CodeType) -> Iterator[None]:
+        """Around the compilation of `code`."""
+        self._require("code_context")
+        if not isinstance(code, types.CodeType):
+            raise TypeError(f"a code object is expected, not {type(code).__name__}")
+        if not self.namespace:
+            self.namespace = self._globals_of(code)
+        try:
+            with super().code_context(code):
+                yield
+        finally:
+            self.namespace = {}
+
+    def _globals_of(self, code: types.CodeType) -> dict[str, Any]:
+        function = inspect.unwrap(getattr(self.target, "forward", self.target))
+        function = getattr(function, "__func__", function)
+        if getattr(function, "__code__", None) is code:
+            return function.__globals__
+        module = inspect.getmodule(code)
+        return vars(module) if module is not None else {}
+
+    def add_guarded_code(self, guards_state: bytes, dynamo_code: types.CodeType) -> None:
+        """guards_state: a guard program in its canonical bytes; while Dynamo compiles, the recorded one is taken instead."""
+        frame = self._frame_for("add_guarded_code")
+        if not isinstance(dynamo_code, types.CodeType):
+            raise TypeError(f"dynamo_code: a code object is expected, not {type(dynamo_code).__name__}")
+        if guards_state != hooks.GUARDS_TOKEN:
+            frame.program = _core.GuardProgram.from_bytes(guards_state)
+        super().add_guarded_code(guards_state, dynamo_code)
+
+    def add_inlined_source(self, sources: list[types.CodeType]) -> None:
+        self._frame_for("add_inlined_source")
+        super().add_inlined_source(sources)
+
+    def add_import_source(self, alias: str, module_name: str) -> None:
+        self._frame_for("add_import_source")
+        super().add_import_source(alias, module_name)
+
+    def add_resume_function(self, python_code: types.CodeType, python_module: str, function_name: str) -> None:
+        self._require("add_resume_function")
+        super().add_resume_function(python_code, python_module, function_name)
+
+    def update_device_type(self, graph: Any) -> None:
+        self._frame_for("update_device_type")
+        super().update_device_type(graph)
+
+    def bypass_current_entry(self) -> None:
+        """Leaves what is being compiled out of the package."""
+        self._frame_for("bypass_current_entry")
+        super().bypass_current_entry()
+
+    def add_backend_id(self, backend_id: str, backend: Any | None = None) -> None:
+        """Notes a compiled graph. Dynamo's ids are of one process: the package has a name made from the graph's content."""
+        frame = self._frame_for("add_backend_id")
+        if not backend_id.startswith(_ID_PREFIX):
+            raise InvalidArgumentError(f"backend_id must start with '{_ID_PREFIX}', got '{backend_id}'")
+        super().add_backend_id(backend_id, backend)
+        graph = frame.backends[backend_id]
+        if backend is not None:
+            self._cached_backends[graph.name] = backend
+        if graph.artifact is not None:
+            PrecompileContext.record_artifact(CompiledArtifact(graph.name, graph.artifact))
+
+    def _frame_for(self, method: str) -> Any:
+        self._require(method)
+        frame = hooks.current()
+        if frame is None:
+            raise PackageStateError(f"{method} belongs into code_context(code): _current_entry is not set")
+        return frame
+
+    # Into this process and out again.
+
+    def install(self, backends: Mapping[str, Any]) -> None:
+        """Makes the package serve calls of its function; what it had installed before is taken out first.
+
+        backends: a BackendCacheArtifact, or the callable itself, for each backend id. Raises InvalidArgumentError when one is
+        missing; then nothing is installed.
+        """
+        self._require("install")
+        self.uninstall()
+        package = (self._loaded or self.cache_entry()).package
+        done = install(
+            package, self.target, self._serves(), self._wanted, same_sources=self._same_sources, graphs=_Graphs(backends)
+        )
+        self.adopt(done)
+        weakref.finalize(self, abandon, [done]).atexit = False
+
+    def _serves(self) -> Callable[[Any], bool] | None:
+        return None
+
+    def _wanted(self, guarded: _core.GuardedCode) -> bool:
+        return True
+
+    def uninstall(self) -> None:
+        """The exact inverse of install; of what is not installed, nothing."""
+        self._require("uninstall")
+        while self.installs:
+            self.installs.pop().close()
+
+    def keep_with(self, fn: Any) -> None:
+        """Lives, and stays installed, as long as `fn` does."""
+        _kept.setdefault(locate.uncompiled(fn), []).append(self)
+
+    def cache_entry(self) -> DynamoCacheEntry:
+        """What was loaded and compiled so far, without the backends."""
+        self.validate()
+        package = build(self, (*self._key[:3], _core.digest({})), {}, {"options": _core.digest(self._options)}).package
+        if self._loaded is not None:
+            merge(package, self._loaded.package)
+        code = _entry_code(self.target)
+        main = _core.CodeObject.from_code(code)
+        first = [entry for entry in package.codes if entry.python_code == main]
+        if not first:
+            entry = _core.CodeEntry(main, self._key[0], "entry")
+            entry.code_source = locate.find(code, self._key[0], self.target)
+            first = [entry]
+        package.codes = first + [entry for entry in package.codes if entry.python_code != main]
+        package.artifacts = []
+        return DynamoCacheEntry(package)
+
+    # What the capture tells its owner.
+
+    def missed(self, miss: Miss) -> Any:
+        return None
+
+    def compiling(self, frame: str) -> None: ...
+    def compiled(self) -> None: ...
+    def call_finished(self) -> None: ...
+
+
+class _Graphs(Mapping[str, Callable[..., Any]]):
+    """The callables of the given backends, made when they are installed."""
+
+    def __init__(self, backends: Mapping[str, Any]) -> None:
+        self._backends = backends
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self._backends:
+            raise InvalidArgumentError(f"Backend {name} is not found in the given backends")
+        backend = self._backends[name]
+        made: Callable[..., Any] = backend.after_deserialization() if hasattr(backend, "after_deserialization") else backend
+        return made
+
+    def is_complete(self, name: str) -> bool:
+        return not getattr(self._backends.get(name), "lacks_backward", False)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._backends)
+
+    def __len__(self) -> int:
+        return len(self._backends)
+
+
+def _check_function(mine: Key, theirs: Key) -> None:
+    if mine[:2] != theirs[:2]:
+        raise IncompatiblePackageError(
+            f"the package was made for {theirs[0]}.{theirs[1]}, not for {mine[0]}.{mine[1]}: "
+            "load it with the function it was made for"
+        )
+    if mine[2] != theirs[2]:
+        raise SourceChangedError(f"Source code changes detected for {mine[0]}.{mine[1]}: compile again, or restore the source")
+
+
+def _entry_code(target: Any) -> types.CodeType:
+    function = inspect.getattr_static(type(target), "forward") if isinstance(target, torch.nn.Module) else target
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None) or type(function).__call__.__code__
+    assert isinstance(code, types.CodeType)
+    return code
+
+
+def _named(backend: Any) -> tuple[Any, dict[str, Any]]:
+    """A backend as the user named it, and the options in which torch.compile wrapped it."""
+    if isinstance(backend, torch._TorchCompileInductorWrapper):
+        return backend.compiler_name, {"options": dict(backend.config), "dynamic": backend.dynamic}
+    if isinstance(backend, torch._TorchCompileWrapper):
+        registry = _private.module("torch._dynamo.backends.registry")
+        known = backend.compiler_name in registry.list_backends(exclude_tags=())
+        named = backend.compiler_name if known else backend.compiler_fn
+        return named, {"options": backend.kwargs, "dynamic": backend.dynamic}
+    return backend, {"options": {}, "dynamic": None}
+
+
+def _wrapped(backend: Any) -> Any:
+    """As torch.compile hands a backend to Dynamo."""
+    if isinstance(backend, (torch._TorchCompileInductorWrapper, torch._TorchCompileWrapper)):
+        return backend
+    if backend == "inductor":
+        return torch._TorchCompileInductorWrapper(None, None, None)
+    return torch._TorchCompileWrapper(backend, None, None, None)
+
+
+_kept: weakref.WeakKeyDictionary[Any, list[CompilePackage]] = weakref.WeakKeyDictionary()

@@ -1,0 +1,119 @@
+"""Plain torch.compile through coldframe: `torch._dynamo.config.caching_precompile = True` loads and saves our packages."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ... import _core
+from ...errors import PackageError
+from .. import _private, backends
+from ..capture import hooks
+from ..capture.package import runs_with
+from ..stats import stats
+from . import stores
+from .artifacts import log
+from .compile_package import CompilePackage
+from .context import PrecompileContext
+from .entries import DynamoCacheEntry
+
+_lock = threading.Lock()
+_replaced: list[tuple[Any, str, Any]] = []
+
+
+class AutomaticPackage(CompilePackage):
+    """The package of one plain torch.compile: loaded from DynamoCache when it wraps, saved there after each compilation.
+
+    Nothing that fails in here reaches the program: it is counted, said once, and the program runs on as without.
+    """
+
+    keeps_unknown_backends = False
+    saves_itself = True
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._saved: tuple[int, int] | None = None
+
+    def initialize(self, fn: Any, dynamo: DynamoCacheEntry | None = None, ignore_inlined_sources: bool = False) -> None:
+        if self._initialized:
+            return  # torch tries again without the entry; see below
+        try:
+            super().initialize(fn, dynamo, ignore_inlined_sources)
+        except (PackageError, TypeError) as error:
+            if dynamo is not None:
+                self._failed("load", error)
+                super().initialize(fn, None, ignore_inlined_sources)
+            else:
+                log.debug("not saved", exc_info=True)
+        self._saved = self.version()
+
+    def install(self, backends: Mapping[str, Any]) -> None:
+        try:
+            if self._loaded is not None:
+                super().install(backends)
+        except Exception as error:
+            self._failed("load", error)
+
+    def _serves(self) -> Callable[[Any], bool] | None:
+        return runs_with(self.backend_key)
+
+    def _wanted(self, guarded: _core.GuardedCode) -> bool:
+        return bool(guarded.details.get("options") == _core.digest(self._options))
+
+    def add_backend_id(self, backend_id: str, backend: Any | None = None) -> None:
+        super().add_backend_id(backend_id, backend)
+        graph = self._frame_for("add_backend_id").backends[backend_id]
+        if isinstance(graph.artifact, backends.Pending):
+            graph.artifact.on_backward = self._save
+
+    def call_finished(self) -> None:
+        if self._initialized and self._saved != self.version():
+            self._save()
+
+    def _save(self) -> None:
+        self._saved = self.version()
+        try:
+            stores.DynamoCache.save(self)
+        except Exception as error:
+            self._failed("save", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        _private.module("torch._dynamo.utils").counters["dynamo_cache"]["dynamo_cache_error"] += 1
+        stats.count_error(f"{what}: {type(error).__name__}")
+        log.debug("%s failed", what, exc_info=True)
+        warnings.warn(f"coldframe could not {what} the package of {self.target!r}: {error}", RuntimeWarning, stacklevel=3)
+
+
+def install_as_torch_default() -> None:
+    """From now on plain torch.compile under `torch._dynamo.config.caching_precompile = True` is served by coldframe.
+
+    Each torch.compile gets a package, which is loaded from DynamoCache when it wraps, and saved there at the end of each call
+    that compiled something, and once more when a backward has been compiled. Calling it again changes nothing. The setting
+    itself is left alone. `uninstall_as_torch_default` undoes it.
+    """
+    with _lock:
+        if _replaced:
+            return
+        hooks.install()
+        package = _private.module("torch._dynamo.package")
+        context = _private.module("torch._dynamo.precompile_context")
+        for owner, name, value in (
+            (package, "CompilePackage", CompilePackage),
+            (package, "DynamoCache", stores.DynamoCache),
+            (context, "DynamoCache", stores.DynamoCache),
+            (context, "PrecompileContext", PrecompileContext),
+        ):
+            _replaced.append((owner, name, getattr(owner, name)))
+            setattr(owner, name, value)
+        hooks.automatic = AutomaticPackage
+
+
+def uninstall_as_torch_default() -> None:
+    """Plain torch.compile is torch's own again. What was compiled meanwhile keeps its package. Without an install, nothing."""
+    with _lock:
+        hooks.automatic = None
+        while _replaced:
+            owner, name, value = _replaced.pop()
+            setattr(owner, name, value)

@@ -1,0 +1,50 @@
+"""Packages in the byte blobs of torch.compiler.save_cache_artifacts and load_cache_artifacts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.compiler import _cache
+
+from ... import _core
+from .artifacts import log
+
+
+@_cache.CacheArtifactFactory.register
+class PackageCacheArtifact(_cache.CacheArtifact):
+    """One package: `content` is a whole .cfp file, `key` its key in DynamoCache."""
+
+    @staticmethod
+    def type() -> str:
+        return "precompile_dynamo"
+
+    def populate_cache(self) -> None:
+        """Puts the package into DynamoCache, beside what is there already. A damaged one is logged and left out."""
+        from .entries import PrecompileCacheEntry
+        from .stores import DynamoCache
+
+        try:
+            package = _core.Package.from_bytes(self.content, f"package {self.key}")
+            package.verify()
+            DynamoCache.put(PrecompileCacheEntry.of(package), self.key)
+        except Exception:
+            log.warning("the package %s was not loaded", self.key, exc_info=True)
+
+
+def record(key: str, data: bytes) -> None:
+    """Makes torch.compiler.save_cache_artifacts carry this package, in place of an earlier one of this key."""
+    manager = _cache.CacheArtifactManager
+    kind = PackageCacheArtifact.type()
+    fresh = manager._new_cache_artifacts
+    fresh[kind] = [artifact for artifact in fresh[kind] if artifact.key != key]
+    for artifact in [a for a in manager._seen_artifacts if a.type() == kind and a.key == key]:
+        manager._seen_artifacts.discard(artifact)
+    manager.record_artifact(kind, key, data)
+
+
+def serialize(packages: dict[str, bytes]) -> tuple[bytes, Any] | None:
+    manager = _cache.CacheArtifactManager
+    with manager.with_fresh_cache():
+        for key, data in packages.items():
+            manager.record_artifact(PackageCacheArtifact.type(), key, data)
+        return manager.serialize()
