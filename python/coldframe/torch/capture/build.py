@@ -70,7 +70,7 @@ def _entry(
     backend = capture.backend_key
     bypasses = [reason for key, reason in record.bypasses if key == backend]
     built.bypasses.extend(f"{name}: {reason}" for reason in bypasses)
-    if not variants and backend not in record.trivial and not bypasses and record.role != "resume":
+    if not variants and not record.trivial and not bypasses and record.role != "resume":
         return None
     entry = _core.CodeEntry(_core.CodeObject.from_code(record.code), record.module, record.role)
     if record.role != "resume":
@@ -83,7 +83,7 @@ def _entry(
         entry.function_names = [_resume_name(record)]
     entry.bypassed = not variants and bool(bypasses)
     entry.bypass_reason = bypasses[0] if entry.bypassed else ""
-    entry.skipped = not variants and backend in record.trivial
+    entry.skipped = not variants and record.trivial
     imports: dict[str, str] = {}
     recipes: dict[str, Any] = {}
     ids: list[str] = []

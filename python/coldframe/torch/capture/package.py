@@ -111,7 +111,7 @@ class FrameCapture:
         if self.record is None or self.reason is not None:
             return self._bypassed(self.reason or "unknown code")
         if self.dynamo_code is None:
-            self.record.trivial.add(self.backend)  # nothing to compile: torch skips the code from now on
+            self.record.trivial = True
             return registry.changed()
         if self.program is None:
             return self._bypassed("no guards were recorded")

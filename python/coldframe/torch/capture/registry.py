@@ -58,7 +58,7 @@ class CodeRecord:
     module: str
     role: str  # entry, resume or user_function
     variants: list[Variant] = field(default_factory=list)
-    trivial: set[BackendKey] = field(default_factory=set)  # compiled under these, to nothing
+    trivial: bool = False  # compiled to nothing: torch skips the code from now on, under whatever backend
     bypasses: list[tuple[BackendKey, str]] = field(default_factory=list)
 
 
@@ -87,7 +87,7 @@ class Registry:
     def changes(self, codes: set[int]) -> int:
         """How much was recorded of these codes so far."""
         found = (self._records.get(key) for key in codes)
-        return sum(len(r.variants) + len(r.trivial) + len(r.bypasses) for r in found if r is not None)
+        return sum(len(r.variants) + r.trivial + len(r.bypasses) for r in found if r is not None)
 
     def view(
         self, group: set[int], entries: set[int], used: set[str], backend: BackendKey
@@ -111,7 +111,7 @@ class Registry:
                 if id(variant) in hits or (not variant.backends and id(variant.group) in groups):
                     chosen.setdefault(key, []).append(variant)
                     reached.update(id(resume.code) for resume in variant.resumes.values())
-                    reached.update(k for k in variant.group if backend in self._records[k].trivial)
+                    reached.update(k for k in variant.group if self._records[k].trivial)
             found = [(record, chosen.get(key, [])) for key, record in self._records.items() if key in reached or key in chosen]
         yield from found
 

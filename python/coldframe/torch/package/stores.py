@@ -182,8 +182,9 @@ class DiskDynamoCache(DiskDynamoStore):
     def load(self, fn: Callable[..., Any]) -> PrecompileCacheEntry | None:
         """The package of this function; None when there is none, or none that may be used: that is counted and logged."""
         counters = _private.module("torch._dynamo.utils").counters["dynamo_cache"]
+        key = source_id_from_fn(fn)
         try:
-            entry = self.load_cache_entry(source_id_from_fn(fn))
+            entry = self.load_cache_entry(key)
             entry.dynamo.check_versions()
         except PackageNotFoundError:
             counters["dynamo_cache_miss"] += 1
@@ -195,6 +196,7 @@ class DiskDynamoCache(DiskDynamoStore):
             log.warning("the package of %s is not used: %s", getattr(fn, "__qualname__", fn), error)
             return None
         counters["dynamo_cache_hit"] += 1
+        PrecompileContext.record_dynamo_cache_entry(entry.dynamo, key)  # torch.compiler.save_cache_artifacts has it, too
         return entry
 
     def load_and_install_package(self, fn: Callable[..., Any]) -> CompilePackage | None:
