@@ -226,7 +226,8 @@ class CapturePackage:
         self.backend_key: BackendKey = None
         self.group: set[int] = set()  # ids of the codes that this callable compiled
         self.entries: set[int] = set()
-        self.used: set[str] = set()  # names of the graphs that it ran
+        self.own: set[str] = set()  # names of the graphs that it compiled
+        self.used: set[str] = set()  # names of those that it ran
         self.installs: list[Install] = []
         self.misses: deque[Miss] = deque(maxlen=100)  # the last ones
         self.compiler_config: Callable[[], Any] | None = None
@@ -234,7 +235,7 @@ class CapturePackage:
         self.depth = 0  # calls that are running
         self._lock = threading.Lock()
         self._counted = 0  # graphs that are accounted for in the statistics
-        self._not_loaded = 0  # graphs that it ran and no package holds
+        self._foreign = 0  # graphs that it ran, which somebody else compiled and no package of its holds
         self._registry_version = -1
         self._changes = 0
 
@@ -290,14 +291,14 @@ class CapturePackage:
                 if not variant.served and not self.used.isdisjoint(variant.graphs):
                     variant.served = True
                     stats.add(hits=1, seconds_saved=variant.compile_seconds)
-        self._not_loaded = len(self.used - loaded)
+        self._foreign = len(self.used - loaded - self.own)
 
     def version(self) -> tuple[int, int]:
         """Another one when there may be something new to save."""
         if self._registry_version != registry.version:
             self._registry_version = registry.version
             self._changes = registry.changes(self.group | self.entries)
-        return self._changes, self._not_loaded
+        return self._changes, self._foreign
 
     def adopt(self, done: Install) -> None:
         """Takes the code objects that a loaded package has variants for: a new variant belongs to the same entry."""
@@ -386,6 +387,7 @@ class CapturePackage:
     def add_backend_id(self, backend_id: str, backend: Any | None = None) -> None:
         frame = hooks.current()
         assert isinstance(frame, FrameCapture)
+        self.own.add(backend_id)
         try:
             with collector.paused():
                 artifact = backends.artifact_for(backend_id, backend, self.backend)

@@ -135,6 +135,9 @@ class CompilePackage(CapturePackage):
         self._require("code_context")
         if not isinstance(code, types.CodeType):
             raise TypeError(f"a code object is expected, not {type(code).__name__}")
+        frame = hooks.current()
+        if getattr(frame, "package", None) is self:
+            raise PackageStateError("_current_entry is already set: code contexts of one package do not nest")
         if not self.namespace:
             self.namespace = self._globals_of(code)
         try:

@@ -26,6 +26,7 @@ _replaced: list[tuple[Any, str, Any]] = []
 class AutomaticPackage(CompilePackage):
     """The package of one plain torch.compile: loaded from DynamoCache when it wraps, saved there after each compilation.
 
+    It is saved when the call ends: within it Dynamo's settings are those of the callable, not those of the process.
     Nothing that fails in here reaches the program: it is counted, said once, and the program runs on as without.
     """
 
@@ -66,10 +67,16 @@ class AutomaticPackage(CompilePackage):
         super().add_backend_id(backend_id, backend)
         graph = self._frame_for("add_backend_id").backends[backend_id]
         if isinstance(graph.artifact, backends.Pending):
-            graph.artifact.on_backward = self._save
+            graph.artifact.on_backward = self._backward_compiled
 
     def call_finished(self) -> None:
         if self._initialized and self._saved != self.version():
+            self._save()
+
+    def _backward_compiled(self) -> None:
+        if self.depth:
+            self._saved = None  # saved when the call ends
+        else:
             self._save()
 
     def _save(self) -> None:
