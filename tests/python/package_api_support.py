@@ -17,7 +17,7 @@ import torch
 from torch._dynamo.utils import counters
 from torch.compiler._cache import CacheArtifactManager
 
-from coldframe import package
+from coldframe import _core, package
 
 PROGRAM = """
 import torch
@@ -48,6 +48,9 @@ def broken(x):
     torch._dynamo.graph_break()
     return x * 2
 """
+
+HAND = "__compiled_fn_hand"
+NO_GUARDS = _core.GuardProgram().to_bytes()
 
 _names = (f"package_program_{n}" for n in itertools.count())
 
@@ -148,7 +151,28 @@ def served(fn: Any, *args: Any) -> bool:
     return True
 
 
-def hand_code(fn: Any, graph: str = "__compiled_fn_hand") -> CodeType:
+def hand_code(fn: Any, graph: str = HAND) -> CodeType:
     """What Dynamo could have made of a function of one tensor."""
     module = compile(f"def {fn.__name__}(x): return {graph}(x)[0]", "<hand>", "exec")
     return next(const for const in module.co_consts if isinstance(const, CodeType))
+
+
+def by_hand(fn: Any, graph: Any = None) -> package.CompilePackage:
+    """A package whose one compilation calls one graph, HAND."""
+    made = package.CompilePackage(fn)
+    with made.code_context(fn.__code__):
+        made.add_backend_id(HAND, graph)
+        made.add_guarded_code(NO_GUARDS, hand_code(fn))
+    return made
+
+
+def called(fn: Any, x: torch.Tensor) -> torch.Tensor:
+    """What a call gives that is served without compiling."""
+    with torch.compiler.set_stance("fail_on_recompile"):
+        out: torch.Tensor = torch.compile(fn, backend="eager")(x)
+    return out
+
+
+def counted() -> dict[str, int]:
+    """What the cache has counted."""
+    return {name.removeprefix("dynamo_cache_"): count for name, count in counters["dynamo_cache"].items() if count}

@@ -92,7 +92,7 @@ def test_both_ways_are_memoised_and_come_back() -> None:
     assert code == outer.__code__
     assert fields(code) == fields(outer.__code__)
     assert SerializedCode.to_code_object(again) is code
-    assert types.FunctionType(code, globals(), closure=outer.__closure__)(1, 1)[0] == (2, b"y", 1.5, {1, 2})
+    assert types.FunctionType(code, globals())(1, 1, c=2)[0] == (2, b"y", 1.5, {1, 2})
     assert SerializedCode.to_code_object(nested(made)) == nested(outer.__code__)
 
 
@@ -106,6 +106,8 @@ def test_codes_are_equal_by_content() -> None:
     for changed in (outer.__code__.replace(co_name="x"), outer.__code__.replace(co_firstlineno=1), add.__code__):
         assert SerializedCode.from_code_object(changed) != made
     assert made != outer.__code__
+    constants = [SerializedCode.from_code_object((lambda: 0).__code__.replace(co_consts=(c,))) for c in (0, 0.0, -0.0, False)]
+    assert len(set(constants)) == 4
     for back in (pickle.loads(pickle.dumps(made)), copy.copy(made), copy.deepcopy(made)):
         assert back == made
         assert hash(back) == hash(made)
@@ -248,10 +250,13 @@ def test_entries_can_be_pickled(modules: Modules) -> None:
     assert back.source_info == entry.source_info
     assert [code.python_code for code in back.codes] == [code.python_code for code in entry.codes]
     assert [code.backend_ids for code in back.codes] == [code.backend_ids for code in entry.codes]
-    CompilePackage(module.broken, back).install(made.cached_backends)
+    again = CompilePackage(module.broken, back)
+    again.install(made.cached_backends)
     assert served(module.broken)
+    damaged = bytearray(pickle.dumps(entry))
+    damaged[len(damaged) // 2] ^= 1
     with pytest.raises(errors.CorruptPackageError):
-        pickle.loads(pickle.dumps(entry).replace(b"target", b"tarGet"))
+        pickle.loads(damaged)
 
 
 def test_a_guarded_code_comes_back_whole(modules: Modules) -> None:

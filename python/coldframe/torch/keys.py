@@ -26,6 +26,8 @@ def package_key(target: Any, options: dict[str, Any]) -> Key:
         function = getattr(function, "__func__", function)
         if not isinstance(function, types.FunctionType):
             function = type(function).__call__
+        if not isinstance(function, types.FunctionType):
+            raise InvalidArgumentError(f"{target!r} has no Python code that could be compiled")
         module, qualname = function.__module__, function.__qualname__
     code = getattr(function, "__code__", None)
     if code is None:

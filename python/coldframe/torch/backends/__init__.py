@@ -30,7 +30,9 @@ __all__ = [
     "capturing",
     "describe",
     "identity",
+    "is_named_by_content",
     "lacks_backward",
+    "name_by_content",
     "register_artifact_kind",
     "restore",
     "unregister_artifact_kind",
@@ -63,6 +65,18 @@ def identity(captured: Artifact | Pending) -> bytes:
     from .capture import artifacts
 
     return artifacts.identity(captured)
+
+
+_BY_CONTENT = "__compiled_fn_cf_"
+
+
+def name_by_content(captured: Artifact | Pending) -> str:
+    """The backend id that a graph has in packages: the same in every process."""
+    return _BY_CONTENT + identity(captured).hex()[:24]
+
+
+def is_named_by_content(backend_id: str) -> bool:
+    return backend_id.startswith(_BY_CONTENT)
 
 
 def restore(artifact: Artifact, context: RestoreContext | None = None) -> Callable[..., Any]:

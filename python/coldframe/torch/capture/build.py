@@ -95,7 +95,7 @@ def _entry(
             built.bypasses.append(f"{name}: {error}")
             continue
         entry.add_guarded_code(guarded)
-        imports.update(variant.imports)
+        imports.update({f"__coldframe{alias.removeprefix('_')}": module for alias, module in variant.imports.items()})
         recipes.update(own)
         ids.extend(name for name in guarded.backend_ids if name not in ids)
         parts.devices.add(variant.device_type)
@@ -114,7 +114,8 @@ def _resume_name(record: CodeRecord) -> str:
 def _guarded_code(
     variant: Variant, parts: _Parts, built: Built, record: CodeRecord, capture: CapturePackage
 ) -> tuple[_core.GuardedCode, dict[str, Any]]:
-    names: dict[str, str] = {}
+    # torch would take an alias of its own spelling for its own, and miss it when the package is gone.
+    names = {alias: f"__coldframe{alias.removeprefix('_')}" for alias in variant.imports}
     recipes: dict[str, Any] = {}
     for name, resume in variant.resumes.items():
         found = registry.find(resume.code)

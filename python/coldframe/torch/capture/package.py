@@ -153,7 +153,7 @@ _NAME_OF_TORCH = re.compile(r"__compiled_fn_\d+_[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-
 def _graph_name(backend_id: str, artifact: Any) -> str:
     """The name of a graph in packages: from its content, the same in every process."""
     if _NAME_OF_TORCH.fullmatch(backend_id):
-        return f"__compiled_fn_cf_{backends.identity(artifact).hex()[:24]}"
+        return backends.name_by_content(artifact)
     return backend_id
 
 

@@ -70,6 +70,14 @@ class CompiledArtifact(BackendCacheArtifact[Callable[..., Any]]):
             raise InvalidArgumentError(f"{self.key}: an Artifact is expected, not {type(content).__name__}")
         return _core.Artifact(self.key, content.kind, content.recipe, content.blobs)
 
+    def __copy__(self) -> CompiledArtifact:
+        return CompiledArtifact(self.key, self.content)
+
+    def __reduce__(self) -> Any:
+        package = _core.Package()
+        package.artifacts = [self.to_artifact()]
+        return _from_bytes, (self.key, package.to_bytes())
+
     @property
     def lacks_backward(self) -> bool:
         return backends.lacks_backward(self.to_artifact())
@@ -88,6 +96,10 @@ class EagerCacheArtifact(BackendCacheArtifact[Any]):
     def to_artifact(self) -> _core.Artifact:
         made = backends.artifact_for(self.key, self.content, "eager")
         return made.snapshot() if isinstance(made, backends.Pending) else made
+
+
+def _from_bytes(key: str, data: bytes) -> CompiledArtifact:
+    return CompiledArtifact(key, _core.Package.from_bytes(data, "a pickled CompiledArtifact").artifacts[0])
 
 
 def as_artifact(artifact: Any) -> _core.Artifact:

@@ -23,8 +23,9 @@ class SerializedCode:
     def __init__(self, **fields: Any) -> None:
         """From all `co_*` fields, as keywords. Raises InvalidArgumentError for a field that is missing or unknown."""
         named = {name.removeprefix("co_"): value for name, value in fields.items()}
-        named["consts"] = tuple(c.core if isinstance(c, SerializedCode) else c for c in named.get("consts", ()))
         try:
+            if isinstance(consts := named.get("consts"), tuple):
+                named["consts"] = tuple(c.core if isinstance(c, SerializedCode) else c for c in consts)
             self.core = _core.CodeObject.from_fields(named)
         except (KeyError, TypeError) as error:
             raise InvalidArgumentError(f"SerializedCode: {error}") from error

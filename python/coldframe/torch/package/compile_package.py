@@ -14,7 +14,7 @@ import torch
 
 from ... import _core
 from ...errors import IncompatiblePackageError, InvalidArgumentError, PackageStateError, SourceChangedError
-from .. import _private, locate, sources
+from .. import _private, backends, locate, sources
 from ..capture import hooks
 from ..capture.build import build, merge
 from ..capture.package import CapturePackage
@@ -23,7 +23,7 @@ from ..misses import Miss
 from ..restore.install import abandon, install
 from .artifacts import CompiledArtifact
 from .context import PrecompileContext
-from .entries import DynamoCacheEntry
+from .entries import DynamoCacheEntry, copied
 
 _ID_PREFIX = "__compiled_fn_"
 
@@ -31,6 +31,11 @@ _ID_PREFIX = "__compiled_fn_"
 def source_id_from_fn(fn: Any) -> str:
     """The id of a function's packages: a digest of its module, qualified name and code (but not its lines or comments)."""
     return _core.digest(package_key(_target(fn), {})[:3]).hex()
+
+
+def check_function(fn: Any, package: _core.Package) -> None:
+    """Raises IncompatiblePackageError, or SourceChangedError, when the package is not of this function."""
+    _check_function(package_key(_target(fn), {}), package.key)
 
 
 def _target(fn: Any) -> Any:
@@ -213,12 +218,13 @@ class CompilePackage(CapturePackage):
         """
         self._require("install")
         self.uninstall()
-        package = (self._loaded or self.cache_entry()).package
+        package = self.cache_entry().package
         done = install(
             package, self.target, self._serves(), self._wanted, same_sources=self._same_sources, graphs=_Graphs(backends)
         )
         self.adopt(done)
-        weakref.finalize(self, abandon, [done]).atexit = False
+        self._dropped = weakref.finalize(self, abandon, [done])
+        self._dropped.atexit = False
 
     def _serves(self) -> Callable[[Any], bool] | None:
         return None
@@ -227,21 +233,24 @@ class CompilePackage(CapturePackage):
         return True
 
     def uninstall(self) -> None:
-        """The exact inverse of install; of what is not installed, nothing."""
+        """The exact inverse of install; of what is not installed, nothing. Not while a call that it serves is running."""
         self._require("uninstall")
         while self.installs:
             self.installs.pop().close()
 
     def keep_with(self, fn: Any) -> None:
-        """Lives, and stays installed, as long as `fn` does."""
-        _kept.setdefault(locate.uncompiled(fn), []).append(self)
+        """Stays installed as long as `fn` lives."""
+        target = _target(fn)
+        self._dropped.detach()
+        weakref.finalize(getattr(target, "__func__", target), abandon, list(self.installs)).atexit = False
 
     def cache_entry(self) -> DynamoCacheEntry:
         """What was loaded and compiled so far, without the backends."""
+        self._require("cache_entry")
         self.validate()
         package = build(self, (*self._key[:3], _core.digest({})), {}, {"options": _core.digest(self._options)}).package
         if self._loaded is not None:
-            merge(package, self._loaded.package)
+            package = _merged(package, self._loaded.package)
         code = _entry_code(self.target)
         main = _core.CodeObject.from_code(code)
         first = [entry for entry in package.codes if entry.python_code == main]
@@ -279,11 +288,26 @@ class _Graphs(Mapping[str, Callable[..., Any]]):
     def is_complete(self, name: str) -> bool:
         return not getattr(self._backends.get(name), "lacks_backward", False)
 
+    def identity(self, name: str) -> Any:
+        if backends.is_named_by_content(name):
+            return None
+        backend = self._backends.get(name)
+        if isinstance(backend, CompiledArtifact):
+            return backends.identity(backend.to_artifact())
+        return id(getattr(backend, "content", backend))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._backends)
 
     def __len__(self) -> int:
         return len(self._backends)
+
+
+def _merged(compiled: _core.Package, loaded: _core.Package) -> _core.Package:
+    if compiled.codes:
+        merge(compiled, copied(loaded))
+        return compiled
+    return copied(loaded)
 
 
 def _check_function(mine: Key, theirs: Key) -> None:
@@ -325,6 +349,3 @@ def _wrapped(backend: Any) -> Any:
     if backend == "inductor":
         return torch._TorchCompileInductorWrapper(None, None, None)
     return torch._TorchCompileWrapper(backend, None, None, None)
-
-
-_kept: weakref.WeakKeyDictionary[Any, list[CompilePackage]] = weakref.WeakKeyDictionary()

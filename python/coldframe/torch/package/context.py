@@ -90,8 +90,14 @@ class PrecompileContext:
 
     @classmethod
     def serialize(cls) -> tuple[bytes, Any] | None:
-        """Every entry as bytes for torch.compiler.load_cache_artifacts, and torch's CacheInfo of them; None without any."""
+        """Every entry as bytes for torch.compiler.load_cache_artifacts, and torch's CacheInfo of them; None without any. One
+        that cannot be written is logged and left out."""
         from . import megacache
 
-        made, _ = cls.create_cache_entries()
-        return megacache.serialize({key: entry.to_package().to_bytes() for key, entry in made.items()})
+        packages = {}
+        for key, entry in cls.create_cache_entries()[0].items():
+            try:
+                packages[key] = entry.to_package().to_bytes()
+            except Exception:
+                log.warning("the package of %s cannot be written", key, exc_info=True)
+        return megacache.serialize(packages)

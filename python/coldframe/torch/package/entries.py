@@ -8,10 +8,11 @@ from typing import Any
 
 from ... import _core
 from ...errors import InvalidArgumentError
+from .. import environment
 from ..capture.build import PRODUCER
 from .artifacts import BackendCacheArtifact, CompiledArtifact, as_artifact, log
 from .code import SerializedCode
-from .info import SourceInfo, SystemInfo, check, replaced
+from .info import SourceInfo, SystemInfo
 
 
 def _is(value: object, kind: type, what: str) -> Any:
@@ -21,11 +22,24 @@ def _is(value: object, kind: type, what: str) -> Any:
 
 
 class GuardedCodeCacheEntry:
-    """One compilation of one code object: `guards_state`, the guard program in its canonical bytes, and `dynamo_code`."""
+    """One compilation of one code object: `guards_state`, the guard program in its canonical bytes, and `dynamo_code`.
 
-    def __init__(self, guards_state: bytes, dynamo_code: SerializedCode) -> None:
+    backend_ids: the graphs that the code calls; those that it names, when not given.
+    """
+
+    def __init__(
+        self,
+        guards_state: bytes,
+        dynamo_code: SerializedCode,
+        backend_ids: Iterable[str] | None = None,
+        compile_seconds: float = 0.0,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         program = _core.GuardProgram.from_bytes(_is(guards_state, bytes, "guards_state"))
-        self.core = _core.GuardedCode(program, _is(dynamo_code, SerializedCode, "dynamo_code").core)
+        code = _is(dynamo_code, SerializedCode, "dynamo_code").core
+        if backend_ids is None:
+            backend_ids = [name for name in dynamo_code.co_names if name.startswith("__compiled_fn_")]
+        self.core = _core.GuardedCode(program, code, list(backend_ids), compile_seconds, details)
 
     @classmethod
     def of(cls, core: _core.GuardedCode) -> GuardedCodeCacheEntry:
@@ -42,7 +56,9 @@ class GuardedCodeCacheEntry:
         return SerializedCode.of(self.core.dynamo_code)
 
     def __reduce__(self) -> Any:
-        return GuardedCodeCacheEntry, (self.guards_state, self.dynamo_code)
+        core = self.core
+        state = (self.guards_state, self.dynamo_code, core.backend_ids, core.compile_seconds, core.details)
+        return GuardedCodeCacheEntry, state
 
 
 class DynamoCodeCacheEntry:
@@ -116,6 +132,7 @@ class DynamoCodeCacheEntry:
     def without(self, missing: set[str]) -> _core.CodeEntry:
         """The entry less the compilations that need one of these backends; bypassed when none is left."""
         core = copy.copy(self.core)
+        missing = missing & set(core.backend_ids)
         kept = [code for code in core.guarded_codes if missing.isdisjoint(code.backend_ids)]
         if len(kept) < len(core.guarded_codes):
             core.guarded_codes = kept
@@ -125,12 +142,18 @@ class DynamoCodeCacheEntry:
                 core.bypass_reason = f"Backend {', '.join(sorted(missing))} is not found in the given backends"
         return core
 
+    def __reduce__(self) -> Any:
+        package = _core.Package()
+        package.codes = [self.core]
+        return _code_from_bytes, (package.to_bytes(),)
+
 
 class DynamoCacheEntry:
     """All that Dynamo contributed to a package, without the backends. `package` is the core's object, which holds it."""
 
     def __init__(self, package: _core.Package) -> None:
         self.package = _is(package, _core.Package, "package")
+        self._system_info: SystemInfo | None = None
 
     @property
     def codes(self) -> list[DynamoCodeCacheEntry]:
@@ -147,11 +170,13 @@ class DynamoCacheEntry:
 
     @property
     def system_info(self) -> SystemInfo:
-        return SystemInfo.of(self.package.environment)
+        return self._system_info or SystemInfo.of(self.package.environment)
 
     @system_info.setter
     def system_info(self, info: SystemInfo) -> None:
-        self.package.environment = replaced(self.package.environment, _is(info, SystemInfo, "system_info"))
+        self._system_info = _is(info, SystemInfo, "system_info")
+        versions = {"python_version": info.python_version, "torch_version": info.torch_version}
+        self.package.environment = {**self.package.environment, **versions}
 
     @property
     def fn_name(self) -> str:
@@ -169,7 +194,8 @@ class DynamoCacheEntry:
     def check_versions(self) -> None:
         """Raises IncompatiblePackageError when the entry was made by another Python or torch, for instruction sets that this
         CPU lacks, or under other settings."""
-        check(self.package.environment)
+        self.system_info.check_compatibility(SystemInfo.current(), self.device_type)
+        environment.check(self.package.environment)
 
     def debug_info(self) -> dict[str, Any]:
         return {
@@ -181,11 +207,28 @@ class DynamoCacheEntry:
         }
 
     def __reduce__(self) -> Any:
-        return _from_bytes, (self.package.to_bytes(),)
+        return _from_bytes, (self.package.to_bytes(), self._system_info)
 
 
-def _from_bytes(data: bytes) -> DynamoCacheEntry:
-    return DynamoCacheEntry(_core.Package.from_bytes(data, "a pickled DynamoCacheEntry"))
+def _code_from_bytes(data: bytes) -> DynamoCodeCacheEntry:
+    return DynamoCodeCacheEntry(_core.Package.from_bytes(data, "a pickled DynamoCodeCacheEntry").codes[0])
+
+
+def _package_from_bytes(data: bytes) -> PrecompileCacheEntry:
+    return PrecompileCacheEntry.of(_core.Package.from_bytes(data, "a pickled PrecompileCacheEntry"))
+
+
+def copied(package: _core.Package) -> _core.Package:
+    """A copy whose codes can be changed without changing those of the original."""
+    copy_of = copy.copy(package)
+    copy_of.codes = [copy.copy(code) for code in package.codes]
+    return copy_of
+
+
+def _from_bytes(data: bytes, system_info: SystemInfo | None) -> DynamoCacheEntry:
+    entry = DynamoCacheEntry(_core.Package.from_bytes(data, "a pickled DynamoCacheEntry"))
+    entry._system_info = system_info
+    return entry
 
 
 class PrecompileCacheEntry:
@@ -219,10 +262,13 @@ class PrecompileCacheEntry:
         yield self.dynamo
         yield self.backends
 
+    def __reduce__(self) -> Any:
+        return _package_from_bytes, (self.to_package().to_bytes(),)
+
     def to_package(self) -> _core.Package:
         """As one package of the core, backends included. NotPortableError for a backend that cannot be written down;
         InvalidArgumentError for one that is missing."""
-        package = copy.copy(self.dynamo.package)
+        package = copied(self.dynamo.package)
         for name in sorted(self.dynamo.backend_ids - self.backends.keys()):
             raise InvalidArgumentError(f"Backend {name} is not found in the given backends")
         package.artifacts = [as_artifact(self.backends[name]) for name in sorted(self.dynamo.backend_ids)]
@@ -232,7 +278,7 @@ class PrecompileCacheEntry:
     @staticmethod
     def of(package: _core.Package) -> PrecompileCacheEntry:
         """The view of a package of the core."""
-        dynamo = copy.copy(package)
+        dynamo = copied(package)
         dynamo.artifacts = []
         backends = {artifact.backend_id: CompiledArtifact(artifact.backend_id, artifact) for artifact in package.artifacts}
         return PrecompileCacheEntry(DynamoCacheEntry(dynamo), backends)

@@ -14,7 +14,6 @@ import torch
 
 from ... import _core
 from ...errors import IncompatiblePackageError
-from .. import environment
 from ..sources import SourceSet
 
 _CHANGED = "Compile package was created with a different"
@@ -48,6 +47,8 @@ class SourceInfo:
 
     def add_code(self, code: types.CodeType) -> None:
         """Adds the function of this code object; one without a file has no source to compare, and is left out."""
+        if not isinstance(code, types.CodeType):
+            raise TypeError(f"a code object is expected, not {type(code).__name__}")
         self._added.add(code)
 
     @property
@@ -121,18 +122,3 @@ def _triton() -> tuple[int, int]:
     from torch.utils._triton import get_triton_version
 
     return tuple(get_triton_version((0, 0)))[:2]
-
-
-def replaced(recorded: dict[str, Any], info: SystemInfo) -> dict[str, Any]:
-    """A package's environment with what `info` says."""
-    device = dict(recorded["device"])
-    for name, value in (("toolkit", info.toolkit_version), ("name", info.gpu_name)):
-        if value is not None:
-            device[name] = value
-    return {**recorded, "python_version": info.python_version, "torch_version": info.torch_version, "device": device}
-
-
-def check(recorded: dict[str, Any]) -> None:
-    """Raises IncompatiblePackageError when a package with this environment may not run here."""
-    SystemInfo.of(recorded).check_compatibility(SystemInfo.current(), recorded["device_type"])
-    environment.check(recorded)

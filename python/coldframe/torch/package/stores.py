@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...errors import (
     IncompatiblePackageError,
     InvalidArgumentError,
     PackageError,
+    PackageIOError,
     PackageNotFoundError,
 )
 from .. import _private
@@ -23,11 +25,22 @@ from ..files import alone
 from ..stats import stats
 from . import megacache
 from .artifacts import EagerCacheArtifact, log
-from .compile_package import CompilePackage, source_id_from_fn
+from .compile_package import CompilePackage, check_function, source_id_from_fn
 from .context import PrecompileContext
 from .entries import DynamoCacheEntry, PrecompileCacheEntry
 
 SUFFIX = ".cfp"
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Errors of the file system as PackageIOError, which says what was to be done."""
+    try:
+        yield
+    except PackageError:
+        raise
+    except OSError as error:
+        raise PackageIOError(f"cannot {what}: {error}") from error
 
 
 class DynamoStore(ABC):
@@ -124,7 +137,7 @@ class DiskDynamoStore(DynamoStore):
         if not isinstance(key, (str, os.PathLike)):
             raise TypeError(f"key: a str is expected, not {type(key).__name__}")
         prefix, name = self.path_prefix(), os.fspath(key)
-        if not name or (prefix and (os.path.isabs(name) or ".." in Path(name).parts)):
+        if not name or "\0" in name or (prefix and (os.path.isabs(name) or ".." in Path(name).parts)):
             raise InvalidArgumentError(f"{name!r} is no key of a package in {prefix or 'the file system'!r}")
         return Path(prefix, name.removesuffix(SUFFIX) + SUFFIX)
 
@@ -132,7 +145,8 @@ class DiskDynamoStore(DynamoStore):
         """Removes every package below the prefix, and nothing else. Without a prefix it does nothing."""
         if self.path_prefix():
             for file in Path(self.path_prefix()).rglob(f"*{SUFFIX}"):
-                file.unlink(missing_ok=True)
+                if not file.is_dir():
+                    file.unlink(missing_ok=True)
 
     def write(self, cache_entry: PrecompileCacheEntry, path: str) -> None:
         """Also hands the package to torch.compiler.save_cache_artifacts. What is there and does not fit any more (damaged, or
@@ -143,20 +157,23 @@ class DiskDynamoStore(DynamoStore):
     def put(self, cache_entry: PrecompileCacheEntry, path: str) -> None:
         """As write, for this store alone."""
         file, package = self.path(path), cache_entry.to_package()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with alone(file):
-            if file.exists():
-                try:
-                    merge(package, _core.Package.open(file))
-                except (CorruptPackageError, IncompatiblePackageError, InvalidArgumentError) as error:
-                    log.info("%s is replaced: %s", file, error)
-            package.write(file)
+        with _explained(f"write {file}"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with alone(file):
+                if file.exists():
+                    try:
+                        merge(package, _core.Package.open(file))
+                    except (CorruptPackageError, IncompatiblePackageError, InvalidArgumentError) as error:
+                        log.info("%s is replaced: %s", file, error)
+                package.write(file)
         stats.add(saves=1)
 
     def read(self, path: str) -> PrecompileCacheEntry:
         """CorruptPackageError, UntrustedPackageError and the like when the file must not be used."""
         file = self.path(path)
-        if not file.exists():
+        with _explained(f"read {file}"):
+            found = file.exists()
+        if not found:
             raise PackageNotFoundError(f"No package found with key {os.fspath(path)}: there is no {file}")
         package = _core.Package.open(file)
         package.verify()
@@ -186,6 +203,7 @@ class DiskDynamoCache(DiskDynamoStore):
         try:
             entry = self.load_cache_entry(key)
             entry.dynamo.check_versions()
+            check_function(fn, entry.dynamo.package)
         except PackageNotFoundError:
             counters["dynamo_cache_miss"] += 1
             stats.count_miss("not_found")

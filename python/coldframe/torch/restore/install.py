@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ... import _core
-from ...errors import CorruptPackageError, IncompatiblePackageError, SourceChangedError
+from ...errors import CorruptPackageError, IncompatiblePackageError, InvalidArgumentError, SourceChangedError
 from .. import _private, backends, collector, locate
 from ..capture import hooks
 from ..stats import stats
@@ -54,6 +54,7 @@ class _Global:
     value: Any
     previous: Any
     complete: bool  # nothing better can be put in its place
+    identity: Any
     users: int = 1
 
 
@@ -63,12 +64,15 @@ class _Table:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.busy = 0  # installs that are under way
-        self.globals: dict[tuple[str, str], _Global] = {}
+        self.globals: dict[tuple[int, str], _Global] = {}  # by id of the module, which its users keep
+        self.skipped: dict[int, int] = {}  # id of the code -> users
         self.variants: dict[int, list[LoadedVariant]] = {}
 
-    def put(self, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool) -> None:
-        held = self.globals.get((module.__name__, name))
+    def put(self, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool, identity: Any) -> None:
+        held = self.globals.get((id(module), name))
         if held is not None:
+            if held.identity != identity:
+                raise InvalidArgumentError(f"{name!r} of module {module.__name__!r} is another graph, of another package")
             if complete and not held.complete:
                 vars(module)[name] = held.value = make()
                 held.complete = True
@@ -76,21 +80,32 @@ class _Table:
             return
         value = make()
         previous = vars(module).get(name, _ABSENT)
-        if name.startswith("__import_") and previous is not _ABSENT and previous is not value:
-            raise IncompatiblePackageError(f"global {name!r} of module {module.__name__!r} holds something else")
         vars(module)[name] = value
-        self.globals[module.__name__, name] = _Global(value, previous, complete)
+        self.globals[id(module), name] = _Global(value, previous, complete, identity)
 
     def drop(self, module: types.ModuleType, name: str) -> None:
-        held = self.globals[module.__name__, name]
+        held = self.globals[id(module), name]
         held.users -= 1
         if held.users:
             return
-        del self.globals[module.__name__, name]
+        del self.globals[id(module), name]
         if held.previous is _ABSENT:
             vars(module).pop(name, None)
         else:
             vars(module)[name] = held.previous
+
+    def skip(self, code: types.CodeType) -> None:
+        self.skipped[id(code)] = self.skipped.get(id(code), 0) + 1
+        _private.module("torch._dynamo.eval_frame").skip_code(code)
+
+    def unskip(self, code: types.CodeType) -> None:
+        self.skipped[id(code)] -= 1
+        if self.skipped[id(code)]:
+            return
+        del self.skipped[id(code)]
+        types_ = _private.module("torch._dynamo.types")
+        default = types_.FrameExecStrategy(types_.FrameAction.DEFAULT, types_.FrameAction.DEFAULT)
+        _private.module("torch._dynamo.eval_frame").set_code_exec_strategy(code, default)
 
     def load(self, variant: LoadedVariant, position: int) -> None:
         kept = self.variants.setdefault(id(variant.code), [])
@@ -130,7 +145,6 @@ class Install:
 
     package: _core.Package
     serves: Callable[[Any], bool] | None = None
-    wanted: Callable[[_core.GuardedCode], bool] = lambda guarded: True
     same_sources: bool = True
     variants: list[LoadedVariant] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)  # (frame, why none of its calls could be served)
@@ -144,10 +158,8 @@ class Install:
                 _table.unload(self.variants.pop())
             while self._globals:
                 _table.drop(*self._globals.pop())
-            types_ = _private.module("torch._dynamo.types")
             while self._skipped:
-                default = types_.FrameExecStrategy(types_.FrameAction.DEFAULT, types_.FrameAction.DEFAULT)
-                _private.module("torch._dynamo.eval_frame").set_code_exec_strategy(self._skipped.pop(), default)
+                _table.unskip(self._skipped.pop())
 
     def variants_of(self, code: types.CodeType) -> list[LoadedVariant]:
         return [variant for variant in self.variants if variant.code is code]
@@ -189,11 +201,11 @@ def install(
     graphs: the compiled graphs by backend id; of the package's own artifacts when None.
     """
     _take_out_orphans()
-    done = Install(package, serves, wanted, same_sources)
+    done = Install(package, serves, same_sources)
     with _table.lock, collector.paused():
         _table.busy += 1
         try:
-            _install(done, target, graphs or _Restored(package))
+            _install(done, target, wanted, _Restored(package) if graphs is None else graphs)
         except BaseException:
             done.close()
             raise
@@ -213,6 +225,9 @@ class Graphs(Protocol):
     def is_complete(self, name: str) -> bool:
         """Whether nothing better can come, as for a training graph without its backward."""
 
+    def identity(self, name: str) -> Any:
+        """What equals that of another graph of this name only when the two are the same; None when the name says it all."""
+
 
 class _Restored:
     """The graphs of a package's own artifacts."""
@@ -228,8 +243,11 @@ class _Restored:
     def is_complete(self, name: str) -> bool:
         return name in self._artifacts and not backends.lacks_backward(self._artifacts[name])
 
+    def identity(self, name: str) -> Any:
+        return None if backends.is_named_by_content(name) else backends.identity(self._artifacts[name])
 
-def _install(done: Install, target: Any, graphs: Graphs) -> None:
+
+def _install(done: Install, target: Any, wanted: Callable[[_core.GuardedCode], bool], graphs: Graphs) -> None:
     entries = []
     program = {e.python_code.digest: _code_of(e, target) for e in done.package.codes if e.role != "resume"}
     for entry in done.package.codes:
@@ -249,9 +267,9 @@ def _install(done: Install, target: Any, graphs: Graphs) -> None:
         if entry.bypassed:
             continue
         if entry.skipped:
-            _private.module("torch._dynamo.eval_frame").skip_code(code)
+            _table.skip(code)
             done._skipped.append(code)
-        for guarded in filter(done.wanted, entry.guarded_codes):
+        for guarded in filter(wanted, entry.guarded_codes):
             try:
                 _install_variant(done, guarded, module, code, graphs, program)
             except IncompatiblePackageError as error:  # no frame could pass its guards: the other variants may serve
@@ -276,14 +294,21 @@ def _install_variant(
     dynamo_code = _with_program_code(guarded.dynamo_code.to_code(), program)
     variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)
     for name in guarded.backend_ids:
-        _put(done, module, name, partial(_graph, name, graphs), graphs.is_complete(name))
+        _put(done, module, name, partial(_graph, name, graphs), graphs.is_complete(name), graphs.identity(name))
     # torch tries them in order: a package before those that were loaded earlier, which it may be meant to replace.
     _table.load(variant, len(done.variants_of(code)))
     done.variants.append(variant)
 
 
-def _put(done: Install, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool = True) -> None:
-    _table.put(module, name, make, complete)
+def _put(
+    done: Install,
+    module: types.ModuleType,
+    name: str,
+    make: Callable[[], Any],
+    complete: bool = True,
+    identity: Any = None,
+) -> None:
+    _table.put(module, name, make, complete, identity)
     done._globals.append((module, name))
 
 
