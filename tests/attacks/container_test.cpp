@@ -3,8 +3,8 @@
 #include <coldframe/archive/compress.hpp>
 #include <coldframe/archive/reader.hpp>
 
-#include <support/forge.hpp>
 #include <coldframe/util/memory_fs.hpp>
+#include <support/forge.hpp>
 #include <support/sample.hpp>
 
 #include <doctest/doctest.h>

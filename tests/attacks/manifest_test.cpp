@@ -1,8 +1,8 @@
 // Sound containers around hostile documents: manifests that refer to what is not there, or are not the one encoding.
 #include <coldframe/archive/reader.hpp>
 
-#include <support/forge.hpp>
 #include <coldframe/util/memory_fs.hpp>
+#include <support/forge.hpp>
 #include <support/sample.hpp>
 
 #include <doctest/doctest.h>
