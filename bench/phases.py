@@ -23,11 +23,9 @@ Values = dict[str, Any]
 LOAD_PHASES = {
     "open": ("coldframe._core:Package.open",),
     "environment and sources": ("coldframe.torch.environment:check", "coldframe.torch.sources:validate"),
-    "listeners": ("coldframe.torch.capture.hooks:install",),
-    "guards": ("coldframe.torch.restore.install:replay",),
+    "guards": ("coldframe.torch.restore.native:steps_of", "coldframe.torch.restore.install:replay"),
     "backends": ("coldframe.torch.backends:restore",),
-    "code, globals, entries": ("coldframe.torch.restore.install:_install",),
-    "torch.compile()": ("torch:compile",),
+    "code and globals": ("coldframe.torch.restore.native:Native", "coldframe.torch.restore.install:_install"),
     "the rest of coldframe.load()": ("coldframe.torch.api:load",),
 }
 
@@ -38,10 +36,9 @@ LISTENERS = (
     "coldframe.torch.capture.package:CapturePackage",
     "coldframe.torch.capture.hooks:install",
     "coldframe.torch.backends.capture.kernels:note_loaded",
-    "coldframe.torch.session:Session.before_compile",
 )
 _NOT_TIMED = {"code_context"}  # a context around torch's own work; what it calls is timed
-_INNER = {"_frame"}  # called by it
+_INNER = {"_frame", "_plan"}  # what does the work
 
 
 def _wrap(clock: Clock, path: str, label: str) -> None:
@@ -64,10 +61,6 @@ def load_phases(job: Values) -> Values:
     """Milliseconds by phase, in the order in which they happen."""
     model, args, kwargs = models.make(job["model"])
     clock = Clock()
-    with clock.time("import torch._dynamo"):
-        importlib.import_module("torch._dynamo")
-    with clock.time("import torch._inductor"):
-        importlib.import_module("torch._inductor.compile_fx")
     with clock.time("import coldframe"):
         api = importlib.import_module("coldframe.torch.api")
         importlib.import_module("coldframe.torch.backends.restoring.callables")

@@ -177,8 +177,7 @@ def load_phases(plan: Plan) -> str:
     rows = [[phase, *(_number(columns[model].get(phase)) for model in plan.models)] for phase in phases]
     return (
         table(["ms", *plan.models], rows)
-        + "\n\nThe imports come first and are timed apart; what a model's library imported before is not in them. The rows "
-        "from *open* to *the rest* add up to *coldframe.load()*."
+        + "\n\nThe import comes first and is timed apart. The rows from *open* to *the rest* add up to *coldframe.load()*."
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 __version__: str
@@ -259,3 +259,29 @@ def cpu_features() -> list[str]:
 
 def libc_version() -> str:
     """For example "glibc 2.36"."""
+
+Step = tuple[str, tuple[int, ...], int, Any, int]
+"""(operation, inputs, result, operand, number): see src/python/guard_engine.hpp."""
+
+GUARD_OPERATIONS: dict[str, bool]
+"""Every operation of a step, and whether it yields a value."""
+
+def check_guards(steps: Sequence[Step], names: tuple[str, ...], values: tuple[Any, ...], namespace: dict[str, Any]) -> int:
+    """Runs steps over a frame's locals; the number of the first one that refuses, -1 when all hold."""
+
+@final
+class Dispatcher:
+    """Serves a function's compiled variants; calls `miss` for what none serves."""
+
+    def __init__(self, function: types.FunctionType, miss: Callable[..., Any]) -> None: ...
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the locals by number."""
+    def set_plan(
+        self,
+        conditions: Sequence[tuple[dict[Any, Any], Any, Any]],
+        variants: Sequence[tuple[Sequence[Step], Callable[..., Any], Callable[[], None] | None]],
+    ) -> None:
+        """Replaces what is served. conditions: (dict, key, the object that must be there, or None for none); variants: (steps,
+        what is called, what hears of the first hit)."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...

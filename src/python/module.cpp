@@ -3,6 +3,7 @@
 #include <python/guard_handles.hpp>
 #include <python/host.hpp>
 #include <python/import_ref.hpp>
+#include <python/native_module.hpp>
 #include <python/object_codec.hpp>
 #include <python/records.hpp>
 #include <python/shared_library.hpp>
@@ -409,4 +410,5 @@ NB_MODULE(_core, m) {
     bind_parts(m);
     bind_package(m);
     bind_host(m);
+    bind_native(m);
 }

@@ -17,6 +17,7 @@ from coldframe import _core
 from coldframe.torch.capture import hooks
 from coldframe.torch.capture.recorder import Recording
 from coldframe.torch.restore.guards import replay
+from coldframe.torch.restore.native_guards import UnsupportedError, steps_of
 
 Locals = dict[str, Any]
 hooks.install()
@@ -104,12 +105,14 @@ class Case:
 
 @dataclass
 class Both:
-    """The guards that torch built, and those replayed from a package on disk."""
+    """The guards that torch built, those replayed from a package on disk, and the steps that the native engine runs instead."""
 
     original: Any
     replayed: Any
     program: _core.GuardProgram
     locals: Locals
+    namespace: Locals
+    steps: list[_core.Step] | str  # or why there are none
 
 
 def local(name: str) -> LocalSource:
@@ -127,7 +130,16 @@ def build(case: Case, path: Path) -> Both:
         kit = Kit(frame, case.namespace, case.ordered, **case.graph)
         case.build(kit)
         program = through_disk(made.finish(), path)
-    return Both(kit.root, replay(program, case.namespace), program, frame)
+    return Both(
+        kit.root, replay(program, case.namespace), program, frame, case.namespace, native(program, frame, case.namespace)
+    )
+
+
+def native(program: _core.GuardProgram, frame: Locals, namespace: Locals) -> list[_core.Step] | str:
+    try:
+        return steps_of(program, tuple(frame), namespace, set())
+    except UnsupportedError as error:
+        return str(error)
 
 
 def through_disk(program: _core.GuardProgram, path: Path) -> _core.GuardProgram:
@@ -147,7 +159,12 @@ def verdicts(both: Both, frame: Frame) -> tuple[bool, bool]:
     """What the original and the replayed guards say to a frame, each asked in all the ways that torch has."""
     values = both.locals if frame.locals is None else locals_of(frame.locals)
     with frame.state():
-        return _verdict(both.original, values), _verdict(both.replayed, values)
+        said = _verdict(both.original, values), _verdict(both.replayed, values)
+        if not isinstance(both.steps, str) and values.keys() == both.locals.keys():
+            ordered = tuple(values[name] for name in both.locals)
+            refused = _core.check_guards(both.steps, tuple(both.locals), ordered, both.namespace)
+            assert (refused == -1) is said[1], (said, refused if refused < 0 else both.steps[refused])
+        return said
 
 
 def _verdict(root: Any, values: Locals) -> bool:

@@ -28,6 +28,36 @@ from coldframe.torch.restore.rebinding import Rebinding, fits
 
 CASES = [*access.ACCESSORS, *checks.CHECKS, *tensors.TENSORS]
 x = local("x")
+NOT_NATIVE = {
+    "dimension_marking:dynamic",
+    "dimension_marking:one dynamic",
+    "dimension_marking:unbacked",
+    "dispatch_key_set",
+    "fake_script_type_match",
+    "indexed",
+    "named_accessor:current_stream",
+    "named_accessor:dataclass_fields",
+    "named_accessor:from_numpy",
+    "named_accessor:obj_flatten",
+    "named_accessor:script_qualified_name",
+    "named_accessor:tensor_flatten_attributes",
+    "named_accessor:torch_function_mode_at",
+    "named_check:COUNT_ITERATOR_MATCH",
+    "named_check:constant_subclass:int",
+    "named_check:constant_subclass:str",
+    "named_check:functorch grad",
+    "named_check:functorch vmap",
+    "named_check:metadata guard",
+    "named_check:metadata",
+    "named_check:opaque",
+    "range_iterator_match:RANGE_ITERATOR_MATCH",
+    "storage_overlapping",
+    "tensor_match:autocast",
+    "tensor_match:device",
+    "tensor_match:not negated",
+    "tensor_match:subclass",
+    "torch_function_mode_stack:two",
+}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -59,6 +89,12 @@ def test_refusals_are_explained_alike_and_without_addresses(case: Case, tmp_path
 def test_the_cases_cover_every_kind() -> None:
     covered = {kind for case in CASES for kind in case.kinds}
     assert covered == {name for _, name, *_ in _core.guard_kinds()}
+
+
+def test_the_native_engine_runs_most_kinds(tmp_path: Path) -> None:
+    """What it does not run is served by torch's guards: these kinds, and no others."""
+    left = {case.name for case in CASES if isinstance(build(case, tmp_path / "package.cfp").steps, str)}
+    assert left == NOT_NATIVE
 
 
 def test_every_case_has_a_frame_that_it_refuses() -> None:

@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import _core
 from ..errors import IncompatiblePackageError, PackageError
 from . import locate
-from .capture import hooks
 from .capture.registry import registry
 from .misses import Miss
 from .restore.install import abandon
@@ -68,7 +65,7 @@ def compile(
                 raise
             _stats.count_miss(error.code)
             warnings.warn(f"coldframe compiles again: {error}", RuntimeWarning, stacklevel=2)
-    return _compile(session)
+    return _serve(session)
 
 
 def load(
@@ -96,26 +93,16 @@ def load(
     settings.update(recorded)
     session = Session(target, settings, on_miss, None, ignore_inlined_sources)
     session.load(path)
-    return _compile(session)
+    return _serve(session)
 
 
-def _compile(session: Session) -> Any:
-    try:
-        options = dict(session.options)
-        if options["options"] is not None:
-            options["options"] = dict(options["options"])  # torch.compile takes some of them out
-        with hooks.injecting(session.capture):
-            compiled = torch.compile(session.target, **options)
-        if session.capture.compiler_config is not None and not options["fullgraph"]:
-            # Dynamo would ask for it at once, and so import Inductor.
-            compiled.get_compiler_config = session.capture.compiler_config
-    except BaseException:
-        for done in session.capture.installs:
-            done.close()
-        raise
+def _serve(session: Session) -> Any:
+    compiled = session.compiled_callable()
     sessions[compiled] = session
     if compiled is not session.target:
         weakref.finalize(compiled, abandon, session.capture.installs).atexit = False
+        if session.native is not None:
+            weakref.finalize(compiled, abandon, [session.native.done]).atexit = False
     return compiled
 
 
@@ -162,6 +149,13 @@ def explain(compiled: Any) -> Explanation:
     that refused it."""
     session = session_of(compiled)
     frames: dict[int, Frame] = {}
+    if session.native is not None and not session.capture.installs:
+        entry = session.native.entry
+        code = session.native.function.__code__
+        name = locate.frame_name(code, entry.module, session.target)
+        if session.native.inline:
+            name = f"{type(session.target).__module__}.{type(session.target).__qualname__}.forward"
+        frames[id(code)] = Frame(name, entry.role, len(entry.guarded_codes), 0, ())
     for done in session.capture.installs:
         for code, entry in done.entries:
             name = locate.frame_name(code, entry.module, session.target)

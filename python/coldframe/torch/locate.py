@@ -25,6 +25,7 @@ import torch
 
 from ..errors import IncompatiblePackageError, NotPortableError
 from . import _private
+from .native_module import NativeModule
 
 _DEPTH = 8
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
@@ -70,10 +71,12 @@ def resolve(source: str, target: Any, module: str) -> types.CodeType:
 
 def uncompiled(target: Any) -> Any:
     """What torch.compile, ours or plain, was given to make `target`; `target` itself when it is not compiled."""
-    eval_frame = _private.module("torch._dynamo.eval_frame")
-    if isinstance(target, eval_frame.OptimizedModule):
+    eval_frame = sys.modules.get("torch._dynamo.eval_frame")
+    if isinstance(target, NativeModule) or (eval_frame is not None and isinstance(target, eval_frame.OptimizedModule)):
         return target._orig_mod
-    return eval_frame.innermost_fn(target)
+    if not hasattr(target, "_torchdynamo_orig_callable"):
+        return target
+    return _private.module("torch._dynamo.eval_frame").innermost_fn(target)
 
 
 def frame_name(code: types.CodeType, module: str, target: Any) -> str:

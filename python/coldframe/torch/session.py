@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import warnings
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from .. import _core
 from ..errors import (
@@ -27,8 +30,11 @@ from .capture.package import CapturePackage, runs_with
 from .files import alone
 from .keys import Key, package_key, portable
 from .misses import Miss
+from .native_module import serving
 from .progress import Progress
-from .restore.install import install, packages_of
+from .restore.install import abandon, install, packages_of
+from .restore.native import Native
+from .restore.native_guards import UnsupportedError
 from .stats import stats
 
 OnMiss = Literal["compile", "eager", "error"]
@@ -65,12 +71,15 @@ class Session:
     portable_options: dict[str, Any] = field(init=False)
     _saved_version: tuple[int, int] = field(init=False)
     _pending: list[Any] = field(default_factory=list)  # artifacts saved before their backward was compiled
+    native: Native | None = None
+    hosted_because: str = ""  # why what was loaded is not served natively
+    _hosted: Any = None
+    _hosting: threading.RLock = field(default_factory=threading.RLock)
     _progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
         if self.on_miss not in ("compile", "eager", "error"):
             raise InvalidArgumentError(f"on_miss must be 'compile', 'eager' or 'error', not {self.on_miss!r}")
-        hooks.install()
         self.target = locate.uncompiled(self.target)
         self.portable_options = portable(self.options)
         self.capture = CapturePackage(self)
@@ -104,16 +113,64 @@ class Session:
         return self._saved_version != self.capture.version() or any(not artifact.pending for artifact in self._pending)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Installs the package at `path`. PackageError, with nothing installed, when it is damaged or does not fit."""
+        """Takes the package at `path`. PackageError, with nothing left behind, when it is damaged or does not fit."""
         try:
             package = _core.Package.open(path)
             self.check(package)
             package.verify()  # every byte, before any of it runs
-            same = not self.ignore_inlined_sources
-            done = install(package, self.target, runs_with(self.capture.backend_key), same_sources=same)
-            self.capture.adopt(done)
+            try:
+                self.capture.loaded = True
+                self.native = Native(package, self.target, self.hosted, same_sources=not self.ignore_inlined_sources)
+            except (UnsupportedError, IncompatiblePackageError) as error:
+                self.hosted_because = str(error)
+                self._install(package)
         except PackageError as error:
             raise type(error)(f"{os.fspath(path)}: {error}") from error
+
+    def _install(self, package: _core.Package) -> None:
+        hooks.install()
+        same = not self.ignore_inlined_sources
+        self.capture.adopt(install(package, self.target, runs_with(self.capture.backend_key), same_sources=same))
+
+    def compiled_callable(self) -> Any:
+        """What the user gets: served natively where that is possible, else by torch.compile."""
+        if self.native is not None:
+            return serving(self.target, self.native.call)
+        try:
+            return self._compile()
+        except BaseException:
+            abandon(self.capture.installs)
+            raise
+
+    def hosted(self) -> Any:
+        """What serves calls that the native path does not: torch.compile's callable, with the package installed; made once."""
+        with self._hosting:
+            if self._hosted is None:
+                assert self.native is not None
+                if not self.capture.installs:
+                    self._install_after_all(self.native.package)
+                self._hosted = self._compile()
+            return self._hosted
+
+    def _install_after_all(self, package: _core.Package) -> None:
+        try:
+            self._install(package)
+        except PackageError as error:  # what was there when it was loaded has changed since
+            if self.on_miss == "error":
+                raise MissError(f"the package serves no call any more: {error}") from error
+            stats.count_miss(error.code)
+
+    def _compile(self) -> Any:
+        hooks.install()
+        options = dict(self.options)
+        if options["options"] is not None:
+            options["options"] = dict(options["options"])  # torch.compile takes some of them out
+        with hooks.injecting(self.capture):
+            compiled = torch.compile(self.target, **options)
+        if self.capture.compiler_config is not None and not options["fullgraph"]:
+            # Dynamo would ask for it at once, and so import Inductor.
+            compiled.get_compiler_config = self.capture.compiler_config
+        return compiled
 
     def check(self, package: _core.Package) -> None:
         """Raises when `package` is of another function, environment or source."""
@@ -141,7 +198,8 @@ class Session:
     def build(self) -> Built:
         """The package of everything that this callable loaded or compiled. InvalidArgumentError when there is nothing."""
         built = build(self.capture, self.key(), self.portable_options)
-        for loaded in [done.package for done in self.capture.installs] + packages_of(self.capture.used):
+        mine = [done.package for done in self.capture.installs] or ([self.native.package] if self.native is not None else [])
+        for loaded in mine + packages_of(self.capture.used):
             if loaded.key == built.package.key:
                 merge(built.package, loaded)
         if not any(entry.guarded_codes or entry.skipped for entry in built.package.codes):

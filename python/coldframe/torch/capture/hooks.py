@@ -55,6 +55,7 @@ class _Local(threading.local):
 
 local = _Local()
 _calls: list[None] = []  # of our callables, on all threads: its length alone counts
+_NOT_TRACED = ("api", "backends", "capture", "package", "restore", "session", "stats")
 _lock = threading.Lock()
 _installed = False
 automatic: Callable[[], Any] | None = None  # makes the package of a plain torch.compile, under torch's caching_precompile
@@ -87,7 +88,8 @@ def install() -> None:
             return
         _private.probe()
         # What compiles while a frame runs (a backward, say) must not be traced itself.
-        _private.module("torch._dynamo.trace_rules").add("coldframe.torch")
+        for part in _NOT_TRACED:
+            _private.module("torch._dynamo.trace_rules").add(f"coldframe.torch.{part}")
         _wrap_guard_classes()
         _wrap_relations()
         _wrap_builder()

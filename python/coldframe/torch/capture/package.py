@@ -225,9 +225,9 @@ class CapturePackage:
         self.backend: Any = None
         self.backend_key: BackendKey = None
         self.group: set[int] = set()  # ids of the codes that this callable compiled
-        self.entries: set[int] = set()
         self.own: set[str] = set()  # names of the graphs that it compiled
         self.used: set[str] = set()  # names of those that it ran
+        self.loaded = False  # whether there is a package that should have served
         self.installs: list[Install] = []
         self.misses: deque[Miss] = deque(maxlen=100)  # the last ones
         self.compiler_config: Callable[[], Any] | None = None
@@ -236,7 +236,7 @@ class CapturePackage:
         self._lock = threading.Lock()
         self._counted = 0  # graphs that are accounted for in the statistics
         self._foreign = 0  # graphs that it ran, which somebody else compiled and no package of its holds
-        self._registry_version = -1
+        self._registry_version = 0
         self._changes = 0
 
     @property
@@ -246,12 +246,16 @@ class CapturePackage:
     def of(self, target: Any) -> None:
         """Hears of what is compiled: a function, method or module."""
         self.target = target
-        self.entries = locate.entry_codes(target)
 
     def compiled_by(self, backend: Any, options: dict[str, Any]) -> None:
         """Hears of the backend, as the user named it, and of the portable options."""
         self.backend = backend
         self.backend_key = (_core.digest(options), backend)
+
+    @functools.cached_property
+    def entries(self) -> set[int]:
+        """Ids of the codes with which a call begins."""
+        return locate.entry_codes(self.target)
 
     def is_initialized(self) -> bool:
         return True
@@ -302,6 +306,7 @@ class CapturePackage:
 
     def adopt(self, done: Install) -> None:
         """Takes the code objects that a loaded package has variants for: a new variant belongs to the same entry."""
+        self.loaded = True
         self.installs.append(done)
         for code, entry in done.entries:
             registry.record(code, entry.module, entry.role)
@@ -311,7 +316,7 @@ class CapturePackage:
         """Hears of a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
         self.namespace = namespace
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
-        if self.installs:
+        if self.loaded:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
             miss = Miss(name, reasons)
             self.misses.append(miss)

@@ -258,11 +258,11 @@ def _install(done: Install, target: Any, wanted: Callable[[_core.GuardedCode], b
     for entry, module, code in entries:
         if entry.role == "resume":
             for name in entry.function_names:
-                _put(done, module, name, partial(_resume, name, code, module))
+                put_global(done, module, name, partial(_resume, name, code, module))
         for alias, imported in entry.import_sources.items():
-            _put(done, module, alias, partial(importlib.import_module, imported))
+            put_global(done, module, alias, partial(importlib.import_module, imported))
         for name, recipe in entry.installed_globals.items():
-            _put(done, module, name, partial(_make_global, recipe, module))
+            put_global(done, module, name, partial(make_global, recipe, module))
     for entry, module, code in entries:
         if entry.bypassed:
             continue
@@ -294,13 +294,13 @@ def _install_variant(
     dynamo_code = _with_program_code(guarded.dynamo_code.to_code(), program)
     variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)
     for name in guarded.backend_ids:
-        _put(done, module, name, partial(_graph, name, graphs), graphs.is_complete(name), graphs.identity(name))
+        put_global(done, module, name, partial(_graph, name, graphs), graphs.is_complete(name), graphs.identity(name))
     # torch tries them in order: a package before those that were loaded earlier, which it may be meant to replace.
     _table.load(variant, len(done.variants_of(code)))
     done.variants.append(variant)
 
 
-def _put(
+def put_global(
     done: Install,
     module: types.ModuleType,
     name: str,
@@ -367,9 +367,10 @@ def _graph(name: str, graphs: Graphs) -> Any:
     return hooks.noting(name, function)
 
 
-def _make_global(recipe: dict[str, Any], module: types.ModuleType) -> Any:
+def make_global(recipe: dict[str, Any], module: types.ModuleType) -> Any:
     if recipe.get("builtins"):
-        return _private.module("torch._dynamo.output_graph").get_builtins_dict(vars(module))
+        found = vars(module)["__builtins__"]
+        return found if isinstance(found, dict) else vars(found)
     if "object" in recipe:
         return _core.resolve(recipe["object"])
     if "value" in recipe:

@@ -1,0 +1,86 @@
+"""What serves a target on the native path: a module for a module, a function for a function, as torch.compile gives them.
+
+Dynamo may trace this file: when somebody compiles a caller, it looks through to the target.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_OWN = frozenset({"_orig_mod", "_native", "_super_module_initialized", "__dict__"})
+
+
+class NativeModule(torch.nn.Module):
+    """Mirrors its module in everything but the call, as torch._dynamo.OptimizedModule does."""
+
+    def __init__(self, module: torch.nn.Module, native: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_orig_mod", module)
+        object.__setattr__(self, "_super_module_initialized", False)
+        super().__init__()
+        object.__setattr__(self, "_super_module_initialized", True)
+        del self.__dict__["_orig_mod"]
+        self._modules["_orig_mod"] = module
+        object.__setattr__(self, "_native", native)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        # isinstance(compiled, torch._dynamo.OptimizedModule) holds, as for torch.compile, once somebody can ask.
+        eval_frame = sys.modules.get("torch._dynamo.eval_frame")
+        return NativeModule if eval_frame is None else eval_frame.OptimizedModule
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return self._orig_mod(*args, **kwargs)
+        return self._native(*args, **kwargs)
+
+    @property
+    def training(self) -> bool:
+        return bool(self._orig_mod.training)
+
+    @training.setter
+    def training(self, value: bool) -> None:
+        if self._super_module_initialized:
+            self._orig_mod.training = value
+
+    def __len__(self) -> int:
+        return len(self._orig_mod)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_orig_mod":
+            return self._modules["_orig_mod"]
+        return getattr(self._orig_mod, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OWN or hasattr(type(self), name):
+            super().__setattr__(name, value)
+        else:
+            setattr(self._orig_mod, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in _OWN or hasattr(type(self), name):
+            super().__delattr__(name)
+        else:
+            delattr(self._orig_mod, name)
+
+    def __dir__(self) -> list[str]:
+        found = list(self._orig_mod.__dir__())
+        return found + [name for name in super().__dir__() if name not in found]
+
+
+def serving(target: Any, native: Callable[..., Any]) -> Any:
+    """The callable that users get for `target`; `native` serves its calls."""
+    if isinstance(target, torch.nn.Module):
+        return NativeModule(target, native)
+
+    @functools.wraps(target)
+    def served(*args: Any, **kwargs: Any) -> Any:
+        return native(*args, **kwargs)
+
+    served._torchdynamo_orig_callable = target  # type: ignore[attr-defined]
+    served._torchdynamo_inline = target  # type: ignore[attr-defined]
+    return served

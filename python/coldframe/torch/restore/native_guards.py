@@ -1,0 +1,350 @@
+"""Guard programs as steps of the native guard engine, with every operand resolved in this process.
+
+What the engine cannot decide exactly as torch does makes the program *unsupported*, and its frame is served by torch's own
+guard managers. Nothing here imports Dynamo.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import json
+import sys
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.utils._device
+
+from ... import _core
+from .. import classes
+from ..capture import premises
+from ..expressions import render
+from .guards import _dict_unchanged, _same_function
+from .premises import PremiseCheck
+from .rebinding import Rebinding
+
+_COMPILER = ("torch._dynamo", "torch._functorch", "torch._inductor")
+_PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
+
+
+class UnsupportedError(Exception):
+    """The reason why a program, or a package, is not for the native path."""
+
+
+def is_lazy(module: str) -> bool:
+    """Whether a module is part of torch's compiler and not imported. Its content is that of the exact torch build: a guard
+    on it holds, for nobody can have changed what is not there."""
+    return module.startswith(_COMPILER) and module not in sys.modules
+
+
+def steps_of(
+    program: _core.GuardProgram,
+    names: Sequence[str],
+    namespace: dict[str, Any],
+    lazy: set[str],
+    *,
+    threads_matter: bool = True,
+    same_sources: bool = True,
+) -> list[_core.Step]:
+    """The program over frames with these locals and globals. `lazy`: aliases of modules that are not imported.
+
+    UnsupportedError; IncompatiblePackageError when something that the guards refer to is not there.
+    """
+    return _Steps(program, names, namespace, lazy, threads_matter, same_sources).make()
+
+
+class _Steps:
+    def __init__(
+        self,
+        program: _core.GuardProgram,
+        names: Sequence[str],
+        namespace: dict[str, Any],
+        lazy: set[str],
+        threads_matter: bool,
+        same_sources: bool,
+    ) -> None:
+        self.ops = program.ops
+        self.names = names
+        self.namespace = namespace
+        self.lazy = lazy
+        self.threads_matter = threads_matter
+        self.same_sources = same_sources
+        self.made: list[_core.Step] = []
+        self.last: list[_core.Step] = []  # after everything else
+        self.parents: dict[int, int] = {}
+        self.globals: set[int] = set()
+        self.unseen: set[int] = set()  # values of modules that are not imported
+        self.tensors: list[tuple[int, Any]] = []
+        self.free = max((op.result or 0 for op in self.ops), default=0) + 1
+
+    def make(self) -> list[_core.Step]:
+        for op in self.ops:
+            if op.role == "mark":
+                continue
+            if any(node in self.unseen for node in op.inputs):
+                if op.role == "relation":
+                    raise UnsupportedError(f"{op.kind} with a module that is not imported")
+                if op.result is not None:
+                    self.unseen.add(op.result)
+                continue
+            if op.role == "accessor":
+                self.accessor(op)
+            else:
+                method = getattr(self, op.kind, None)
+                if method is None:
+                    raise UnsupportedError(f"a guard of kind {op.kind}")
+                method(op, *op.operands)
+        return self.made + self.bulk() + self.last
+
+    def add(self, operation: str, inputs: Sequence[int], operand: Any = None, number: int = 0, result: int = 0) -> None:
+        self.made.append((operation, tuple(inputs), result, operand, number))
+
+    def value(self, operation: str, inputs: Sequence[int] = (), operand: Any = None) -> int:
+        """A value that is not one of the program's."""
+        result, self.free = self.free, self.free + 1
+        self.add(operation, inputs, operand, result=result)
+        return result
+
+    # Accessors.
+
+    def accessor(self, op: _core.GuardOp) -> None:
+        (node,), kind, operands = op.inputs, op.kind, op.operands
+        assert op.result is not None and op.example is not None
+        self.parents[op.result] = node
+        if kind == "globals_dict":
+            self.globals.add(op.result)
+        if kind == "dict_getitem" and node in self.globals and operands[0] in self.lazy:
+            self.unseen.add(op.result)
+            return
+        if kind == "framelocals":
+            if operands[0] not in self.names:
+                raise UnsupportedError(f"a guard on the local {operands[0]!r}, which is no argument")
+            self.add("local", (), number=self.names.index(operands[0]), result=op.result)
+        elif kind == "global_weakref":
+            found = self.value("dict_getitem", (self.value("globals"),), operands[0])
+            self.add("weakref_call", (found,), result=op.result)
+        elif kind in _SAME:
+            operand, number = (None, operands[0]) if kind in _BY_INDEX else (operands[0] if operands else None, 0)
+            self.add(_SAME[kind], (node,), _core.resolve(operand), number, op.result)
+        elif kind in _APPLIED:
+            self.add("apply", (node,), _APPLIED[kind](*_core.resolve(operands)), result=op.result)
+        elif kind == "named_accessor" and operands[0] in _NAMED:
+            self.add("apply", (node,), _NAMED[operands[0]](*_core.resolve(operands[1])), result=op.result)
+        else:
+            raise UnsupportedError(f"an accessor of kind {kind} {operands!r:.60}")
+        if op.example[3]:  # torch's manager of an ordered dict checks these itself
+            if op.example[0] is None or op.example[2] is None:
+                raise UnsupportedError("a dict of an unknown type")
+            self.add("dict_size_match", (op.result,), _core.resolve(op.example[0]), op.example[2])
+
+    # Checks, by kind.
+
+    def type_match(self, op: _core.GuardOp, cls: Any) -> None:
+        self.add("type_match", op.inputs, _core.resolve(cls))
+
+    def id_match(self, op: _core.GuardOp, operand: Any) -> None:
+        if isinstance(operand, dict) and "rebind" in operand:
+            place = op.inputs[0] if operand["rebind"] == "function" else self.parents[op.inputs[0]]
+            self.add("test", (place,), Rebinding(operand))
+            return
+        found = _same_function(operand, self.same_sources) if isinstance(operand, dict) else _core.resolve(operand)
+        self.add("id_match", op.inputs, found)
+
+    def equals_match(self, op: _core.GuardOp, expected: Any) -> None:
+        self.add("equals_match", op.inputs, _core.resolve(expected))
+
+    def length(self, op: _core.GuardOp, number: int) -> None:
+        self.add("length", op.inputs, number=number)
+
+    def dict_length(self, op: _core.GuardOp, number: int) -> None:
+        self.add("dict_length", op.inputs, number=number)
+
+    def dict_contains(self, op: _core.GuardOp, expected: bool, key: Any) -> None:
+        self.add("dict_contains" if expected else "dict_lacks", op.inputs, _core.resolve(key))
+
+    def set_contains(self, op: _core.GuardOp, expected: bool, item: Any) -> None:
+        self.add("set_contains" if expected else "set_lacks", op.inputs, _core.resolve(item))
+
+    def mapping_keys(self, op: _core.GuardOp, keys: Any) -> None:
+        self.add("mapping_keys", op.inputs, list(_core.resolve(keys)))
+
+    def no_hasattr(self, op: _core.GuardOp, name: str) -> None:
+        self.add("no_hasattr", op.inputs, name)
+
+    def none_match(self, op: _core.GuardOp) -> None:
+        self.add("none_match", op.inputs)
+
+    def not_none(self, op: _core.GuardOp) -> None:
+        self.add("not_none", op.inputs)
+
+    def true_match(self, op: _core.GuardOp) -> None:
+        self.add("id_match", op.inputs, True)
+
+    def false_match(self, op: _core.GuardOp) -> None:
+        self.add("id_match", op.inputs, False)
+
+    def float_is_nan(self, op: _core.GuardOp) -> None:
+        self.add("float_is_nan", op.inputs)
+
+    def complex_is_nan(self, op: _core.GuardOp) -> None:
+        self.add("complex_is_nan", op.inputs)
+
+    def tuple_iterator_length(self, op: _core.GuardOp, length: int, cls: Any) -> None:
+        expected = _core.resolve(cls)
+        self.add("test", op.inputs, lambda value: type(value) is expected and value.__length_hint__() == length)
+
+    def dict_version(self, op: _core.GuardOp, snapshot: Any) -> None:
+        self.add("test", op.inputs, functools.partial(_dict_unchanged, _core.resolve(snapshot)))
+
+    def dual_level(self, op: _core.GuardOp, level: int) -> None:
+        forward_ad = vars(importlib.import_module("torch.autograd.forward_ad"))
+        found = self.value("dict_getitem", (self.value("constant", (), forward_ad),), "_current_level")
+        self.add("equals_match", (found,), level)
+
+    def tensor_match(self, op: _core.GuardOp, info: Any) -> None:
+        self.tensors.append((op.inputs[0], _core.resolve(info)))
+
+    def dimension_marking(self, op: _core.GuardOp, marked: Any, unmarked: Any, other: Any) -> None:
+        if marked or other:
+            raise UnsupportedError("a tensor with marked dimensions")
+        self.add("unmarked_tensor", op.inputs, (_PLAIN_TENSORS, tuple(unmarked)))
+
+    def default_device(self, op: _core.GuardOp, device: Any) -> None:
+        module = self.value("constant", (), vars(torch.utils._device))
+        self.add("equals_match", (self.value("dict_getitem", (module,), "CURRENT_DEVICE"),), _core.resolve(device))
+
+    def torch_function_mode_stack(self, op: _core.GuardOp, modes: Any) -> None:
+        if modes:
+            raise UnsupportedError("a torch function mode")
+        self.add("equals_match", (self.value("call", (), torch._C._len_torch_function_stack),), 0)
+
+    def global_state(self, op: _core.GuardOp, state: Any, threads: Any) -> None:
+        state = {**state, "num_threads": threads if self.threads_matter else torch.get_num_threads()}
+        guard = torch._C._dynamo.guards.GlobalStateGuard()
+        guard.__setstate__(json.dumps(state))
+        self.add("holds", (), guard.check)
+
+    def named_check(self, op: _core.GuardOp, name: str, args: Any) -> None:
+        if name == premises.NAME:
+            checks = args[0] if self.same_sources else {**args[0], "classes": classes.without_code(args[0].get("classes"))}
+            self.last.append(("frame_test", (), 0, PremiseCheck(checks, self.scope(), []), 0))
+        elif name == "no_inlineable_saved_tensors_hooks":
+            top = self.value("apply", (self.value("constant", (), True),), torch._C._autograd._top_saved_tensors_default_hooks)
+            self.add("test", (top,), _not_inlineable)
+        elif name == "functorch_stack" and not args[0]:
+            self.add("none_match", (self.value("call", (), torch._C._functorch.get_interpreter_stack),))
+        else:
+            raise UnsupportedError(f"a guard of kind {name}")
+
+    # Relations.
+
+    def object_aliasing(self, op: _core.GuardOp) -> None:
+        self.last.append(("same", tuple(op.inputs), 0, None, 0))
+
+    def no_tensor_aliasing(self, op: _core.GuardOp, names: Any) -> None:
+        self.last.append(("distinct", tuple(op.inputs), 0, None, 0))
+
+    def expression(self, op: _core.GuardOp, parts: Any) -> None:
+        text = " and ".join(f"({render(part)})" for part in parts) or "True"
+        if any(alias in text for alias in self.lazy):
+            raise UnsupportedError("an expression over a module that is not imported")
+        function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), self.scope())
+        self.last.append(("frame_test", (), 0, function, 0))
+
+    def scope(self) -> dict[str, Any]:
+        return {"G": self.namespace, "torch": torch}
+
+    # All tensors at once, through torch's own check.
+
+    def bulk(self) -> list[_core.Step]:
+        if not self.tensors:
+            return []
+        examples = [_example(info) for _, info in self.tensors]
+        sizes = [list(info["size"]) for _, info in self.tensors]
+        strides = [list(info["stride"]) for _, info in self.tensors]
+        guards = torch._C._dynamo.guards.TensorGuards(*examples, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides)
+        return [("tensors", tuple(node for node, _ in self.tensors), 0, guards.check, 0)]
+
+
+def _example(info: dict[str, Any]) -> torch.Tensor:
+    """A tensor that has, here and now, the type and the dispatch keys that were recorded."""
+    if info["pytype"] not in _PLAIN_TENSORS or str(info["device"]) not in ("cpu", "None"):
+        raise UnsupportedError(f"a tensor of type {info['pytype'].__name__} on {info['device']}")
+    shape = (0,) if info["size"] else ()
+    example: torch.Tensor = torch.empty(shape, dtype=info["dtype"])
+    if info["pytype"] is torch.nn.Parameter:
+        example = torch.nn.Parameter(example, requires_grad=info["requires_grad"])
+    elif info["requires_grad"]:
+        example.requires_grad_()
+    keys = torch._C._dispatch_keys(example) | torch._C._dispatch_tls_local_include_set()
+    keys = keys - torch._C._dispatch_tls_local_exclude_set()
+    if keys.raw_repr() != info["dispatch_keys"]:
+        raise UnsupportedError("a tensor of unusual dispatch keys")
+    return example
+
+
+_SAME = {
+    "globals_dict": "globals",
+    "getattr": "getattr",
+    "generic_getattr": "generic_getattr",
+    "getitem": "getitem",
+    "dict_getitem": "dict_getitem",
+    "list_getitem": "list_getitem",
+    "tuple_getitem": "tuple_getitem",
+    "closure": "closure",
+    "code": "code",
+    "func_defaults": "defaults",
+    "func_kwdefaults": "kwdefaults",
+    "call_no_args": "call_no_args",
+    "type": "type",
+    "type_mro": "type_mro",
+    "type_dict": "type_dict",
+    "generic_dict": "generic_dict",
+    "weakref_call": "weakref_call",
+    "dict_key": "dict_key",
+    "dict_value": "dict_value",
+}
+_BY_INDEX = frozenset({"list_getitem", "tuple_getitem", "dict_key", "dict_value"})
+
+
+def _tuple_iterator_item(index: int) -> Callable[[Any], Any]:
+    def get(iterator: Any) -> Any:
+        _, (items, *_), *position = iterator.__reduce__()
+        return items[index + (position[0] if position else 0)]
+
+    return get
+
+
+_APPLIED: dict[str, Callable[..., Callable[[Any], Any]]] = {
+    "grad": lambda: lambda tensor: tensor.grad,
+    "set_getitem": lambda index: lambda items: next(itertools.islice(items, index, None)),
+    "tensor_size": lambda dimension: lambda tensor: tensor.size(dimension),
+    "tensor_stride": lambda dimension: lambda tensor: tensor.stride(dimension),
+    "tensor_storage_offset": lambda _: lambda tensor: tensor.storage_offset(),
+    "tuple_iterator_getitem": _tuple_iterator_item,
+}
+
+
+def _not_inlineable(hooks: Any) -> bool:
+    if hooks is None:
+        return True
+    utils = importlib.import_module("torch._functorch._aot_autograd.utils")
+    return not utils.saved_tensors_hooks_are_inlineable(hooks)
+
+
+def _module(name: str) -> Callable[[Any], types.ModuleType]:
+    module = importlib.import_module(name)
+    return lambda _: module
+
+
+_NAMED: dict[str, Callable[..., Callable[[Any], Any]]] = {
+    "as_tensor_fullprec": lambda: torch._as_tensor_fullprec,
+    "get_base": lambda: lambda value: value.get_base(),
+    "import_module": _module,
+    "int": lambda: int,
+    "item": lambda: lambda value: value.item(),
+    "namedtuple_fields": lambda: lambda value: value._fields,
+}

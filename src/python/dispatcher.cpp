@@ -1,0 +1,373 @@
+#include <python/dispatcher.hpp>
+#include <python/guard_engine.hpp>
+
+#include <structmember.h>
+
+#include <algorithm>
+
+#include <memory>
+#include <new>
+
+namespace coldframe::python {
+namespace {
+
+struct Condition {
+    Ref dict;
+    Ref key;
+    Ref expected;  // null: the key must be absent
+};
+
+struct Variant {
+    GuardEngine guards;
+    Ref function;
+    Ref on_first_hit;  // null once it was called
+};
+
+struct Plan {
+    std::vector<Condition> conditions;
+    std::vector<Variant> variants;
+    std::size_t likely = 0;
+};
+
+// What binding needs to know of a function's code.
+struct Signature {
+    Ref names;  // arguments, then free variables
+    Py_ssize_t positional_only = 0;
+    Py_ssize_t positional = 0;
+    Py_ssize_t keyword_only = 0;
+    bool varargs = false;
+    bool varkeywords = false;
+    Py_ssize_t arguments = 0;  // all of the above
+    Py_ssize_t free = 0;
+};
+
+struct State {
+    Ref function;
+    Ref miss;
+    Signature signature;
+    std::shared_ptr<Plan> plan = std::make_shared<Plan>();
+};
+
+struct Dispatcher {
+    PyObject_HEAD vectorcallfunc call;
+    PyObject* weak_references;
+    State* state;
+};
+
+Py_ssize_t integer(PyObject* object, const char* name) {
+    const Ref value = owned(PyObject_GetAttrString(object, name));
+    const Py_ssize_t number = PyLong_AsSsize_t(value.get());
+    if (PyErr_Occurred() != nullptr) throw PythonError();
+    return number;
+}
+
+Signature signature_of(PyObject* function) {
+    PyObject* code = PyFunction_GET_CODE(function);
+    Signature result;
+    result.positional_only = integer(code, "co_posonlyargcount");
+    result.positional = integer(code, "co_argcount");
+    result.keyword_only = integer(code, "co_kwonlyargcount");
+    const Py_ssize_t flags = integer(code, "co_flags");
+    result.varargs = (flags & CO_VARARGS) != 0;
+    result.varkeywords = (flags & CO_VARKEYWORDS) != 0;
+    result.arguments = result.positional + result.keyword_only + Py_ssize_t{result.varargs} + Py_ssize_t{result.varkeywords};
+    const Ref variables = owned(PyObject_GetAttrString(code, "co_varnames"));
+    const Ref free = owned(PyObject_GetAttrString(code, "co_freevars"));
+    const Ref arguments = owned(PyTuple_GetSlice(variables.get(), 0, result.arguments));
+    result.free = PyTuple_GET_SIZE(free.get());
+    result.names = owned(PySequence_Concat(arguments.get(), free.get()));
+    return result;
+}
+
+// The locals with which a call of the function begins; each owned.
+class Binding {
+   public:
+    explicit Binding(const State& state)
+        : state_(state), locals_(static_cast<std::size_t>(PyTuple_GET_SIZE(state.signature.names.get())), nullptr) {}
+    Binding(const Binding&) = delete;
+    Binding& operator=(const Binding&) = delete;
+    ~Binding() {
+        for (PyObject* value : locals_) Py_XDECREF(value);
+    }
+
+    // False when the arguments do not fit; no error is set.
+    bool bind(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
+        const bool fits = bind_positional(args, count) && bind_keywords(args + count, keywords) && bind_defaults();
+        if (fits) bind_free();
+        PyErr_Clear();
+        return fits;
+    }
+
+    [[nodiscard]] BoundFrame frame() const {
+        return {locals_, state_.signature.names.get(), PyFunction_GET_GLOBALS(state_.function.get())};
+    }
+
+   private:
+    void set(Py_ssize_t index, PyObject* value) { locals_[static_cast<std::size_t>(index)] = Py_XNewRef(value); }
+    [[nodiscard]] bool is_set(Py_ssize_t index) const { return locals_[static_cast<std::size_t>(index)] != nullptr; }
+
+    bool bind_positional(PyObject* const* args, Py_ssize_t count) {
+        const Signature& signature = state_.signature;
+        for (Py_ssize_t i = 0; i < std::min(count, signature.positional); ++i) set(i, args[i]);
+        const Py_ssize_t extra = std::max<Py_ssize_t>(count - signature.positional, 0);
+        if (!signature.varargs) return extra == 0;
+        const Ref rest = Ref::steal(PyTuple_New(extra));
+        if (!rest) return false;
+        for (Py_ssize_t i = 0; i < extra; ++i) PyTuple_SET_ITEM(rest.get(), i, Py_NewRef(args[signature.positional + i]));
+        set(signature.positional + signature.keyword_only, rest.get());
+        return true;
+    }
+
+    bool bind_keywords(PyObject* const* values, PyObject* keywords) {
+        const Signature& signature = state_.signature;
+        const Ref others = Ref::steal(signature.varkeywords ? PyDict_New() : nullptr);
+        if (signature.varkeywords) {
+            if (!others) return false;
+            set(signature.arguments - 1, others.get());
+        }
+        for (Py_ssize_t i = 0; i < (keywords != nullptr ? PyTuple_GET_SIZE(keywords) : 0); ++i) {
+            PyObject* name = PyTuple_GET_ITEM(keywords, i);
+            const Py_ssize_t index = index_of(name);
+            if (index >= 0 && is_set(index)) return false;
+            if (index >= 0) {
+                set(index, values[i]);
+            } else if (!others || PyDict_SetItem(others.get(), name, values[i]) < 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    [[nodiscard]] Py_ssize_t index_of(PyObject* name) const {
+        const Signature& signature = state_.signature;
+        const Py_ssize_t end = signature.positional + signature.keyword_only;
+        PyObject* names = signature.names.get();
+        for (Py_ssize_t i = signature.positional_only; i < end; ++i) {
+            if (PyTuple_GET_ITEM(names, i) == name) return i;
+        }
+        for (Py_ssize_t i = signature.positional_only; i < end; ++i) {
+            if (PyUnicode_Compare(PyTuple_GET_ITEM(names, i), name) == 0) return i;
+        }
+        return -1;
+    }
+
+    bool bind_defaults() {
+        const Signature& signature = state_.signature;
+        PyObject* defaults = PyFunction_GET_DEFAULTS(state_.function.get());
+        const Py_ssize_t count = defaults != nullptr ? PyTuple_GET_SIZE(defaults) : 0;
+        for (Py_ssize_t i = 0; i < signature.positional; ++i) {
+            if (is_set(i)) continue;
+            const Py_ssize_t index = i - (signature.positional - count);
+            if (index < 0) return false;
+            set(i, PyTuple_GET_ITEM(defaults, index));
+        }
+        PyObject* named = PyFunction_GET_KW_DEFAULTS(state_.function.get());
+        for (Py_ssize_t i = signature.positional; i < signature.positional + signature.keyword_only; ++i) {
+            if (is_set(i)) continue;
+            PyObject* name = PyTuple_GET_ITEM(signature.names.get(), i);
+            PyObject* value = named != nullptr ? PyDict_GetItemWithError(named, name) : nullptr;
+            if (value == nullptr) return false;
+            set(i, value);
+        }
+        return true;
+    }
+
+    void bind_free() {
+        PyObject* closure = PyFunction_GET_CLOSURE(state_.function.get());
+        for (Py_ssize_t i = 0; i < state_.signature.free; ++i) {
+            set(state_.signature.arguments + i, PyCell_GET(PyTuple_GET_ITEM(closure, i)));
+        }
+    }
+
+    const State& state_;
+    std::vector<PyObject*> locals_;
+};
+
+bool holds(const Condition& condition) {
+    PyObject* value = PyDict_GetItemWithError(condition.dict.get(), condition.key.get());
+    return value == condition.expected.get();
+}
+
+// Defaults are taken by whoever is called.
+bool has_defaults_of(PyObject* function, PyObject* original) {
+    return PyFunction_GET_DEFAULTS(function) == PyFunction_GET_DEFAULTS(original) &&
+           PyFunction_GET_KW_DEFAULTS(function) == PyFunction_GET_KW_DEFAULTS(original);
+}
+
+// The variant that serves these locals, or null.
+Variant* find_variant(Plan& plan, PyObject* original, const BoundFrame& frame) {
+    if (!std::ranges::all_of(plan.conditions, holds)) return nullptr;
+    const std::size_t count = plan.variants.size();
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t index = i == 0 ? plan.likely : i - (i <= plan.likely ? 1 : 0);
+        if (!has_defaults_of(plan.variants[index].function.get(), original)) continue;
+        if (plan.variants[index].guards.check(frame) != GuardEngine::k_holds) continue;
+        plan.likely = index;
+        return &plan.variants[index];
+    }
+    return nullptr;
+}
+
+PyObject* dispatch(PyObject* self, PyObject* const* args, std::size_t flags, PyObject* keywords) {
+    const State& state = *reinterpret_cast<Dispatcher*>(self)->state;
+    const std::shared_ptr<Plan> plan = state.plan;  // a guard may replace it
+    const Ref function = state.function;
+    const Ref miss = state.miss;
+    Ref callee = miss;
+    {
+        Binding binding(state);
+        if (!binding.bind(args, PyVectorcall_NARGS(flags), keywords)) {
+            callee = function;
+        } else if (Variant* variant = find_variant(*plan, function.get(), binding.frame()); variant != nullptr) {
+            callee = variant->function;
+            if (const Ref first = std::exchange(variant->on_first_hit, Ref()); first) {
+                const Ref done = Ref::steal(PyObject_CallNoArgs(first.get()));
+                if (!done) return nullptr;
+            }
+        }
+        PyErr_Clear();
+    }
+    return PyObject_Vectorcall(callee.get(), args, flags, keywords);
+}
+
+template <typename Body>
+PyObject* guarded(Body&& body) {
+    try {
+        return body();
+    } catch (const PythonError&) {
+        return nullptr;
+    } catch (const std::bad_alloc&) {
+        return PyErr_NoMemory();
+    }
+}
+
+PyObject* new_dispatcher(PyTypeObject* type, PyObject* args, PyObject* keywords) {
+    static const char* names[] = {"function", "miss", nullptr};
+    PyObject* function = nullptr;
+    PyObject* miss = nullptr;
+    if (PyArg_ParseTupleAndKeywords(args, keywords, "O!O", const_cast<char**>(names), &PyFunction_Type, &function, &miss) ==
+        0) {
+        return nullptr;
+    }
+    return guarded([&] {
+        auto state = std::make_unique<State>();
+        state->function = Ref::borrow(function);
+        state->miss = Ref::borrow(miss);
+        state->signature = signature_of(function);
+        Ref made = owned(type->tp_alloc(type, 0));
+        auto* self = reinterpret_cast<Dispatcher*>(made.get());
+        self->call = &dispatch;
+        self->state = state.release();
+        return made.release();
+    });
+}
+
+PyObject* item(PyObject* tuple, Py_ssize_t index, Py_ssize_t size) {
+    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != size) raise(PyExc_TypeError, "a tuple of another size is expected");
+    return PyTuple_GET_ITEM(tuple, index);
+}
+
+PyObject* set_plan(PyObject* self, PyObject* args) {
+    PyObject* conditions = nullptr;
+    PyObject* variants = nullptr;
+    if (PyArg_ParseTuple(args, "OO", &conditions, &variants) == 0) return nullptr;
+    return guarded([&] {
+        auto plan = std::make_shared<Plan>();
+        const Ref each_condition = owned(PySequence_Fast(conditions, "conditions: a sequence is expected"));
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(each_condition.get()); ++i) {
+            PyObject* tuple = PySequence_Fast_GET_ITEM(each_condition.get(), i);
+            if (!PyDict_Check(item(tuple, 0, 3))) raise(PyExc_TypeError, "a condition is about a dict");
+            PyObject* expected = item(tuple, 2, 3);
+            plan->conditions.push_back({Ref::borrow(item(tuple, 0, 3)), Ref::borrow(item(tuple, 1, 3)),
+                                        Ref::borrow(expected == Py_None ? nullptr : expected)});
+        }
+        const Ref each_variant = owned(PySequence_Fast(variants, "variants: a sequence is expected"));
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(each_variant.get()); ++i) {
+            PyObject* tuple = PySequence_Fast_GET_ITEM(each_variant.get(), i);
+            PyObject* first = item(tuple, 2, 3);
+            if (!PyFunction_Check(item(tuple, 1, 3))) raise(PyExc_TypeError, "a variant's code is a function");
+            plan->variants.push_back({GuardEngine(item(tuple, 0, 3)), Ref::borrow(item(tuple, 1, 3)),
+                                      Ref::borrow(first == Py_None ? nullptr : first)});
+        }
+        reinterpret_cast<Dispatcher*>(self)->state->plan = std::move(plan);
+        return Py_NewRef(Py_None);
+    });
+}
+
+PyObject* get_names(PyObject* self, void*) {
+    return Py_NewRef(reinterpret_cast<Dispatcher*>(self)->state->signature.names.get());
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    const State* state = reinterpret_cast<Dispatcher*>(self)->state;
+    if (state == nullptr) return 0;
+    Py_VISIT(state->function.get());
+    Py_VISIT(state->miss.get());
+    if (state->plan.use_count() > 1) return 0;  // a call is running: its references are not all the plan's own
+    for (const Condition& condition : state->plan->conditions) {
+        Py_VISIT(condition.dict.get());
+        Py_VISIT(condition.expected.get());
+    }
+    for (const Variant& variant : state->plan->variants) {
+        Py_VISIT(variant.function.get());
+        Py_VISIT(variant.on_first_hit.get());
+        if (const int stop = variant.guards.traverse(visit, arg); stop != 0) return stop;
+    }
+    return 0;
+}
+
+int clear(PyObject* self) {
+    State* state = reinterpret_cast<Dispatcher*>(self)->state;
+    if (state != nullptr) state->plan = std::make_shared<Plan>();
+    return 0;
+}
+
+void deallocate(PyObject* self) {
+    auto* dispatcher = reinterpret_cast<Dispatcher*>(self);
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (dispatcher->weak_references != nullptr) PyObject_ClearWeakRefs(self);
+    delete std::exchange(dispatcher->state, nullptr);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyMemberDef k_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Dispatcher, call), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Dispatcher, weak_references), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+PyMethodDef k_methods[] = {
+    {"set_plan", &set_plan, METH_VARARGS, "Replaces conditions and variants; calls that run keep theirs."},
+    {nullptr, nullptr, 0, nullptr},
+};
+PyGetSetDef k_properties[] = {
+    {"names", &get_names, nullptr, "Names of the locals by number.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+PyType_Slot k_slots[] = {
+    {Py_tp_new, reinterpret_cast<void*>(&new_dispatcher)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(&deallocate)},
+    {Py_tp_traverse, reinterpret_cast<void*>(&traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(&clear)},
+    {Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
+    {Py_tp_members, k_members},
+    {Py_tp_methods, k_methods},
+    {Py_tp_getset, k_properties},
+    {Py_tp_doc, const_cast<char*>("Serves a function's compiled variants; calls `miss` for what none serves.")},
+    {0, nullptr},
+};
+PyType_Spec k_spec = {
+    "coldframe._core.Dispatcher",
+    static_cast<int>(sizeof(Dispatcher)),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+    k_slots,
+};
+
+}  // namespace
+
+Ref make_dispatcher_type() { return owned(PyType_FromSpec(&k_spec)); }
+
+}  // namespace coldframe::python

@@ -1,0 +1,21 @@
+// The callable that serves a function's compiled variants: vectorcall, no Python frame of ours, no Dynamo.
+//
+//   Dispatcher(function, miss)                 function: the Python function whose calls are served; miss: called with what
+//                                              no variant serves
+//   .set_plan(conditions, variants)            conditions: (dict, key, object or None) that must hold by identity before any
+//                                              variant may be used, None for an absent key; variants: (steps, callable,
+//                                              on_first_hit), tried in order, the last one that served first
+//   .names                                     names of the locals, by the numbers that the guards' `local` steps have
+//
+// Arguments are bound as CPython binds them; a call that does not fit the signature goes to `function`, which says why.
+// Thread-safety: the GIL; a plan may be replaced while calls run. Failure: what the called object raises.
+#pragma once
+
+#include <python/bridge.hpp>
+
+namespace coldframe::python {
+
+// A new reference to the type.
+[[nodiscard]] Ref make_dispatcher_type();
+
+}  // namespace coldframe::python

@@ -1,0 +1,64 @@
+"""The native path: without importing Dynamo, honouring what torch.compile honours, and falling back by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import native_steps
+import pytest
+import zoo as models
+from conftest import Zoo
+from harness import Processes, assert_same_bits
+
+MAX_ADDED_MEMORY = 30 << 10  # KiB
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_a_model_is_served_without_importing_a_compiler(processes: Processes, zoo: Zoo, name: str) -> None:
+    own, _ = processes.run(native_steps.eager, name=name).get()
+    imported, _, outputs, why = processes.run(native_steps.native, sealed=True, name=name, path=zoo[name].package).get()
+    assert why == ""
+    assert imported <= own
+    assert_same_bits(outputs, zoo[name].outputs)
+
+
+@pytest.fixture(scope="module")
+def folder(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("native")
+    processes.run(native_steps.make, folder=made).get()
+    return made
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        native_steps.surroundings,
+        native_steps.mirrors,
+        native_steps.functions,
+        native_steps.threads,
+        native_steps.loads,
+    ],
+    ids=lambda step: step.__name__,
+)
+def test_native(processes: Processes, folder: Path, step: Callable[..., Any]) -> None:
+    processes.run(step, folder=folder).get()
+
+
+SERVED = {
+    "nothing",
+    "class attribute that the instance hides",
+    "parameter of one shape",
+    "value of a parameter",
+    "data of a parameter",
+}
+# torch.compile runs hooks of the module itself outside of the compiled frame, and a forward of its own instead of it; it does
+# not notice hooks that a submodule gets after compiling.
+OUTSIDE = {"hook on the module", "hook on a submodule", "forward"}
+
+
+def test_a_change_by_any_route_is_noticed(processes: Processes, folder: Path) -> None:
+    found = processes.run(native_steps.changed, folder=folder).get()
+    assert {name for name, text in found.items() if text == "served"} - OUTSIDE == SERVED
+    assert "flag" in found["attribute"] and "flag" in found["dict"] and "scales" in found["list item"]
