@@ -129,8 +129,9 @@ class Session:
 
     def _install(self, package: _core.Package) -> None:
         hooks.install()
-        same = not self.ignore_inlined_sources
-        self.capture.adopt(install(package, self.target, runs_with(self.capture.backend_key), same_sources=same))
+        serves, same = runs_with(self.capture.backend_key), not self.ignore_inlined_sources
+        bound = {self.native.entry.python_code.digest: self.native.bindings} if self.native is not None else None
+        self.capture.adopt(install(package, self.target, serves, same_sources=same, bindings=bound))
 
     def compiled_callable(self) -> Any:
         """What the user gets: served natively where that is possible, else by torch.compile."""

@@ -24,7 +24,7 @@ from ..capture import operands, premises
 from ..capture.recorder import ACCESSORS
 from ..expressions import render
 from .premises import PremiseCheck
-from .rebinding import Rebinding
+from .rebinding import Bindings, Rebinding
 
 _METHODS = {kind: (method, keyword) for method, (kind, keyword) in ACCESSORS.items()}
 _Values = tuple[Any, ...]
@@ -35,19 +35,26 @@ class _StandIn:
 
 
 def replay(
-    program: _core.GuardProgram, namespace: dict[str, Any], *, threads_matter: bool = True, same_sources: bool = True
+    program: _core.GuardProgram,
+    namespace: dict[str, Any],
+    *,
+    threads_matter: bool = True,
+    same_sources: bool = True,
+    bindings: Bindings | None = None,
 ) -> Any:
     """A RootGuardManager that decides as the recorded one did, over frames whose globals are `namespace`.
 
-    With `threads_matter=False` the thread count is rebound to the present one. With `same_sources=False` a function of the
-    recorded name will do, whatever its code. IncompatiblePackageError when something that the guards refer to is not there;
-    then no frame could pass them.
+    With `threads_matter=False` the thread count is rebound to the present one, or that of `bindings`. With
+    `same_sources=False` a function of the recorded name will do, whatever its code. IncompatiblePackageError when something
+    that the guards refer to is not there; then no frame could pass them.
     """
-    return _Replay(namespace, threads_matter, same_sources).run(program)
+    return _Replay(namespace, threads_matter, same_sources, bindings or Bindings()).run(program)
 
 
 class _Replay:
-    def __init__(self, namespace: dict[str, Any], threads_matter: bool, same_sources: bool) -> None:
+    def __init__(self, namespace: dict[str, Any], threads_matter: bool, same_sources: bool, bindings: Bindings) -> None:
+        self.bindings = bindings
+        self.number = 0  # of the op
         self.guards = _private.module("torch._C._dynamo.guards")
         self.dynamo = _private.module("torch._dynamo.guards")
         self.namespace = namespace
@@ -59,7 +66,7 @@ class _Replay:
         self.accessors: dict[int, _core.GuardOp] = {}
 
     def run(self, program: _core.GuardProgram) -> Any:
-        for op in program.ops:
+        for self.number, op in enumerate(program.ops):
             if op.role == "accessor":
                 self.accessor(op)
             elif op.role == "mark":
@@ -103,7 +110,8 @@ class _Replay:
         operand = values[0]
         if isinstance(operand, dict) and "rebind" in operand:
             place = op.inputs[0] if operand["rebind"] == "function" else self.parents[op.inputs[0]]
-            self.nodes[place].add_lambda_guard(Rebinding(operand), texts, None)
+            bound = self.bindings.functions.setdefault(self.number, Rebinding(operand))
+            self.nodes[place].add_lambda_guard(bound, texts, None)
             return
         found = _same_function(operand, self.same_sources) if isinstance(operand, dict) else _core.resolve(operand)
         manager.add_id_match_guard(id(found), texts, None)
@@ -206,7 +214,7 @@ class _Replay:
 
     def global_state(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         state = dict(values[0])
-        state["num_threads"] = values[1] if self.threads_matter else torch.get_num_threads()
+        state["num_threads"] = values[1] if self.threads_matter else self.bindings.threads
         guard = self.guards.GlobalStateGuard()
         guard.__setstate__(json.dumps(state))
         manager.add_global_state_guard(guard, texts, None)
@@ -214,6 +222,9 @@ class _Replay:
     def named_check(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         name, args = values
         if name == premises.NAME:
+            known = self.bindings.premises.get(self.number)
+            if known is not None and known.has_held:
+                return
             said = list(texts)
             checks = args[0] if self.same_sources else {**args[0], "classes": classes.without_code(args[0].get("classes"))}
             self.nodes[0].add_epilogue_lambda_guard(PremiseCheck(checks, self.scope(), said), said, None)

@@ -13,7 +13,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from .. import _private, backends, collector, locate
 from ..capture import hooks
 from ..stats import stats
 from .guards import replay
+from .rebinding import Bindings
 
 _ABSENT = object()
 
@@ -193,19 +194,21 @@ def install(
     *,
     same_sources: bool = True,
     graphs: Graphs | None = None,
+    bindings: Mapping[bytes, Sequence[Bindings]] | None = None,
 ) -> Install:
     """Installs the variants of `package` for `target`. PackageError, with nothing left behind, when it cannot.
 
     serves: one more guard of every variant, called with the locals of a frame. wanted: which variants to take.
     same_sources: whether functions that guards refer to must have the code that was compiled.
     graphs: the compiled graphs by backend id; of the package's own artifacts when None.
+    bindings: of variants whose guards run already, in order, by the digest of the entry's code.
     """
     _take_out_orphans()
     done = Install(package, serves, same_sources)
     with _table.lock, collector.paused():
         _table.busy += 1
         try:
-            _install(done, target, wanted, _Restored(package) if graphs is None else graphs)
+            _install(done, target, wanted, _Restored(package) if graphs is None else graphs, bindings or {})
         except BaseException:
             done.close()
             raise
@@ -247,7 +250,13 @@ class _Restored:
         return None if backends.is_named_by_content(name) else backends.identity(self._artifacts[name])
 
 
-def _install(done: Install, target: Any, wanted: Callable[[_core.GuardedCode], bool], graphs: Graphs) -> None:
+def _install(
+    done: Install,
+    target: Any,
+    wanted: Callable[[_core.GuardedCode], bool],
+    graphs: Graphs,
+    bindings: Mapping[bytes, Sequence[Bindings]],
+) -> None:
     entries = []
     program = {e.python_code.digest: _code_of(e, target) for e in done.package.codes if e.role != "resume"}
     for entry in done.package.codes:
@@ -269,9 +278,12 @@ def _install(done: Install, target: Any, wanted: Callable[[_core.GuardedCode], b
         if entry.skipped:
             _table.skip(code)
             done._skipped.append(code)
-        for guarded in filter(wanted, entry.guarded_codes):
+        known = bindings.get(entry.python_code.digest) or [Bindings() for _ in entry.guarded_codes]
+        for guarded, bound in zip(entry.guarded_codes, known, strict=True):
+            if not wanted(guarded):
+                continue
             try:
-                _install_variant(done, guarded, module, code, graphs, program)
+                _install_variant(done, guarded, module, code, graphs, program, bound)
             except IncompatiblePackageError as error:  # no frame could pass its guards: the other variants may serve
                 done.refused.append((f"{entry.module}.{code.co_qualname}", str(error)))
     if done.refused and not done.variants:
@@ -285,9 +297,11 @@ def _install_variant(
     code: types.CodeType,
     graphs: Graphs,
     program: dict[bytes, types.CodeType],
+    bindings: Bindings,
 ) -> None:
     threads_matter = bool(guarded.details.get("threads_matter", True))
-    root = replay(guarded.guards, vars(module), threads_matter=threads_matter, same_sources=done.same_sources)
+    same = done.same_sources
+    root = replay(guarded.guards, vars(module), threads_matter=threads_matter, same_sources=same, bindings=bindings)
     if done.serves is not None:
         root.add_lambda_guard(done.serves, ["the callable was compiled with the backend and options of the package"], None)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)

@@ -26,6 +26,7 @@ from .. import backends, collector
 from ..stats import stats
 from .install import Install, make_global, put_global
 from .native_guards import UnsupportedError, is_lazy, steps_of
+from .rebinding import Bindings
 
 _INLINE = "torch._dynamo.external_utils:wrap_inline.__code__.co_consts"
 _EVAL_FRAME = "torch._dynamo.eval_frame"
@@ -46,6 +47,7 @@ class Native:
         if any(os.environ.get(name, "0") not in ("", "0") for name in _DISABLED):
             raise UnsupportedError("torch.compile is disabled")
         self.entry = _only_entry(package)
+        self.bindings = [Bindings() for _ in self.entry.guarded_codes]
         self.inline = self.entry.code_source.startswith(_INLINE)
         self._module = sys.modules.get(self.entry.module) or _namesake(self.entry.module)
         self.function = _inline(target, self._module) if self.inline else _own_function(target, self.entry, self._module)
@@ -86,6 +88,7 @@ class Native:
             set(lazy),
             threads_matter=threads,
             same_sources=self._same_sources,
+            bindings=self.bindings[number],
         )
         names = {alias: f"__coldframe_lazy_{name.replace('.', '_dot_')}" for alias, name in lazy.items()}
         for alias, name in lazy.items():

@@ -24,7 +24,7 @@ from ..capture import premises
 from ..expressions import render
 from .guards import _dict_unchanged, _same_function
 from .premises import PremiseCheck
-from .rebinding import Rebinding
+from .rebinding import Bindings, Rebinding
 
 _COMPILER = ("torch._dynamo", "torch._functorch", "torch._inductor")
 _PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
@@ -48,12 +48,13 @@ def steps_of(
     *,
     threads_matter: bool = True,
     same_sources: bool = True,
+    bindings: Bindings | None = None,
 ) -> list[_core.Step]:
     """The program over frames with these locals and globals. `lazy`: aliases of modules that are not imported.
 
     UnsupportedError; IncompatiblePackageError when something that the guards refer to is not there.
     """
-    return _Steps(program, names, namespace, lazy, threads_matter, same_sources).make()
+    return _Steps(program, names, namespace, lazy, threads_matter, same_sources, bindings or Bindings()).make()
 
 
 class _Steps:
@@ -65,7 +66,10 @@ class _Steps:
         lazy: set[str],
         threads_matter: bool,
         same_sources: bool,
+        bindings: Bindings,
     ) -> None:
+        self.bindings = bindings
+        self.number = 0  # of the op
         self.ops = program.ops
         self.names = names
         self.namespace = namespace
@@ -81,7 +85,8 @@ class _Steps:
         self.free = max((op.result or 0 for op in self.ops), default=0) + 1
 
     def make(self) -> list[_core.Step]:
-        for op in self.ops:
+        for number, op in enumerate(self.ops):
+            self.number = number
             if op.role == "mark":
                 continue
             if any(node in self.unseen for node in op.inputs):
@@ -148,7 +153,7 @@ class _Steps:
     def id_match(self, op: _core.GuardOp, operand: Any) -> None:
         if isinstance(operand, dict) and "rebind" in operand:
             place = op.inputs[0] if operand["rebind"] == "function" else self.parents[op.inputs[0]]
-            self.add("test", (place,), Rebinding(operand))
+            self.add("test", (place,), self.bindings.functions.setdefault(self.number, Rebinding(operand)))
             return
         found = _same_function(operand, self.same_sources) if isinstance(operand, dict) else _core.resolve(operand)
         self.add("id_match", op.inputs, found)
@@ -222,7 +227,7 @@ class _Steps:
         self.add("equals_match", (self.value("call", (), torch._C._len_torch_function_stack),), 0)
 
     def global_state(self, op: _core.GuardOp, state: Any, threads: Any) -> None:
-        state = {**state, "num_threads": threads if self.threads_matter else torch.get_num_threads()}
+        state = {**state, "num_threads": threads if self.threads_matter else self.bindings.threads}
         guard = torch._C._dynamo.guards.GlobalStateGuard()
         guard.__setstate__(json.dumps(state))
         self.add("holds", (), guard.check)
@@ -230,7 +235,8 @@ class _Steps:
     def named_check(self, op: _core.GuardOp, name: str, args: Any) -> None:
         if name == premises.NAME:
             checks = args[0] if self.same_sources else {**args[0], "classes": classes.without_code(args[0].get("classes"))}
-            self.last.append(("frame_test", (), 0, PremiseCheck(checks, self.scope(), []), 0))
+            check = self.bindings.premises.setdefault(self.number, PremiseCheck(checks, self.scope(), []))
+            self.last.append(("frame_test", (), 0, check, 0))
         elif name == "no_inlineable_saved_tensors_hooks":
             top = self.value("apply", (self.value("constant", (), True),), torch._C._autograd._top_saved_tensors_default_hooks)
             self.add("test", (top,), _not_inlineable)

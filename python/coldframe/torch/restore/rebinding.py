@@ -6,10 +6,24 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from ... import _core
 from ..capture import operands
+from .premises import PremiseCheck
+
+
+@dataclass
+class Bindings:
+    """What the guards of one variant were bound to when they were first made in this process: whoever makes them again, for
+    another executor, binds them to the same."""
+
+    threads: int = field(default_factory=torch.get_num_threads)
+    functions: dict[int, Rebinding] = field(default_factory=dict)  # by number of the op
+    premises: dict[int, PremiseCheck] = field(default_factory=dict)
 
 
 class Rebinding:
