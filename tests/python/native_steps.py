@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import resource
 import sys
 import threading
@@ -219,6 +221,24 @@ def mirrors(folder: Path) -> None:
     assert served.__name__ == "function" and served.__doc__ == "Is doubled." and served.__wrapped__ is function
     again = coldframe.compile(served, backend="eager")
     torch.testing.assert_close(again(x()), function(x()))
+
+
+def copies(folder: Path) -> None:
+    loaded = load_net(folder, on_miss="error")
+    with torch.no_grad():
+        loaded(x())
+        copied = copy.deepcopy(loaded)
+        assert copied._orig_mod is not loaded._orig_mod
+        copied.linear.weight.fill_(1.0)
+        torch.testing.assert_close(copied(x()), copied._orig_mod(x()))
+        torch.testing.assert_close(loaded(x()), loaded._orig_mod(x()))
+    assert is_native(copied) and is_native(loaded)
+    try:
+        pickle.dumps(loaded)
+    except TypeError as error:
+        assert "_orig_mod" in str(error)
+    else:
+        raise AssertionError("pickled")
 
 
 def functions(folder: Path) -> None:

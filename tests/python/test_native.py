@@ -36,6 +36,7 @@ def folder(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Pa
     [
         native_steps.surroundings,
         native_steps.mirrors,
+        native_steps.copies,
         native_steps.functions,
         native_steps.threads,
         native_steps.loads,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import warnings
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,7 @@ from ..errors import IncompatiblePackageError, PackageError
 from . import locate
 from .capture.registry import registry
 from .misses import Miss
-from .restore.install import abandon
-from .session import OnMiss, SaveReport, Session, session_of, sessions
+from .session import OnMiss, SaveReport, Session, session_of
 from .stats import stats as _stats
 
 
@@ -65,7 +63,7 @@ def compile(
                 raise
             _stats.count_miss(error.code)
             warnings.warn(f"coldframe compiles again: {error}", RuntimeWarning, stacklevel=2)
-    return _serve(session)
+    return session.serve()
 
 
 def load(
@@ -93,17 +91,7 @@ def load(
     settings.update(recorded)
     session = Session(target, settings, on_miss, None, ignore_inlined_sources)
     session.load(path)
-    return _serve(session)
-
-
-def _serve(session: Session) -> Any:
-    compiled = session.compiled_callable()
-    sessions[compiled] = session
-    if compiled is not session.target:
-        weakref.finalize(compiled, abandon, session.capture.installs).atexit = False
-        if session.native is not None:
-            weakref.finalize(compiled, abandon, [session.native.done]).atexit = False
-    return compiled
+    return session.serve()
 
 
 def save(compiled: Any, path: str | os.PathLike[str]) -> SaveReport:

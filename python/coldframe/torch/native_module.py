@@ -5,6 +5,7 @@ Dynamo may trace this file: when somebody compiles a caller, it looks through to
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 from collections.abc import Callable
@@ -12,13 +13,13 @@ from typing import Any
 
 import torch
 
-_OWN = frozenset({"_orig_mod", "_native", "_super_module_initialized", "__dict__"})
+_OWN = frozenset({"_orig_mod", "_native", "_again", "_super_module_initialized", "__dict__"})
 
 
 class NativeModule(torch.nn.Module):
     """Mirrors its module in everything but the call, as torch._dynamo.OptimizedModule does."""
 
-    def __init__(self, module: torch.nn.Module, native: Callable[..., Any]) -> None:
+    def __init__(self, module: torch.nn.Module, native: Callable[..., Any], again: Callable[[Any], Any]) -> None:
         object.__setattr__(self, "_orig_mod", module)
         object.__setattr__(self, "_super_module_initialized", False)
         super().__init__()
@@ -26,6 +27,14 @@ class NativeModule(torch.nn.Module):
         del self.__dict__["_orig_mod"]
         self._modules["_orig_mod"] = module
         object.__setattr__(self, "_native", native)
+        object.__setattr__(self, "_again", again)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        copied = memo[id(self)] = self._again(copy.deepcopy(self._orig_mod, memo))
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("a module that is served from a package cannot be pickled: pickle its _orig_mod, and load it again")
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -72,10 +81,10 @@ class NativeModule(torch.nn.Module):
         return found + [name for name in super().__dir__() if name not in found]
 
 
-def serving(target: Any, native: Callable[..., Any]) -> Any:
-    """The callable that users get for `target`; `native` serves its calls."""
+def serving(target: Any, native: Callable[..., Any], again: Callable[[Any], Any]) -> Any:
+    """The callable that users get for `target`; `native` serves its calls, `again` makes one for a copy of the target."""
     if isinstance(target, torch.nn.Module):
-        return NativeModule(target, native)
+        return NativeModule(target, native, again)
 
     @functools.wraps(target)
     def served(*args: Any, **kwargs: Any) -> Any:

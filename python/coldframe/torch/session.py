@@ -118,30 +118,51 @@ class Session:
             package = _core.Package.open(path)
             self.check(package)
             package.verify()  # every byte, before any of it runs
-            try:
-                self.capture.loaded = True
-                self.native = Native(package, self.target, self.hosted, same_sources=not self.ignore_inlined_sources)
-            except (UnsupportedError, IncompatiblePackageError) as error:
-                self.hosted_because = str(error)
-                self._install(package)
+            self.take(package)
         except PackageError as error:
             raise type(error)(f"{os.fspath(path)}: {error}") from error
+
+    def take(self, package: _core.Package) -> None:
+        """Serves a package that fits: natively, or with Dynamo."""
+        self.capture.loaded = True
+        try:
+            self.native = Native(package, self.target, self.hosted, same_sources=not self.ignore_inlined_sources)
+        except (UnsupportedError, IncompatiblePackageError) as error:
+            self.hosted_because = str(error)
+            self._install(package)
+
+    def again(self, target: Any) -> Any:
+        """The same for another target: a copy of the module."""
+        assert self.native is not None
+        session = Session(target, self.options, self.on_miss, self.path, self.ignore_inlined_sources)
+        session.take(self.native.package)
+        return session.serve()
 
     def _install(self, package: _core.Package) -> None:
         hooks.install()
         serves, same = runs_with(self.capture.backend_key), not self.ignore_inlined_sources
         bound = {self.native.entry.python_code.digest: self.native.bindings} if self.native is not None else None
-        self.capture.adopt(install(package, self.target, serves, same_sources=same, bindings=bound))
+        done = install(package, self.target, serves, same_sources=same, bindings=bound)
+        if self.native is not None and len(done.variants) == len(self.native.bindings):
+            for number in self.native.served:
+                done.variants[number].served = True  # and counted
+        self.capture.adopt(done)
 
-    def compiled_callable(self) -> Any:
-        """What the user gets: served natively where that is possible, else by torch.compile."""
+    def serve(self) -> Any:
+        """What the user gets, known to `session_of`: served natively where that is possible, else by torch.compile."""
         if self.native is not None:
-            return serving(self.target, self.native.call)
-        try:
-            return self._compile()
-        except BaseException:
-            abandon(self.capture.installs)
-            raise
+            compiled = serving(self.target, self.native.call, self.again)
+            weakref.finalize(compiled, abandon, [self.native.done]).atexit = False
+        else:
+            try:
+                compiled = self._compile()
+            except BaseException:
+                abandon(self.capture.installs)
+                raise
+        sessions[compiled] = self
+        if compiled is not self.target:
+            weakref.finalize(compiled, abandon, self.capture.installs).atexit = False
+        return compiled
 
     def hosted(self) -> Any:
         """What serves calls that the native path does not: torch.compile's callable, with the package installed; made once."""

@@ -133,9 +133,11 @@ class Native:
     def _missed(self, *args: Any, **kwargs: Any) -> Any:
         """Serves what no variant did, once it is sure that the plan is one for this process as it is now."""
         with self._lock:
-            if self._planned_for != _process(self._lazy):
+            stale = self._planned_for != _process(self._lazy)
+            if stale:
                 self._plan()
-                return self.dispatcher(*args, **kwargs)
+        if stale:
+            return self.dispatcher(*args, **kwargs)
         if self.inline:
             return self._hosted_forward()(*args, **kwargs)
         if isinstance(self.target, torch.nn.Module):
