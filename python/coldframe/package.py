@@ -32,6 +32,7 @@ from .torch.package.entries import DynamoCodeCacheEntry as _DynamoCodeCacheEntry
 from .torch.package.entries import GuardedCodeCacheEntry as _GuardedCodeCacheEntry
 from .torch.package.info import InlinedSource, SourceInfo, SystemInfo
 from .torch.package.megacache import PackageCacheArtifact
+from .torch.package.megacache import PackageCacheArtifact as PrecompileCacheArtifact
 from .torch.package.stores import DiskDynamoCache, DiskDynamoStore, DynamoCache, DynamoStore, InMemoryDynamoStore
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "InMemoryDynamoStore",
     "InlinedSource",
     "PackageCacheArtifact",
+    "PrecompileCacheArtifact",
     "PrecompileCacheEntry",
     "PrecompileContext",
     "SerializedCode",

@@ -3,9 +3,11 @@ compilation."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -257,6 +259,42 @@ def second_edited_helper(folder: Path, made: Any) -> None:
     caller = helpers(folder, "+ 7").edited_caller
     with automatic(folder):
         assert torch.compile(caller, backend="eager")(torch.ones(())) == 8
+
+
+# Whatever torch.compile takes runs, saved or not; an error of the cache is counted and said, and never reaches the program.
+
+
+class AddsThree:
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 3
+
+
+def targets() -> list[Callable[..., Any]]:
+    text: dict[str, Any] = {"__name__": "nowhere"}
+    exec("def generated(x):\n    return x * 4\n", text)
+    return [torch.sin, functools.partial(double), AddsThree(), text["generated"], lambda x: x - 1, torch.nn.ReLU()]
+
+
+def first_any_target(folder: Path) -> None:
+    with automatic(folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for target in targets():
+            assert same(torch.compile(target, backend="eager")(vector()), target(vector())), target
+    full = folder / "full"
+    full.mkdir()
+    (full / "dynamo").write_text("a file where the cache wants a folder")
+    with automatic(full), counted() as grown, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert same(torch.compile(sine, backend="eager")(vector()), sine(vector()))
+        assert counters["dynamo_cache"] == {"dynamo_cache_miss": 1, "dynamo_cache_error": 1}
+    assert grown["errors"] == {"save: PackageIOError": 1} and grown["misses"] == {"not_found": 1}, grown
+    assert sum("coldframe could not save" in str(warning.message) for warning in said) == 1
+
+
+def second_any_target(folder: Path, made: Any) -> None:
+    with automatic(folder):
+        for target in targets():
+            assert same(torch.compile(target, backend="eager")(vector()), target(vector())), target
 
 
 # One blob of bytes for an empty cache directory.

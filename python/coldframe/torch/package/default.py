@@ -9,7 +9,7 @@ from typing import Any
 
 from ... import _core
 from ...errors import PackageError
-from .. import _private, backends
+from .. import _private, backends, locate
 from ..capture import hooks
 from ..capture.package import runs_with
 from ..stats import stats
@@ -36,6 +36,7 @@ class AutomaticPackage(CompilePackage):
     def __init__(self) -> None:
         super().__init__(None)
         self._saved: tuple[int, int] | None = None
+        self._unsaveable = False  # has no Python code that could be found again
 
     def initialize(self, fn: Any, dynamo: DynamoCacheEntry | None = None, ignore_inlined_sources: bool = False) -> None:
         if self._initialized:
@@ -47,7 +48,9 @@ class AutomaticPackage(CompilePackage):
                 self._failed("load", error)
                 super().initialize(fn, None, ignore_inlined_sources)
             else:
-                log.debug("not saved", exc_info=True)
+                log.debug("%r runs as plain torch.compile", fn, exc_info=True)
+                self.of(locate.uncompiled(fn))
+                self._initialized, self._unsaveable = True, True
         self._saved = self.version()
 
     def install(self, backends: Mapping[str, Any]) -> None:
@@ -70,10 +73,12 @@ class AutomaticPackage(CompilePackage):
             graph.artifact.on_backward = self._backward_compiled
 
     def call_finished(self) -> None:
-        if self._initialized and self._saved != self.version():
+        if not self._unsaveable and self._saved != self.version():
             self._save()
 
     def _backward_compiled(self) -> None:
+        if self._unsaveable:
+            return
         if self.depth:
             self._saved = None  # saved when the call ends
         else:
@@ -93,16 +98,16 @@ class AutomaticPackage(CompilePackage):
         warnings.warn(f"coldframe could not {what} the package of {self.target!r}: {error}", RuntimeWarning, stacklevel=3)
 
 
-def install_as_torch_default() -> None:
+def install_as_torch_default() -> Callable[[], None]:
     """From now on plain torch.compile under `torch._dynamo.config.caching_precompile = True` is served by coldframe.
 
     Each torch.compile gets a package, which is loaded from DynamoCache when it wraps, and saved there at the end of each call
     that compiled something, and once more when a backward has been compiled. Calling it again changes nothing. The setting
-    itself is left alone. `uninstall_as_torch_default` undoes it.
+    itself is left alone. `uninstall_as_torch_default`, which it returns, undoes it.
     """
     with _lock:
         if _replaced:
-            return
+            return uninstall_as_torch_default
         hooks.install()
         package = _private.module("torch._dynamo.package")
         context = _private.module("torch._dynamo.precompile_context")
@@ -115,6 +120,7 @@ def install_as_torch_default() -> None:
             _replaced.append((owner, name, getattr(owner, name)))
             setattr(owner, name, value)
         hooks.automatic = AutomaticPackage
+    return uninstall_as_torch_default
 
 
 def uninstall_as_torch_default() -> None:

@@ -199,8 +199,8 @@ class DiskDynamoCache(DiskDynamoStore):
     def load(self, fn: Callable[..., Any]) -> PrecompileCacheEntry | None:
         """The package of this function; None when there is none, or none that may be used: that is counted and logged."""
         counters = _private.module("torch._dynamo.utils").counters["dynamo_cache"]
-        key = source_id_from_fn(fn)
         try:
+            key = source_id_from_fn(fn)
             entry = self.load_cache_entry(key)
             entry.dynamo.check_versions()
             check_function(fn, entry.dynamo.package)
