@@ -190,6 +190,19 @@ def surroundings(folder: Path) -> None:
         torch.testing.assert_close(traced(x()), expected + 1)
         outer = torch.compile(lambda x: torch._dynamo.graph_break() or strict(x) + 1, backend="eager")
         torch.testing.assert_close(outer(x()), expected + 1)
+        served = coldframe.load(folder / "function", function)
+        for trace in (torch.jit.trace, lambda call, args: torch.fx.symbolic_trace(lambda x: call(x))):
+            try:
+                trace(served, (x(),))
+            except RuntimeError as error:
+                assert "trace a dynamo-optimized function" in str(error), error
+            else:
+                raise AssertionError("traced")
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as flops:
+            torch.testing.assert_close(strict(x()), expected)
+        assert flops.get_total_flops() > 0
         disabled = torch.compiler.disable(lambda x: strict(x))
         torch.testing.assert_close(disabled(x()), expected)
 

@@ -70,6 +70,10 @@ class _Table:
         self.variants: dict[int, list[LoadedVariant]] = {}
 
     def put(self, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool, identity: Any) -> None:
+        with self.lock:
+            self._put(module, name, make, complete, identity)
+
+    def _put(self, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool, identity: Any) -> None:
         held = self.globals.get((id(module), name))
         if held is not None:
             if held.identity != identity:

@@ -105,11 +105,7 @@ class Native:
             raise UnsupportedError("compiled code with other free variables")
         called = types.FunctionType(code, vars(module), original.__name__, original.__defaults__, original.__closure__)
         called.__kwdefaults__ = original.__kwdefaults__
-        if _EVAL_FRAME in sys.modules:  # inside a call that Dynamo is compiling or has compiled, it has its own way
-            callback = torch._C._dynamo.eval_frame.get_eval_frame_callback
-            first = max((step[2] for step in steps), default=0) + 1
-            steps = [("call", (), first, callback, 0), ("none_match", (first,), 0, None, 0), *steps]
-        return steps, called, partial(self._first_hit, number, guarded.compile_seconds)
+        return [*_process_steps(), *steps], called, partial(self._first_hit, number, guarded.compile_seconds)
 
     def _first_hit(self, number: int, seconds: float) -> None:
         if number not in self.served:
@@ -156,7 +152,7 @@ class Native:
         state = target.__dict__
         if (
             type(target).forward is not self.function
-            or type(target).__call__ is not torch.nn.Module.__call__
+            or type(target).__call__ is not torch.nn.Module._wrapped_call_impl
             or "forward" in state
             or state["_forward_hooks"]
             or state["_forward_pre_hooks"]
@@ -167,6 +163,17 @@ class Native:
         ):
             return self._hosted_forward()(*args, **kwargs)
         return self.dispatcher(target, *args, **kwargs)
+
+
+def _process_steps() -> list[_core.Step]:
+    """Not while torch.jit traces, and not inside a call that Dynamo sees: it has its own way."""
+    wanted = [torch._C._get_tracing_state]
+    if _EVAL_FRAME in sys.modules:
+        wanted.append(torch._C._dynamo.eval_frame.get_eval_frame_callback)
+    steps: list[_core.Step] = []
+    for function in wanted:  # each gives None; the value that holds it is free for the guards after it
+        steps += [("call", (), 1, function, 0), ("none_match", (1,), 0, None, 0)]
+    return steps
 
 
 def _only_entry(package: _core.Package) -> _core.CodeEntry:
