@@ -25,7 +25,7 @@ LOAD_PHASES = {
     "environment and sources": ("coldframe.torch.environment:check", "coldframe.torch.sources:validate"),
     "guards": ("coldframe.torch.restore.native:steps_of", "coldframe.torch.restore.install:replay"),
     "backends": ("coldframe.torch.backends:restore",),
-    "code and globals": ("coldframe.torch.restore.native:Native", "coldframe.torch.restore.install:_install"),
+    "code and globals": ("coldframe.torch.restore.native:Native._plan", "coldframe.torch.restore.install:_install"),
     "the rest of coldframe.load()": ("coldframe.torch.api:load",),
 }
 
@@ -38,7 +38,7 @@ LISTENERS = (
     "coldframe.torch.backends.capture.kernels:note_loaded",
 )
 _NOT_TIMED = {"code_context"}  # a context around torch's own work; what it calls is timed
-_INNER = {"_frame", "_plan"}  # what does the work
+_INNER = {"_frame"}  # called by it
 
 
 def _wrap(clock: Clock, path: str, label: str) -> None:
