@@ -17,10 +17,11 @@ MAX_ADDED_MEMORY = 30 << 10  # KiB
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_a_model_is_served_without_importing_a_compiler(processes: Processes, zoo: Zoo, name: str) -> None:
-    own, _ = processes.run(native_steps.eager, name=name).get()
-    imported, _, outputs, why = processes.run(native_steps.native, sealed=True, name=name, path=zoo[name].package).get()
+    own, own_memory = processes.run(native_steps.eager, name=name).get()
+    imported, memory, outputs, why = processes.run(native_steps.native, sealed=True, name=name, path=zoo[name].package).get()
     assert why == ""
     assert imported <= own
+    assert memory <= own_memory + MAX_ADDED_MEMORY
     assert_same_bits(outputs, zoo[name].outputs)
 
 
