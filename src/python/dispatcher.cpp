@@ -43,6 +43,7 @@ struct Signature {
 
 struct State {
     Ref function;
+    Ref code;  // of the function when the dispatcher was made
     Ref miss;
     Signature signature;
     std::shared_ptr<Plan> plan = std::make_shared<Plan>();
@@ -212,9 +213,8 @@ PyObject* dispatch(PyObject* self, PyObject* const* args, std::size_t flags, PyO
     const State& state = *reinterpret_cast<Dispatcher*>(self)->state;
     const std::shared_ptr<Plan> plan = state.plan;  // a guard may replace it
     const Ref function = state.function;
-    const Ref miss = state.miss;
-    Ref callee = miss;
-    {
+    Ref callee = state.miss;
+    if (PyFunction_GET_CODE(function.get()) == state.code.get()) {  // or it is another function now
         Binding binding(state);
         if (!binding.bind(args, PyVectorcall_NARGS(flags), keywords)) {
             callee = function;
@@ -252,6 +252,7 @@ PyObject* new_dispatcher(PyTypeObject* type, PyObject* args, PyObject* keywords)
     return guarded([&] {
         auto state = std::make_unique<State>();
         state->function = Ref::borrow(function);
+        state->code = Ref::borrow(PyFunction_GET_CODE(function));
         state->miss = Ref::borrow(miss);
         state->signature = signature_of(function);
         Ref made = owned(type->tp_alloc(type, 0));

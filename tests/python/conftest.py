@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scenario_support
 import steps
 import zoo as models
+from child import Answer
 from harness import Processes
 
 
@@ -71,3 +73,18 @@ def chosen(request: pytest.FixtureRequest, argument: str) -> list[Any]:
     """The values of a parametrized argument in the tests of this module that were selected, in order."""
     items = (item for item in request.session.items if item.path == request.path and hasattr(item, "callspec"))
     return list(dict.fromkeys(item.callspec.params[argument] for item in items if argument in item.callspec.params))
+
+
+@pytest.fixture(scope="module")
+def acts(
+    processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[Answer]]:
+    """Of each selected scenario, the answers of its stages: all first ones in one process, all second ones in another."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    names = chosen(request, "scenario")
+    answers: dict[str, list[Answer]] = {name: [] for name in names}
+    for stage in scenario_support.STAGES:
+        calls = [(scenario_support.act, {"stage": stage, "scenario": name, "folder": folder / name}) for name in names]
+        for name, answer in zip(names, processes.run_all(calls, sealed=stage != "first"), strict=True):
+            answers[name].append(answer)
+    return answers

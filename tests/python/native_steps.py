@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import importlib
 import pickle
 import resource
 import sys
@@ -75,7 +76,8 @@ def x() -> torch.Tensor:
 def make(folder: Path) -> None:
     """Packages of a module and of a function, and one whose graph breaks."""
     with torch.no_grad():
-        for name, target in (("net", net()), ("function", function), ("broken", broken)):
+        targets = {"net": net(), "function": function, "broken": broken, "helped": helped, "whole": Whole(), "by_code": by_code}
+        for name, target in targets.items():
             compiled = coldframe.compile(target, backend="eager")
             compiled(x())
             coldframe.save(compiled, folder / name)
@@ -153,6 +155,77 @@ def changed(folder: Path) -> dict[str, str]:
             if name == "class attribute that the instance hides":
                 del Net.flag
     return found
+
+
+def redefined(folder: Path) -> None:
+    """What the program names anew after a load is not served by what was compiled for the old, with Dynamo imported or not."""
+    module = sys.modules[__name__]
+    kept = {name: vars(module)[name] for name in ("helper", "Part", "by_code")}
+    for import_dynamo in (False, True):
+        for change in ("helper", "Part", "by_code"):
+            vars(module).update(kept)
+            by_code.__code__ = ORIGINAL_CODE
+            with torch.no_grad():
+                whole = Whole()
+                loaded = {
+                    name: coldframe.load(folder / name, target)
+                    for name, target in (("helped", helped), ("whole", whole), ("by_code", by_code))
+                }
+                for name, target in (("helped", helped), ("whole", whole), ("by_code", by_code)):
+                    torch.testing.assert_close(loaded[name](x()), target(x()))
+                    assert is_native(loaded[name]), name
+                if import_dynamo:
+                    importlib.import_module("torch._dynamo")
+                if change == "helper":
+                    vars(module)["helper"] = lambda x: x * 100
+                elif change == "Part":
+                    vars(module)["Part"] = type("Part", (), {"__module__": __name__, "apply": lambda self, x: x * 100})
+                    whole.part = Part()
+                else:
+                    by_code.__code__ = (lambda x: x * 100).__code__
+                for name, target in (("helped", helped), ("whole", whole), ("by_code", by_code)):
+                    torch.testing.assert_close(loaded[name](x()), target(x()), msg=lambda text, c=change: f"{c}: {text}")
+
+
+def helper(x: torch.Tensor) -> torch.Tensor:
+    return x + 1
+
+
+def helped(x: torch.Tensor) -> torch.Tensor:
+    return helper(x).sin()
+
+
+class Part:
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 2
+
+
+class Whole(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = Part()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.part.apply(x).cos()
+
+
+def by_code(x: torch.Tensor) -> torch.Tensor:
+    return x - 3
+
+
+ORIGINAL_CODE = by_code.__code__
+
+
+def saved_after_a_change(folder: Path) -> None:
+    """What does not fit any more is not saved again."""
+    module = sys.modules[__name__]
+    with torch.no_grad():
+        loaded = coldframe.load(folder / "helped", helped)
+        loaded(x())
+        vars(module)["helper"] = lambda x: x * 100
+        torch.testing.assert_close(loaded(x()), helped(x()))
+        report = coldframe.save(loaded, folder / "saved")
+    assert report.variants == 1, report
 
 
 def surroundings(folder: Path) -> None:
@@ -276,6 +349,7 @@ def functions(folder: Path) -> None:
         torch.testing.assert_close(hosted(x()), broken(x()))
     assert session_of(hosted).native is None
     assert session_of(hosted).hosted_because == "the graph breaks"
+    assert "served through Dynamo: the graph breaks" in str(coldframe.explain(hosted))
 
 
 def threads(folder: Path) -> None:

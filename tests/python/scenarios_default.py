@@ -297,6 +297,36 @@ def second_any_target(folder: Path, made: Any) -> None:
             assert same(torch.compile(target, backend="eager")(vector()), target(vector())), target
 
 
+# A backend without a name: another process cannot tell it from another one.
+
+
+def graph_of(factor: float) -> Callable[..., Any]:
+    def backend(graph: torch.fx.GraphModule, inputs: Any) -> Any:
+        return lambda *args: tuple(value * factor for value in graph(*args))
+
+    return backend
+
+
+def first_unnamed_backend(folder: Path) -> None:
+    with automatic(folder):
+        assert torch.compile(double, backend=graph_of(10))(torch.ones(())) == 20
+        assert not list(folder.rglob("*.cfp"))
+        passes = {"post_grad_custom_post_pass": lambda graph: None}
+        compiled = coldframe.compile(double, options=passes)
+        assert compiled(torch.ones(())) == 2
+        try:
+            coldframe.save(compiled, folder / "file")
+        except coldframe.NotPortableError as error:
+            assert "options: builtins.function has no name" in str(error), error
+        else:
+            raise AssertionError("saved with a pass that has no name")
+
+
+def second_unnamed_backend(folder: Path, made: Any) -> None:
+    with automatic(folder):
+        assert torch.compile(double, backend=graph_of(3))(torch.ones(())) == 6
+
+
 # One blob of bytes for an empty cache directory.
 
 

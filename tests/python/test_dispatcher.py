@@ -124,6 +124,16 @@ def test_new_defaults_are_a_miss() -> None:
     assert dispatcher()[0] == "missed"
 
 
+def test_another_code_is_a_miss() -> None:
+    def function(a: Any) -> str:
+        return "old"
+
+    dispatcher = served(function)
+    assert dispatcher(1) == "served"
+    function.__code__ = (lambda a: "new").__code__
+    assert dispatcher(1)[0] == "missed"
+
+
 def test_variants_are_asked_in_order_and_the_last_that_served_first() -> None:
     asked: list[int] = []
     heard: list[int] = []

@@ -36,6 +36,8 @@ def folder(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Pa
     "step",
     [
         native_steps.surroundings,
+        native_steps.redefined,
+        native_steps.saved_after_a_change,
         native_steps.mirrors,
         native_steps.copies,
         native_steps.functions,

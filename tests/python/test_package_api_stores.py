@@ -21,9 +21,11 @@ from coldframe.package import (
     DynamoCache,
     DynamoStore,
     EagerCacheArtifact,
+    GuardedCodeCacheEntry,
     InMemoryDynamoStore,
     PrecompileCacheEntry,
     PrecompileContext,
+    SerializedCode,
     SystemInfo,
 )
 
@@ -368,3 +370,22 @@ def test_an_installed_package_keeps_no_module_alive(modules: Modules) -> None:
     del model
     gc.collect()
     assert gone() is None
+
+
+def test_a_name_given_by_hand_never_stands_for_two_graphs(modules: Modules, tmp_path: Path) -> None:
+    """A second save with another graph replaces the first: what called the first one's must not run the second's."""
+    module, store = modules(), DiskDynamoStore(tmp_path)
+    entry = support.by_hand(module.add).cache_entry()
+    for factor in (10, 20):
+        graph = torch.fx.symbolic_trace(support.scaled(factor))
+        store.record_eager_backend(support.HAND, graph)
+        (guarded,) = entry.codes[0].guarded_codes
+        code = SerializedCode.from_code_object(support.hand_code(module.add).replace(co_firstlineno=factor))
+        entry.codes[0].guarded_codes = [GuardedCodeCacheEntry(guarded.guards_state, code)]
+        store.save_cache_entry(entry, "key")
+        (kept,) = store.read("key").dynamo.codes[0].guarded_codes
+        assert kept.dynamo_code.co_firstlineno == factor
+        package, backends = store.load_package(module.add, "key")
+        package.install(backends)
+        assert torch.equal(support.called(module.add, vector()), vector() * factor)
+        package.uninstall()

@@ -46,21 +46,6 @@ def test_program_is_served(lives: dict[str, tuple[Answer, Answer]], case: str) -
     assert_served(served, hits=0 if case in NOTHING_TO_SERVE else 1)
 
 
-@pytest.fixture(scope="module")
-def acts(
-    processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[Answer]]:
-    """Of each selected scenario, the answers of its stages: all first ones in one process, all second ones in another."""
-    folder = tmp_path_factory.mktemp("scenarios")
-    names = chosen(request, "scenario")
-    answers: dict[str, list[Answer]] = {name: [] for name in names}
-    for stage in scenario_support.STAGES:
-        calls = [(scenario_support.act, {"stage": stage, "scenario": name, "folder": folder / name}) for name in names]
-        for name, answer in zip(names, processes.run_all(calls, sealed=stage != "first"), strict=True):
-            answers[name].append(answer)
-    return answers
-
-
 @pytest.mark.parametrize("scenario", scenario_support.names(scenarios) + scenario_support.names(scenarios_files))
 def test_scenario(acts: dict[str, list[Answer]], scenario: str) -> None:
     first, *later = acts[scenario]

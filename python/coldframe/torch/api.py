@@ -14,6 +14,7 @@ from .. import _core
 from ..errors import IncompatiblePackageError, PackageError
 from . import locate
 from .capture.registry import registry
+from .keys import unnamed
 from .misses import Miss
 from .session import OnMiss, SaveReport, Session, session_of
 from .stats import stats as _stats
@@ -83,10 +84,9 @@ def load(
     settings = {"backend": "inductor", "fullgraph": False, "dynamic": None, "mode": None, "options": None}
     recorded = _core.resolve(package.environment["settings"]).get("options", {})
     for name, value in recorded.items():
-        if isinstance(value, dict) and "unnamed" in value:
+        if (kind := unnamed(value)) is not None:
             raise IncompatiblePackageError(
-                f"{name}: the package was made with a {value['unnamed']} that has no name: "
-                "pass it to coldframe.compile(package=...)"
+                f"{name}: the package was made with a {kind} that has no name: pass it to coldframe.compile(package=...)"
             )
     settings.update(recorded)
     session = Session(target, settings, on_miss, None, ignore_inlined_sources)
@@ -121,20 +121,23 @@ class Explanation:
     frames: tuple[Frame, ...]
     refused: tuple[str, ...]  # variants of the package that could not be installed, and why
     misses: tuple[Miss, ...]
+    hosted_because: str  # why what was loaded is served through Dynamo and not natively; empty when it is not
 
     def __str__(self) -> str:
         lines = []
         for frame in self.frames:
             lines.append(f"{frame.name} ({frame.role}): {frame.loaded} variants loaded, {frame.compiled} compiled")
             lines.extend(f"  not saved: {reason}" for reason in frame.bypasses)
+        if self.hosted_because:
+            lines.append(f"served through Dynamo: {self.hosted_because}")
         lines.extend(f"not installed: {reason}" for reason in self.refused)
         lines.extend(f"miss: {miss}" for miss in self.misses)
         return "\n".join(lines) or "nothing compiled or loaded yet"
 
 
 def explain(compiled: Any) -> Explanation:
-    """Per frame: how many variants were loaded and compiled, and what could not be saved; and every miss, with the guard
-    that refused it."""
+    """Per frame: how many variants were loaded and compiled, and what could not be saved; every miss, with the guard that
+    refused it; and why what was loaded is not served natively."""
     session = session_of(compiled)
     frames: dict[int, Frame] = {}
     if session.native is not None and not session.capture.installs:
@@ -155,7 +158,7 @@ def explain(compiled: Any) -> Explanation:
         bypasses = tuple(reason for key, reason in record.bypasses if key == capture.backend_key)
         frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, len(variants), bypasses)
     refused = tuple(f"{name}: {reason}" for done in session.capture.installs for name, reason in done.refused)
-    return Explanation(tuple(frames.values()), refused, tuple(session.capture.misses))
+    return Explanation(tuple(frames.values()), refused, tuple(session.capture.misses), session.hosted_because)
 
 
 def stats() -> dict[str, Any]:

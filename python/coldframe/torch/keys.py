@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-import functools
-import types
 from typing import Any
 
 import torch
 
 from .. import _core
-from ..errors import InvalidArgumentError, NotPortableError
+from ..errors import IncompatiblePackageError, InvalidArgumentError, NotPortableError
+from . import locate
 
 Key = tuple[str, str, bytes, bytes]
+_UNNAMED = "unnamed"
 
 
 def package_key(target: Any, options: dict[str, Any]) -> Key:
     """(module, qualified name, semantic digest of the code, digest of the options)."""
-    if isinstance(target, torch.nn.Module):
+    function = locate.function_of(target)
+    if function is None:
+        raise InvalidArgumentError(f"{target!r} has no Python code that could be compiled")
+    module, qualname = function.__module__, function.__qualname__
+    if isinstance(target, torch.nn.Module):  # by its own class, wherever that has its forward from
         module, qualname = type(target).__module__, f"{type(target).__qualname__}.forward"
-        function: Any = type(target).forward
-    else:
-        function = target
-        while isinstance(function, functools.partial):
-            function = function.func
-        function = getattr(function, "__func__", function)
-        if not isinstance(function, types.FunctionType):
-            function = type(function).__call__
-        if not isinstance(function, types.FunctionType):
-            raise InvalidArgumentError(f"{target!r} has no Python code that could be compiled")
-        module, qualname = function.__module__, function.__qualname__
-    code = getattr(function, "__code__", None)
-    if code is None:
-        raise InvalidArgumentError(f"{qualname!r} has no Python code that could be compiled")
-    return module, qualname, _core.CodeObject.from_code(code).semantic_digest, _core.digest(options)
+    return module, qualname, _core.CodeObject.from_code(function.__code__).semantic_digest, _core.digest(options)
+
+
+def check_name(mine: Key, recorded: Key) -> None:
+    """Raises IncompatiblePackageError when a package with the key `recorded` is of another function than `mine`."""
+    if mine[:2] != recorded[:2]:
+        raise IncompatiblePackageError(
+            f"the package was made for {recorded[0]}.{recorded[1]}, not for {mine[0]}.{mine[1]}: "
+            "load it with the function it was made for"
+        )
 
 
 def portable(options: dict[str, Any]) -> dict[str, Any]:
     """Compile options as a package can hold them: what has no name is given by its type."""
-    found = {}
-    for name, value in options.items():
-        try:
-            found[name] = _core.decode(_core.encode(value))
-        except NotPortableError:
-            found[name] = {"unnamed": f"{type(value).__module__}.{type(value).__qualname__}"}
-    return found
+    return {name: _portable(value) for name, value in options.items()}
+
+
+def _portable(value: Any) -> Any:
+    try:
+        return _core.decode(_core.encode(value))
+    except NotPortableError:
+        if type(value) is dict:
+            return {key: _portable(item) for key, item in value.items()}
+        return {_UNNAMED: f"{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def unnamed(options: Any) -> str | None:
+    """The type of something in portable options that has no name: another process cannot tell it from another one."""
+    if not isinstance(options, dict):
+        return None
+    if isinstance(found := options.get(_UNNAMED), str):
+        return found
+    return next((found for value in options.values() if (found := unnamed(value)) is not None), None)

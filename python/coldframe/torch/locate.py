@@ -87,18 +87,25 @@ def frame_name(code: types.CodeType, module: str, target: Any) -> str:
     return f"{module}.{code.co_qualname}"
 
 
+def function_of(target: Any) -> types.FunctionType | None:
+    """The function that a call of `target` runs: of a module its class's forward. None when it is not one of Python."""
+    if isinstance(target, torch.nn.Module):
+        function: Any = type(target).forward
+    else:
+        while isinstance(target, functools.partial):
+            target = target.func
+        function = getattr(target, "__func__", target)
+        if not isinstance(function, types.FunctionType):
+            function = inspect.getattr_static(type(function), "__call__", None)
+    return function if isinstance(function, types.FunctionType) else None
+
+
 def entry_codes(target: Any) -> set[int]:
     """Ids of the code objects with which a call of `target` begins."""
+    functions = [function_of(target)]
     if isinstance(target, torch.nn.Module):
-        forward = type(target).forward
-        wrapper = _private.module("torch._dynamo.external_utils").wrap_inline(forward)  # see frame_name
-        return {id(function.__code__) for function in (forward, wrapper) if isinstance(function, types.FunctionType)}
-    while isinstance(target, functools.partial):
-        target = target.func
-    function = getattr(target, "__func__", target)
-    if not isinstance(function, types.FunctionType):
-        function = inspect.getattr_static(type(target), "__call__", None)
-    return {id(function.__code__)} if isinstance(function, types.FunctionType) else set()
+        functions.append(_private.module("torch._dynamo.external_utils").wrap_inline(functions[0]))  # see frame_name
+    return {id(function.__code__) for function in functions if function is not None}
 
 
 def _roots(code: types.CodeType, module: str, target: Any) -> Iterator[tuple[str, Any]]:

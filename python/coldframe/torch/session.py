@@ -28,7 +28,7 @@ from .capture import hooks
 from .capture.build import Built, build, merge
 from .capture.package import CapturePackage, runs_with
 from .files import alone
-from .keys import Key, package_key, portable
+from .keys import Key, check_name, package_key, portable, unnamed
 from .misses import Miss
 from .native_module import serving
 from .progress import Progress
@@ -125,11 +125,15 @@ class Session:
     def take(self, package: _core.Package) -> None:
         """Serves a package that fits: natively, or with Dynamo."""
         self.capture.loaded = True
+        same = not self.ignore_inlined_sources
         try:
-            self.native = Native(package, self.target, self.hosted, same_sources=not self.ignore_inlined_sources)
+            self.native = Native(package, self.target, self.hosted, lambda: self.check(package), same_sources=same)
+        except (UnsupportedError, PackageError) as error:
+            self.hosted_because = str(error)
         except Exception as error:  # a defect of ours must not cost more than the faster path
-            expected = isinstance(error, (UnsupportedError, PackageError))
-            self.hosted_because = str(error) if expected else f"{type(error).__name__}: {error}"
+            self.hosted_because = f"{type(error).__name__}: {error}"
+            stats.count_error(f"native: {type(error).__name__}")
+        if self.native is None:
             self._install(package)
 
     def again(self, target: Any) -> Any:
@@ -177,11 +181,12 @@ class Session:
 
     def _install_after_all(self, package: _core.Package) -> None:
         try:
+            self.check(package)
             self._install(package)
         except PackageError as error:  # what was there when it was loaded has changed since
+            self.capture.outdated = str(error)
             if self.on_miss == "error":
                 raise MissError(f"the package serves no call any more: {error}") from error
-            stats.count_miss(error.code)
 
     def _compile(self) -> Any:
         hooks.install()
@@ -199,11 +204,7 @@ class Session:
         """Raises when `package` is of another function, environment or source."""
         module, qualname, code, options = package.key
         mine = self.key()
-        if (module, qualname) != mine[:2]:
-            raise IncompatiblePackageError(
-                f"the package was made for {module}.{qualname}, not for {mine[0]}.{mine[1]}: "
-                "load it with the function it was made for"
-            )
+        check_name(mine, package.key)
         if options != mine[3]:
             recorded = package.environment["settings"].get("options", {})
             raise IncompatiblePackageError(
@@ -220,8 +221,12 @@ class Session:
 
     def build(self) -> Built:
         """The package of everything that this callable loaded or compiled. InvalidArgumentError when there is nothing."""
+        if (kind := unnamed(self.portable_options.get("options"))) is not None:
+            raise NotPortableError(f"options: {kind} has no name by which another process could tell that it is the same")
         built = build(self.capture, self.key(), self.portable_options)
-        mine = [done.package for done in self.capture.installs] or ([self.native.package] if self.native is not None else [])
+        mine = [done.package for done in self.capture.installs]
+        if not mine and self.native is not None and not self.capture.outdated:
+            mine = [self.native.package]
         for loaded in mine + packages_of(self.capture.used):
             if loaded.key == built.package.key:
                 merge(built.package, loaded)

@@ -160,10 +160,13 @@ def _guarded_code(
 
 
 def merge(package: _core.Package, older: _core.Package) -> None:
-    """Adds to `package` what `older` has. Of a graph that both hold, the one whose backward is compiled stays."""
+    """Adds to `package` what `older` has. Of a graph that both hold, the one whose backward is compiled stays.
+
+    IncompatiblePackageError when they do not go together: a name that is not made from the content may stand for two graphs.
+    """
     held = {artifact.backend_id: artifact for artifact in older.artifacts}
     package.artifacts = [held.get(a.backend_id, a) if backends.lacks_backward(a) else a for a in package.artifacts]
-    mine = {artifact.backend_id: artifact for artifact in package.artifacts}
+    mine = {a.backend_id: a for a in package.artifacts if backends.is_named_by_content(a.backend_id)}
     other = copy.copy(older)
     other.artifacts = [mine.get(a.backend_id, a) for a in other.artifacts]
     package.merge(other)

@@ -228,6 +228,7 @@ class CapturePackage:
         self.own: set[str] = set()  # names of the graphs that it compiled
         self.used: set[str] = set()  # names of those that it ran
         self.loaded = False  # whether there is a package that should have served
+        self.outdated = ""  # why that package does not fit any more
         self.installs: list[Install] = []
         self.misses: deque[Miss] = deque(maxlen=100)  # the last ones
         self.compiler_config: Callable[[], Any] | None = None
@@ -318,9 +319,9 @@ class CapturePackage:
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
         if self.loaded:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
-            miss = Miss(name, reasons)
+            miss = Miss(name, reasons or ([self.outdated] if self.outdated else []))
             self.misses.append(miss)
-            stats.count_miss("guard" if reasons else "absent")
+            stats.count_miss("guard" if reasons else "outdated" if self.outdated else "absent")
             instead = self.owner.missed(miss)
             if instead is not None:
                 return instead

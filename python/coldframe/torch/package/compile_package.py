@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from ... import _core
-from ...errors import IncompatiblePackageError, InvalidArgumentError, PackageStateError, SourceChangedError
+from ...errors import InvalidArgumentError, PackageStateError, SourceChangedError
 from .. import _private, backends, locate, sources
 from ..capture import hooks
 from ..capture.build import build, merge
 from ..capture.package import CapturePackage
-from ..keys import Key, package_key, portable
+from ..keys import Key, check_name, package_key, portable
 from ..misses import Miss
 from ..restore.install import abandon, install
 from .artifacts import CompiledArtifact
@@ -152,9 +152,8 @@ class CompilePackage(CapturePackage):
             self.namespace = {}
 
     def _globals_of(self, code: types.CodeType) -> dict[str, Any]:
-        function = inspect.unwrap(getattr(self.target, "forward", self.target))
-        function = getattr(function, "__func__", function)
-        if getattr(function, "__code__", None) is code:
+        function = locate.function_of(self.target)
+        if function is not None and function.__code__ is code:
             return function.__globals__
         module = inspect.getmodule(code)
         return vars(module) if module is not None else {}
@@ -211,7 +210,8 @@ class CompilePackage(CapturePackage):
     # Into this process and out again.
 
     def install(self, backends: Mapping[str, Any]) -> None:
-        """Makes the package serve calls of its function; what it had installed before is taken out first.
+        """Makes the package serve calls of its function, whatever backend they were compiled for; what it had installed before
+        is taken out first.
 
         backends: a BackendCacheArtifact, or the callable itself, for each backend id. Raises InvalidArgumentError when one is
         missing; then nothing is installed.
@@ -251,7 +251,9 @@ class CompilePackage(CapturePackage):
         package = build(self, (*self._key[:3], _core.digest({})), {}, {"options": _core.digest(self._options)}).package
         if self._loaded is not None:
             package = _merged(package, self._loaded.package)
-        code = _entry_code(self.target)
+        function = locate.function_of(self.target)
+        assert function is not None  # or it had no key
+        code = function.__code__
         main = _core.CodeObject.from_code(code)
         first = [entry for entry in package.codes if entry.python_code == main]
         if not first:
@@ -311,23 +313,9 @@ def _merged(compiled: _core.Package, loaded: _core.Package) -> _core.Package:
 
 
 def _check_function(mine: Key, theirs: Key) -> None:
-    if mine[:2] != theirs[:2]:
-        raise IncompatiblePackageError(
-            f"the package was made for {theirs[0]}.{theirs[1]}, not for {mine[0]}.{mine[1]}: "
-            "load it with the function it was made for"
-        )
+    check_name(mine, theirs)
     if mine[2] != theirs[2]:
         raise SourceChangedError(f"Source code changes detected for {mine[0]}.{mine[1]}: compile again, or restore the source")
-
-
-def _entry_code(target: Any) -> types.CodeType:
-    function = inspect.getattr_static(type(target), "forward") if isinstance(target, torch.nn.Module) else target
-    while isinstance(function, functools.partial):
-        function = function.func
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None) or type(function).__call__.__code__
-    assert isinstance(code, types.CodeType)
-    return code
 
 
 def _named(backend: Any) -> tuple[Any, dict[str, Any]]:

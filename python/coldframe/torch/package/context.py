@@ -77,14 +77,15 @@ class PrecompileContext:
     @classmethod
     def save_to_dynamo_cache(cls) -> dict[str, Any]:
         """Writes every entry to DynamoCache; what create_cache_entries says of them. One that cannot be written is logged and
-        left out."""
+        left out; `failed` has the error by its key."""
         from .stores import DynamoCache
 
         made, debug = cls.create_cache_entries()
         for key, entry in made.items():
             try:
                 DynamoCache.write(entry, key)
-            except Exception:
+            except Exception as error:
+                debug.setdefault("failed", {})[key] = str(error)
                 log.warning("the package of %s could not be saved", key, exc_info=True)
         return debug
 

@@ -12,6 +12,7 @@ from ...errors import PackageError
 from .. import _private, backends, locate
 from ..capture import hooks
 from ..capture.package import runs_with
+from ..keys import unnamed
 from ..stats import stats
 from . import stores
 from .artifacts import log
@@ -36,11 +37,13 @@ class AutomaticPackage(CompilePackage):
     def __init__(self) -> None:
         super().__init__(None)
         self._saved: tuple[int, int] | None = None
-        self._unsaveable = False  # has no Python code that could be found again
+        self._unsaveable = False  # its target or its backend could not be found again
 
     def initialize(self, fn: Any, dynamo: DynamoCacheEntry | None = None, ignore_inlined_sources: bool = False) -> None:
         if self._initialized:
             return  # torch tries again without the entry; see below
+        if unnamed(self._options) is not None:  # of a backend or pass that no other process could tell from another one
+            dynamo, self._unsaveable = None, True
         try:
             super().initialize(fn, dynamo, ignore_inlined_sources)
         except (PackageError, TypeError) as error:

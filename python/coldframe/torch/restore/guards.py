@@ -222,9 +222,6 @@ class _Replay:
     def named_check(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         name, args = values
         if name == premises.NAME:
-            known = self.bindings.premises.get(self.number)
-            if known is not None and known.has_held:
-                return
             said = list(texts)
             checks = args[0] if self.same_sources else {**args[0], "classes": classes.without_code(args[0].get("classes"))}
             self.nodes[0].add_epilogue_lambda_guard(PremiseCheck(checks, self.scope(), said), said, None)

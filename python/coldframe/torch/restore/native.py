@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import logging
 import os
 import sys
 import threading
@@ -28,23 +29,30 @@ from .install import Install, make_global, put_global
 from .native_guards import UnsupportedError, is_lazy, steps_of
 from .rebinding import Bindings
 
+log = logging.getLogger(__name__)
+
 _INLINE = "torch._dynamo.external_utils:wrap_inline.__code__.co_consts"
 _EVAL_FRAME = "torch._dynamo.eval_frame"
 _DISABLED = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE")
 
 
 class Native:
-    """One package on the native path, for one target. `hosted` makes the callable that serves the rest."""
+    """One package on the native path, for one target. `hosted` makes the callable that serves the rest; `fits` raises when the
+    package would not be loaded now."""
 
-    def __init__(self, package: _core.Package, target: Any, hosted: Callable[[], Any], *, same_sources: bool) -> None:
+    def __init__(
+        self, package: _core.Package, target: Any, hosted: Callable[[], Any], fits: Callable[[], None], *, same_sources: bool
+    ) -> None:
         self.package = package
         self.target = target
         self.done = Install(package)
         self.served: set[int] = set()
         self._hosted = hosted
+        self._fits = fits
         self._same_sources = same_sources
         self._lock = threading.RLock()
-        if any(os.environ.get(name, "0") not in ("", "0") for name in _DISABLED):
+        config = sys.modules.get("torch._dynamo.config")
+        if any(os.environ.get(name, "0") not in ("", "0") for name in _DISABLED) or (config is not None and config.disable):
             raise UnsupportedError("torch.compile is disabled")
         self.entry = _only_entry(package)
         self.bindings = [Bindings() for _ in self.entry.guarded_codes]
@@ -75,6 +83,16 @@ class Native:
         self._planned_for = _process(self._lazy)
         variants = [self._variant(n, guarded, lazy, artifacts) for n, guarded in enumerate(self.entry.guarded_codes)]
         self.dispatcher.set_plan(self._conditions(), variants)
+
+    def _plan_again(self) -> None:
+        """Names what a fresh load would name, and so refuses what a fresh load would: then nothing is served natively."""
+        try:
+            self._fits()
+            self._plan()
+        except Exception as error:
+            log.debug("not planned again: %s", error, exc_info=True)
+            self._planned_for = _process(self._lazy)
+            self.dispatcher.set_plan([], [])
 
     def _variant(
         self, number: int, guarded: _core.GuardedCode, lazy: dict[str, str], artifacts: dict[str, _core.Artifact]
@@ -131,7 +149,7 @@ class Native:
         with self._lock:
             stale = self._planned_for != _process(self._lazy)
             if stale:
-                self._plan()
+                self._plan_again()
         if stale:
             return self.dispatcher(*args, **kwargs)
         if self.inline:
@@ -224,7 +242,8 @@ def _inline(target: Any, module: types.ModuleType) -> types.FunctionType:
 def _stance() -> Any:
     """Dynamo's stance, when it is the default one."""
     stance = sys.modules[_EVAL_FRAME]._stance
-    return stance if stance.stance == "default" and not stance.skip_guard_eval_unsafe else None
+    plain = stance.stance == "default" and stance.backend is None and not stance.skip_guard_eval_unsafe
+    return stance if plain else None
 
 
 def _process(lazy: set[str]) -> tuple[Any, ...]:

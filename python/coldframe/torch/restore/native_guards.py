@@ -235,8 +235,7 @@ class _Steps:
     def named_check(self, op: _core.GuardOp, name: str, args: Any) -> None:
         if name == premises.NAME:
             checks = args[0] if self.same_sources else {**args[0], "classes": classes.without_code(args[0].get("classes"))}
-            check = self.bindings.premises.setdefault(self.number, PremiseCheck(checks, self.scope(), []))
-            self.last.append(("frame_test", (), 0, check, 0))
+            self.last.append(("frame_test", (), 0, PremiseCheck(checks, self.scope(), []), 0))
         elif name == "no_inlineable_saved_tensors_hooks":
             top = self.value("apply", (self.value("constant", (), True),), torch._C._autograd._top_saved_tensors_default_hooks)
             self.add("test", (top,), _not_inlineable)

@@ -25,10 +25,6 @@ class PremiseCheck:
         self._scope = scope
         self._texts = texts
 
-    @property
-    def has_held(self) -> bool:
-        return self._checks is None
-
     def __call__(self, frame_locals: Any) -> bool:
         if self._checks is None:
             return True

@@ -13,7 +13,6 @@ import torch
 
 from ... import _core
 from ..capture import operands
-from .premises import PremiseCheck
 
 
 @dataclass
@@ -23,7 +22,6 @@ class Bindings:
 
     threads: int = field(default_factory=torch.get_num_threads)
     functions: dict[int, Rebinding] = field(default_factory=dict)  # by number of the op
-    premises: dict[int, PremiseCheck] = field(default_factory=dict)
 
 
 class Rebinding:
