@@ -7,8 +7,9 @@
 //                                              on_first_hit), tried in order, the last one that served first
 //   .names                                     names of the locals, by the numbers that the guards' `local` steps have
 //
-// Once the function has another code or other defaults than when it was made, every call is a miss. Arguments are bound as CPython binds them; a call that does not fit the signature goes to `function`, which says why.
-// Thread-safety: the GIL; a plan may be replaced while calls run. Failure: what the called object raises.
+// Once the function has another code or other defaults than when it was made, every call is a miss. Arguments are bound as
+// CPython binds them; a call that does not fit the signature goes to `function`, which says why. Thread-safety: the GIL; a plan
+// may be replaced while calls run. Failure: what the called object raises.
 #pragma once
 
 #include <python/bridge.hpp>
