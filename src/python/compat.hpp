@@ -82,4 +82,15 @@ inline void restore_exception(PyObject* exception) {
 #endif
 }
 
+// What a weak reference refers to, None when that is gone; a new reference, or null with an error set.
+inline PyObject* weakref_target(PyObject* reference) {
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject* target = nullptr;
+    const int found = PyWeakref_GetRef(reference, &target);
+    return found == 0 ? Py_NewRef(Py_None) : target;
+#else
+    return Py_XNewRef(PyWeakref_GetObject(reference));
+#endif
+}
+
 }  // namespace coldframe::python

@@ -268,7 +268,7 @@ class GuardEngine::Run {
             case generic_dict: return PyObject_GenericGetDict(value, nullptr);
             case dict_key: return borrowed(entry_at(value, number, false));
             case dict_value: return borrowed(entry_at(value, number, true));
-            case weakref_call: return PyWeakref_Check(value) ? borrowed(PyWeakref_GetObject(value)) : nullptr;
+            case weakref_call: return PyWeakref_Check(value) ? weakref_target(value) : nullptr;
             case call_no_args: return PyObject_CallNoArgs(value);
             case apply: return PyObject_CallOneArg(operand, value);
             default: return nullptr;
