@@ -266,22 +266,41 @@ Step = tuple[str, tuple[int, ...], int, Any, int]
 GUARD_OPERATIONS: dict[str, bool]
 """Every operation of a step, and whether it yields a value."""
 
-def check_guards(steps: Sequence[Step], names: tuple[str, ...], values: tuple[Any, ...], namespace: dict[str, Any]) -> int:
-    """Runs steps over a frame's locals; the number of the first one that refuses, -1 when all hold."""
+Reduction = tuple[int, list[int], bool]
+
+class GuardEngine:
+    """Guards of one variant, by themselves."""
+
+    def __init__(self, steps: Sequence[Step]) -> None: ...
+    def check(self, names: tuple[str, ...], values: tuple[Any, ...], namespace: dict[str, Any]) -> int:
+        """Runs the steps over a frame's locals; the number of the first one that refuses, -1 when all hold."""
+    @property
+    def reduction(self) -> Reduction | None:
+        """How many words of memory prove the guards, the positions of the steps that they cannot prove (these are evaluated at
+        each check), and whether arguments of the graph are bound. None as long as all steps are evaluated."""
 
 @final
 class Dispatcher:
     """Serves a function's compiled variants; calls `miss` for what none serves."""
 
-    def __init__(self, function: types.FunctionType, miss: Callable[..., Any]) -> None: ...
+    def __init__(self, function: types.FunctionType, miss: Callable[..., Any], first: Any = ...) -> None:
+        """first: an argument that goes before those of each call."""
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the locals by number."""
-    def set_plan(
-        self,
-        conditions: Sequence[tuple[dict[Any, Any], Any, Any]],
-        variants: Sequence[tuple[Sequence[Step], Callable[..., Any], Callable[[], None] | None]],
-    ) -> None:
-        """Replaces what is served. conditions: (dict, key, the object that must be there, or None for none); variants: (steps,
-        what is called, what hears of the first hit)."""
+    @property
+    def reductions(self) -> list[Reduction | None]:
+        """GuardEngine.reduction of each variant."""
+    def set_plan(self, variants: Sequence[tuple[Sequence[Step], Callable[..., Any], Callable[[], None] | None]], /) -> None:
+        """Replaces what is served: (steps, what is called, what hears of the first hit) of each variant."""
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+@final
+class ModuleCall:
+    """The __call__ of a class of modules: calls what the instance has in its dict under `key`. Where one of the dicts `others`,
+    or of those that the instance has under the names `own`, is not empty: calls call(instance, ...)."""
+
+    def __init__(
+        self, key: str, own: tuple[str, ...], others: tuple[dict[Any, Any], ...], call: Callable[..., Any], /
+    ) -> None: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -11,20 +11,12 @@
 namespace coldframe::python {
 namespace {
 
-struct Condition {
-    Ref dict;
-    Ref key;
-    Ref expected;  // null: the key must be absent
-};
-
 struct Variant {
     GuardEngine guards;
-    Ref function;
     Ref on_first_hit;  // null once it was called
 };
 
 struct Plan {
-    std::vector<Condition> conditions;
     std::vector<Variant> variants;
     std::size_t likely = 0;
 };
@@ -45,6 +37,7 @@ struct State {
     Ref function;
     Ref code;  // of the function when the dispatcher was made
     Ref miss;
+    Ref first;  // null: nothing goes before the arguments
     Signature signature;
     std::shared_ptr<Plan> plan = std::make_shared<Plan>();
 };
@@ -184,50 +177,61 @@ class Binding {
     std::vector<PyObject*> locals_;
 };
 
-bool holds(const Condition& condition) {
-    PyObject* value = PyDict_GetItemWithError(condition.dict.get(), condition.key.get());
-    return value == condition.expected.get();
-}
-
 // Defaults are taken by whoever is called.
 bool has_defaults_of(PyObject* function, PyObject* original) {
     return PyFunction_GET_DEFAULTS(function) == PyFunction_GET_DEFAULTS(original) &&
            PyFunction_GET_KW_DEFAULTS(function) == PyFunction_GET_KW_DEFAULTS(original);
 }
 
-// The variant that serves these locals, or null.
-Variant* find_variant(Plan& plan, PyObject* original, const BoundFrame& frame) {
-    if (!std::ranges::all_of(plan.conditions, holds)) return nullptr;
+struct Served {
+    Variant* variant = nullptr;  // null: none serves
+    Ref callee;
+};
+
+Served find_variant(Plan& plan, PyObject* original, const BoundFrame& frame, GuardPins& pins) {
     const std::size_t count = plan.variants.size();
     for (std::size_t i = 0; i < count; ++i) {
         const std::size_t index = i == 0 ? plan.likely : i - (i <= plan.likely ? 1 : 0);
-        if (!has_defaults_of(plan.variants[index].function.get(), original)) continue;
-        if (plan.variants[index].guards.check(frame) != GuardEngine::k_holds) continue;
+        Variant& variant = plan.variants[index];
+        if (!has_defaults_of(variant.guards.function(), original)) continue;
+        GuardVerdict verdict = variant.guards.check(frame, pins);
+        if (verdict.refused != GuardVerdict::k_holds) continue;
         plan.likely = index;
-        return &plan.variants[index];
+        return {&variant, std::move(verdict.callee)};
     }
-    return nullptr;
+    return {};
 }
 
-PyObject* dispatch(PyObject* self, PyObject* const* args, std::size_t flags, PyObject* keywords) {
-    const State& state = *reinterpret_cast<Dispatcher*>(self)->state;
+PyObject* serve(const State& state, PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
     const std::shared_ptr<Plan> plan = state.plan;  // a guard may replace it
     const Ref function = state.function;
     Ref callee = state.miss;
+    GuardPins pins;
     if (PyFunction_GET_CODE(function.get()) == state.code.get()) {  // or it is another function now
         Binding binding(state);
-        if (!binding.bind(args, PyVectorcall_NARGS(flags), keywords)) {
+        if (!binding.bind(args, count, keywords)) {
             callee = function;
-        } else if (Variant* variant = find_variant(*plan, function.get(), binding.frame()); variant != nullptr) {
-            callee = variant->function;
-            if (const Ref first = std::exchange(variant->on_first_hit, Ref()); first) {
+        } else if (Served served = find_variant(*plan, function.get(), binding.frame(), pins); served.variant != nullptr) {
+            callee = std::move(served.callee);
+            if (const Ref first = std::exchange(served.variant->on_first_hit, Ref()); first) {
                 const Ref done = Ref::steal(PyObject_CallNoArgs(first.get()));
                 if (!done) return nullptr;
             }
         }
         PyErr_Clear();
     }
-    return PyObject_Vectorcall(callee.get(), args, flags, keywords);
+    return PyObject_Vectorcall(callee.get(), args, static_cast<std::size_t>(count), keywords);
+}
+
+PyObject* dispatch(PyObject* self, PyObject* const* args, std::size_t flags, PyObject* keywords) {
+    const State& state = *reinterpret_cast<Dispatcher*>(self)->state;
+    const Py_ssize_t count = PyVectorcall_NARGS(flags);
+    if (!state.first) return serve(state, args, count, keywords);
+    const Ref first = state.first;
+    const std::size_t named = keywords != nullptr ? static_cast<std::size_t>(PyTuple_GET_SIZE(keywords)) : 0;
+    std::vector<PyObject*> all{first.get()};
+    all.insert(all.end(), args, args + static_cast<std::size_t>(count) + named);
+    return serve(state, all.data(), count + 1, keywords);
 }
 
 template <typename Body>
@@ -242,11 +246,12 @@ PyObject* guarded(Body&& body) {
 }
 
 PyObject* new_dispatcher(PyTypeObject* type, PyObject* args, PyObject* keywords) {
-    static const char* names[] = {"function", "miss", nullptr};
+    static const char* names[] = {"function", "miss", "first", nullptr};
     PyObject* function = nullptr;
     PyObject* miss = nullptr;
-    if (PyArg_ParseTupleAndKeywords(args, keywords, "O!O", const_cast<char**>(names), &PyFunction_Type, &function, &miss) ==
-        0) {
+    PyObject* first = nullptr;
+    if (PyArg_ParseTupleAndKeywords(args, keywords, "O!O|O", const_cast<char**>(names), &PyFunction_Type, &function, &miss,
+                                    &first) == 0) {
         return nullptr;
     }
     return guarded([&] {
@@ -254,6 +259,7 @@ PyObject* new_dispatcher(PyTypeObject* type, PyObject* args, PyObject* keywords)
         state->function = Ref::borrow(function);
         state->code = Ref::borrow(PyFunction_GET_CODE(function));
         state->miss = Ref::borrow(miss);
+        state->first = Ref::borrow(first);
         state->signature = signature_of(function);
         Ref made = owned(type->tp_alloc(type, 0));
         auto* self = reinterpret_cast<Dispatcher*>(made.get());
@@ -268,27 +274,16 @@ PyObject* item(PyObject* tuple, Py_ssize_t index, Py_ssize_t size) {
     return PyTuple_GET_ITEM(tuple, index);
 }
 
-PyObject* set_plan(PyObject* self, PyObject* args) {
-    PyObject* conditions = nullptr;
-    PyObject* variants = nullptr;
-    if (PyArg_ParseTuple(args, "OO", &conditions, &variants) == 0) return nullptr;
+PyObject* set_plan(PyObject* self, PyObject* variants) {
     return guarded([&] {
         auto plan = std::make_shared<Plan>();
-        const Ref each_condition = owned(PySequence_Fast(conditions, "conditions: a sequence is expected"));
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(each_condition.get()); ++i) {
-            PyObject* tuple = PySequence_Fast_GET_ITEM(each_condition.get(), i);
-            if (!PyDict_Check(item(tuple, 0, 3))) raise(PyExc_TypeError, "a condition is about a dict");
-            PyObject* expected = item(tuple, 2, 3);
-            plan->conditions.push_back({Ref::borrow(item(tuple, 0, 3)), Ref::borrow(item(tuple, 1, 3)),
-                                        Ref::borrow(expected == Py_None ? nullptr : expected)});
-        }
-        const Ref each_variant = owned(PySequence_Fast(variants, "variants: a sequence is expected"));
-        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(each_variant.get()); ++i) {
-            PyObject* tuple = PySequence_Fast_GET_ITEM(each_variant.get(), i);
+        const Ref sequence = owned(PySequence_Fast(variants, "variants: a sequence is expected"));
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence.get()); ++i) {
+            PyObject* tuple = PySequence_Fast_GET_ITEM(sequence.get(), i);
             PyObject* first = item(tuple, 2, 3);
             if (!PyFunction_Check(item(tuple, 1, 3))) raise(PyExc_TypeError, "a variant's code is a function");
-            plan->variants.push_back({GuardEngine(item(tuple, 0, 3)), Ref::borrow(item(tuple, 1, 3)),
-                                      Ref::borrow(first == Py_None ? nullptr : first)});
+            plan->variants.push_back(
+                {GuardEngine(item(tuple, 0, 3), item(tuple, 1, 3)), Ref::borrow(first == Py_None ? nullptr : first)});
         }
         reinterpret_cast<Dispatcher*>(self)->state->plan = std::move(plan);
         return Py_NewRef(Py_None);
@@ -299,19 +294,26 @@ PyObject* get_names(PyObject* self, void*) {
     return Py_NewRef(reinterpret_cast<Dispatcher*>(self)->state->signature.names.get());
 }
 
+PyObject* get_reductions(PyObject* self, void*) {
+    return guarded([&] {
+        Ref result = owned(PyList_New(0));
+        for (const Variant& variant : reinterpret_cast<Dispatcher*>(self)->state->plan->variants) {
+            const Ref each = variant.guards.describe_reduction();
+            check(PyList_Append(result.get(), each.get()));
+        }
+        return result.release();
+    });
+}
+
 int traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(self));
     const State* state = reinterpret_cast<Dispatcher*>(self)->state;
     if (state == nullptr) return 0;
     Py_VISIT(state->function.get());
     Py_VISIT(state->miss.get());
+    Py_VISIT(state->first.get());
     if (state->plan.use_count() > 1) return 0;  // a call is running: its references are not all the plan's own
-    for (const Condition& condition : state->plan->conditions) {
-        Py_VISIT(condition.dict.get());
-        Py_VISIT(condition.expected.get());
-    }
     for (const Variant& variant : state->plan->variants) {
-        Py_VISIT(variant.function.get());
         Py_VISIT(variant.on_first_hit.get());
         if (const int stop = variant.guards.traverse(visit, arg); stop != 0) return stop;
     }
@@ -340,11 +342,12 @@ PyMemberDef k_members[] = {
     {nullptr, 0, 0, 0, nullptr},
 };
 PyMethodDef k_methods[] = {
-    {"set_plan", &set_plan, METH_VARARGS, "Replaces conditions and variants; calls that run keep theirs."},
+    {"set_plan", &set_plan, METH_O, "Replaces the variants; calls that run keep theirs."},
     {nullptr, nullptr, 0, nullptr},
 };
 PyGetSetDef k_properties[] = {
     {"names", &get_names, nullptr, "Names of the locals by number.", nullptr},
+    {"reductions", &get_reductions, nullptr, "GuardEngine.reduction of each variant.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 PyType_Slot k_slots[] = {

@@ -1,55 +1,52 @@
 // Runs the guards of one compilation natively: no guard manager of torch, no import of Dynamo.
 //
-// A step reads values and either yields one (an accessor) or says yes or no (a check). Operands are objects of this process:
-// whoever makes the steps has resolved what a guard program holds by name. Value 0 is the frame, whose locals come bound.
+//   GuardEngine engine(steps, function);                        // see guard_steps.hpp; the function that they guard, or null
+//   GuardPins pins;                                             // lives as long as the call
+//   GuardVerdict verdict = engine.check({locals, names, globals}, pins);
+//   if (verdict.refused == k_holds) ... verdict.callee ...
 //
-//   GuardEngine engine(steps);                                  // a sequence of (operation, inputs, result, operand, number)
-//   std::ptrdiff_t refused = engine.check({locals, names, globals});     // the number of the step that refuses, or k_holds
-//
-// What raises refuses, and the exception is dropped, as torch's guards do. Thread-safety: needs the GIL; a check may run
-// Python code, and so other threads and itself again. Failure: the constructor throws PythonError.
+// What raises refuses, and the exception is dropped, as torch's guards do. A program that held is reduced to words of memory
+// and the steps that words cannot prove; when a word has changed, the whole program decides again. Thread-safety: needs the
+// GIL; a check may run Python code, and so other threads and itself again. Failure: the constructor throws PythonError.
 #pragma once
 
-#include <python/bridge.hpp>
+#include <python/guard_reduction.hpp>
 
-#include <cstdint>
-#include <span>
-#include <vector>
+#include <optional>
 
 namespace coldframe::python {
 
-struct BoundFrame {
-    std::span<PyObject* const> locals;  // borrowed; null where a name is not bound
-    PyObject* names;                    // a tuple of as many str
-    PyObject* globals;
-};
+struct GuardVerdict {
+    static constexpr std::ptrdiff_t k_holds = -1;
 
-enum class GuardOperation : std::uint8_t;
+    std::ptrdiff_t refused = k_holds;  // the position of the step that refuses
+    Ref callee;                        // when it holds: the function, or one that does the same with less
+};
 
 class GuardEngine {
    public:
-    static constexpr std::ptrdiff_t k_holds = -1;
-
-    explicit GuardEngine(PyObject* steps);
-    [[nodiscard]] std::ptrdiff_t check(const BoundFrame& frame) const;
+    explicit GuardEngine(PyObject* steps, PyObject* function = nullptr)
+        : steps_(to_guard_steps(steps)), function_(Ref::borrow(function)) {}
+    [[nodiscard]] GuardVerdict check(const BoundFrame& frame, GuardPins& pins);
+    [[nodiscard]] PyObject* function() const { return function_.get(); }
     [[nodiscard]] int traverse(visitproc visit, void* argument) const;
+    // (how many words prove the program, positions of the steps that they cannot prove, whether arguments of the graph are
+    // bound) for Python; None as long as the whole program is evaluated.
+    [[nodiscard]] Ref describe_reduction() const;
 
    private:
-    struct Step {
-        GuardOperation operation{};
-        std::uint32_t input = 0;
-        std::uint32_t result = 0;
-        Py_ssize_t number = 0;
-        Ref operand;
-        std::vector<std::uint32_t> inputs;
-    };
-    class Run;
+    [[nodiscard]] std::ptrdiff_t check_all(const BoundFrame& frame) const;
+    void reduce(const BoundFrame& frame);
 
-    std::vector<Step> steps_;
-    std::size_t values_ = 1;
+    std::vector<GuardStep> steps_;
+    Ref function_;
+    std::optional<GuardReduction> reduction_;
+    LocalNumbers varying_;
+    std::vector<PyObject*> before_;  // locals of the first check that held; only compared
+    int running_ = 0;                // checks of the reduction
+    std::uint32_t served_ = 0;       // checks that the reduction decided
+    std::uint32_t patience_ = 0;     // checks to let pass before it is worth a reduction again
+    std::uint32_t waited_ = 0;
 };
-
-// Every operation by name, and whether it yields a value.
-[[nodiscard]] Ref guard_operations();
 
 }  // namespace coldframe::python

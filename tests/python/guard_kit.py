@@ -114,6 +114,11 @@ class Both:
     namespace: Locals
     steps: list[_core.Step] | str  # or why there are none
 
+    def __post_init__(self) -> None:
+        self.engine = _core.GuardEngine([] if isinstance(self.steps, str) else self.steps)
+        for _ in range(3):  # then it is reduced to words, where the frame holds
+            self.engine.check(tuple(self.locals), tuple(self.locals.values()), self.namespace)
+
 
 def local(name: str) -> LocalSource:
     return LocalSource(name)
@@ -162,8 +167,10 @@ def verdicts(both: Both, frame: Frame) -> tuple[bool, bool]:
         said = _verdict(both.original, values), _verdict(both.replayed, values)
         if not isinstance(both.steps, str) and values.keys() == both.locals.keys():
             ordered = tuple(values[name] for name in both.locals)
-            refused = _core.check_guards(both.steps, tuple(both.locals), ordered, both.namespace)
-            assert (refused == -1) is said[1], (said, refused if refused < 0 else both.steps[refused])
+            # Twice by the engine that has seen the frames before, which may know this one by words, and by a new one.
+            for engine in (both.engine, both.engine, _core.GuardEngine(both.steps)):
+                refused = engine.check(tuple(both.locals), ordered, both.namespace)
+                assert (refused == -1) is said[1], (said, refused if refused < 0 else both.steps[refused])
         return said
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import native_steps
+import native_words
 import pytest
 import zoo as models
 from conftest import Zoo
@@ -43,6 +44,7 @@ def folder(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Pa
         native_steps.functions,
         native_steps.threads,
         native_steps.loads,
+        native_words.words,
     ],
     ids=lambda step: step.__name__,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -45,13 +47,31 @@ def _portable(value: Any) -> Any:
     except NotPortableError:
         if type(value) is dict:
             return {key: _portable(item) for key, item in value.items()}
-        return {_UNNAMED: f"{type(value).__module__}.{type(value).__qualname__}"}
+        return {_UNNAMED: f"{type(value).__module__}.{type(value).__qualname__}", **_content(value)}
+
+
+def _content(value: Any) -> dict[str, Any]:
+    """Module and code of a function that is no more than these: whoever has the same has the same function."""
+    if not isinstance(value, types.FunctionType) or any(
+        (value.__closure__, value.__dict__, value.__defaults__, value.__kwdefaults__)
+    ):
+        return {}
+    return {"module": value.__module__, "code": _core.CodeObject.from_code(value.__code__).semantic_digest}
 
 
 def unnamed(options: Any) -> str | None:
-    """The type of something in portable options that has no name: another process cannot tell it from another one."""
+    """The type of something in portable options that has no name, and so cannot be had from them."""
+    return _find(options, lambda found: True)
+
+
+def unknown(options: Any) -> str | None:
+    """The type of something in portable options that another process cannot tell from another one."""
+    return _find(options, lambda found: "code" not in found)
+
+
+def _find(options: Any, wanted: Callable[[dict[str, Any]], bool]) -> str | None:
     if not isinstance(options, dict):
         return None
-    if isinstance(found := options.get(_UNNAMED), str):
-        return found
-    return next((found for value in options.values() if (found := unnamed(value)) is not None), None)
+    if isinstance(kind := options.get(_UNNAMED), str) and wanted(options):
+        return kind
+    return next((kind for value in options.values() if (kind := _find(value, wanted)) is not None), None)

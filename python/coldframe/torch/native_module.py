@@ -12,7 +12,19 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.modules.module as module_hooks
 
+from .. import _core
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+GLOBAL_HOOKS = (
+    "_global_backward_pre_hooks",
+    "_global_backward_hooks",
+    "_global_forward_pre_hooks",
+    "_global_forward_hooks",
+    "_global_forward_hooks_always_called",
+    "_global_forward_hooks_with_kwargs",
+)
 _OWN = frozenset({"_orig_mod", "_native", "_again", "_super_module_initialized", "__dict__"})
 
 
@@ -41,6 +53,11 @@ class NativeModule(torch.nn.Module):
         # isinstance(compiled, torch._dynamo.OptimizedModule) holds, as for torch.compile, once somebody can ask.
         eval_frame = sys.modules.get("torch._dynamo.eval_frame")
         return NativeModule if eval_frame is None else eval_frame.OptimizedModule
+
+    # Without hooks of its own it is served at once, else as any module is called: by `forward`.
+    __call__ = _core.ModuleCall(
+        "_native", HOOKS, tuple(vars(module_hooks)[name] for name in GLOBAL_HOOKS), torch.nn.Module.__call__
+    )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():

@@ -28,7 +28,7 @@ from .capture import hooks
 from .capture.build import Built, build, merge
 from .capture.package import CapturePackage, runs_with
 from .files import alone
-from .keys import Key, check_name, package_key, portable, unnamed
+from .keys import Key, check_name, package_key, portable, unknown
 from .misses import Miss
 from .native_module import serving
 from .progress import Progress
@@ -156,7 +156,7 @@ class Session:
     def serve(self) -> Any:
         """What the user gets, known to `session_of`: served natively where that is possible, else by torch.compile."""
         if self.native is not None:
-            compiled = serving(self.target, self.native.call, self.again)
+            compiled = serving(self.target, self.native.dispatcher, self.again)
             weakref.finalize(compiled, abandon, [self.native.done]).atexit = False
         else:
             try:
@@ -221,8 +221,10 @@ class Session:
 
     def build(self) -> Built:
         """The package of everything that this callable loaded or compiled. InvalidArgumentError when there is nothing."""
-        if (kind := unnamed(self.portable_options.get("options"))) is not None:
-            raise NotPortableError(f"options: {kind} has no name by which another process could tell that it is the same")
+        if (kind := unknown(self.portable_options.get("options"))) is not None:
+            raise NotPortableError(
+                f"options: {kind} has no name or content by which another process could tell that it is the same"
+            )
         built = build(self.capture, self.key(), self.portable_options)
         mine = [done.package for done in self.capture.installs]
         if not mine and self.native is not None and not self.capture.outdated:

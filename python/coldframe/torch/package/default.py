@@ -12,7 +12,7 @@ from ...errors import PackageError
 from .. import _private, backends, locate
 from ..capture import hooks
 from ..capture.package import runs_with
-from ..keys import unnamed
+from ..keys import unknown
 from ..stats import stats
 from . import stores
 from .artifacts import log
@@ -42,7 +42,7 @@ class AutomaticPackage(CompilePackage):
     def initialize(self, fn: Any, dynamo: DynamoCacheEntry | None = None, ignore_inlined_sources: bool = False) -> None:
         if self._initialized:
             return  # torch tries again without the entry; see below
-        if unnamed(self._options) is not None:  # of a backend or pass that no other process could tell from another one
+        if unknown(self._options) is not None:  # of a backend or pass that no other process could tell from another one
             dynamo, self._unsaveable = None, True
         try:
             super().initialize(fn, dynamo, ignore_inlined_sources)

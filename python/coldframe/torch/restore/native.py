@@ -24,6 +24,7 @@ import torch.nn.modules.module as module_hooks
 from ... import _core
 from ...errors import CorruptPackageError
 from .. import backends, collector
+from ..native_module import GLOBAL_HOOKS, HOOKS
 from ..stats import stats
 from .install import Install, make_global, put_global
 from .native_guards import UnsupportedError, is_lazy, steps_of
@@ -59,7 +60,9 @@ class Native:
         self.inline = self.entry.code_source.startswith(_INLINE)
         self._module = sys.modules.get(self.entry.module) or _namesake(self.entry.module)
         self.function = _inline(target, self._module) if self.inline else _own_function(target, self.entry, self._module)
-        self.dispatcher = _core.Dispatcher(self.function, self._missed)
+        self._is_module = isinstance(target, torch.nn.Module) and not self.inline
+        first = (target,) if self._is_module else ()
+        self.dispatcher = _core.Dispatcher(self.function, self._missed, *first)
         try:
             with collector.paused():
                 self._plan()
@@ -81,8 +84,9 @@ class Native:
         artifacts = {artifact.backend_id: artifact for artifact in self.package.artifacts}
         self._lazy = set(lazy.values())
         self._planned_for = _process(self._lazy)
-        variants = [self._variant(n, guarded, lazy, artifacts) for n, guarded in enumerate(self.entry.guarded_codes)]
-        self.dispatcher.set_plan(self._conditions(), variants)
+        conditions = self._conditions()
+        variants = [self._variant(n, g, lazy, artifacts, conditions) for n, g in enumerate(self.entry.guarded_codes)]
+        self.dispatcher.set_plan(variants)
 
     def _plan_again(self) -> None:
         """Names what a fresh load would name, and so refuses what a fresh load would: then nothing is served natively."""
@@ -92,10 +96,15 @@ class Native:
         except Exception as error:
             log.debug("not planned again: %s", error, exc_info=True)
             self._planned_for = _process(self._lazy)
-            self.dispatcher.set_plan([], [])
+            self.dispatcher.set_plan([])
 
     def _variant(
-        self, number: int, guarded: _core.GuardedCode, lazy: dict[str, str], artifacts: dict[str, _core.Artifact]
+        self,
+        number: int,
+        guarded: _core.GuardedCode,
+        lazy: dict[str, str],
+        artifacts: dict[str, _core.Artifact],
+        conditions: list[_core.Step],
     ) -> Any:
         module = self._module
         threads = bool(guarded.details.get("threads_matter", True))
@@ -123,26 +132,31 @@ class Native:
             raise UnsupportedError("compiled code with other free variables")
         called = types.FunctionType(code, vars(module), original.__name__, original.__defaults__, original.__closure__)
         called.__kwdefaults__ = original.__kwdefaults__
-        return [*_process_steps(), *steps], called, partial(self._first_hit, number, guarded.compile_seconds)
+        return [*conditions, *steps], called, partial(self._first_hit, number, guarded.compile_seconds)
 
     def _first_hit(self, number: int, seconds: float) -> None:
         if number not in self.served:
             self.served.add(number)
             stats.add(hits=1, seconds_saved=seconds)
 
-    def _conditions(self) -> list[tuple[dict[Any, Any], Any, Any]]:
-        """What must hold in the process before any variant may be used, beside guards: nobody traces or exports, and what the
-        plan takes for granted of Dynamo is so."""
-        conditions: list[tuple[dict[Any, Any], Any, Any]] = [(vars(torch.compiler), "_is_exporting_flag", False)]
+    def _conditions(self) -> list[_core.Step]:
+        """What must hold before any variant may be used, beside its guards: nobody traces or exports, what the plan takes for
+        granted of Dynamo is so, and a call of the module is a call of its class's forward."""
+        made = Conditions()
+        made.item(vars(torch.compiler), "_is_exporting_flag", False)
         if (symbolic := sys.modules.get("torch.fx._symbolic_trace")) is not None:
-            conditions.append((vars(symbolic), "_is_fx_tracing_flag", False))
-        conditions.extend((sys.modules, name, None) for name in sorted(self._lazy))
-        eval_frame = sys.modules.get(_EVAL_FRAME)
-        if eval_frame is None:
-            conditions.append((sys.modules, _EVAL_FRAME, None))
+            made.item(vars(symbolic), "_is_fx_tracing_flag", False)
+        for name in sorted(self._lazy):
+            made.lacks(sys.modules, name)
+        made.gives_none(torch._C._get_tracing_state)
+        if (eval_frame := sys.modules.get(_EVAL_FRAME)) is None:
+            made.lacks(sys.modules, _EVAL_FRAME)
         else:
-            conditions.append((vars(eval_frame), "_stance", _stance() or object()))  # under no other stance
-        return conditions
+            made.item(vars(eval_frame), "_stance", _stance() or object())  # under no other stance
+            made.gives_none(torch._C._dynamo.eval_frame.get_eval_frame_callback)  # Dynamo has its own way with what it traces
+        if self._is_module:
+            made.called_plainly(self.target, self.function)
+        return made.steps
 
     def _missed(self, *args: Any, **kwargs: Any) -> Any:
         """Serves what no variant did, once it is sure that the plan is one for this process as it is now."""
@@ -151,47 +165,60 @@ class Native:
             if stale:
                 self._plan_again()
         if stale:
-            return self.dispatcher(*args, **kwargs)
-        if self.inline:
-            return self._hosted_forward()(*args, **kwargs)
+            return self.dispatcher(*args[self._is_module :], **kwargs)
         if isinstance(self.target, torch.nn.Module):
-            return self._hosted_forward()(*args[1:], **kwargs)
+            args = args[self._is_module :]
+            called = self.target if torch.compiler.is_compiling() else self._hosted_forward()
+            return called(*args, **kwargs)
         return self._hosted()(*args, **kwargs)
 
     def _hosted_forward(self) -> Callable[..., Any]:
         forward: Callable[..., Any] = self._hosted().forward
         return forward
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        """A call of the target."""
-        if self.inline or not isinstance(self.target, torch.nn.Module):
-            return self.dispatcher(*args, **kwargs)
-        target = self.target
-        state = target.__dict__
-        if (
-            type(target).forward is not self.function
-            or type(target).__call__ is not torch.nn.Module._wrapped_call_impl
-            or "forward" in state
-            or state["_forward_hooks"]
-            or state["_forward_pre_hooks"]
-            or state["_backward_hooks"]
-            or state["_backward_pre_hooks"]
-            or target._compiled_call_impl is not None
-            or module_hooks._has_any_global_hook()
-        ):
-            return self._hosted_forward()(*args, **kwargs)
-        return self.dispatcher(target, *args, **kwargs)
 
+class Conditions:
+    """Steps for the guard engine beside a guard program's. They use the first value numbers, which a program uses anew."""
 
-def _process_steps() -> list[_core.Step]:
-    """Not while torch.jit traces, and not inside a call that Dynamo sees: it has its own way."""
-    wanted = [torch._C._get_tracing_state]
-    if _EVAL_FRAME in sys.modules:
-        wanted.append(torch._C._dynamo.eval_frame.get_eval_frame_callback)
-    steps: list[_core.Step] = []
-    for function in wanted:  # each gives None; the value that holds it is free for the guards after it
-        steps += [("call", (), 1, function, 0), ("none_match", (1,), 0, None, 0)]
-    return steps
+    def __init__(self) -> None:
+        self.steps: list[_core.Step] = []
+
+    def item(self, namespace: dict[str, Any], key: str, expected: Any) -> None:
+        self._add("constant", (), namespace, 1)
+        self._add("dict_getitem", (1,), key, 1)
+        self._add("id_match", (1,), expected)
+
+    def lacks(self, namespace: dict[str, Any], key: str) -> None:
+        self._add("constant", (), namespace, 1)
+        self._add("dict_lacks", (1,), key)
+
+    def gives_none(self, function: Callable[[], Any]) -> None:
+        self._add("call", (), function, 1)
+        self._add("none_match", (1,))
+
+    def called_plainly(self, module: torch.nn.Module, forward: Any) -> None:
+        """No hooks and no other forward: a call of the module is a call of this function."""
+        self._add("constant", (), vars(module_hooks), 1)
+        for name in GLOBAL_HOOKS:
+            self._empty(1, name)
+        self._add("constant", (), module, 1)
+        self._add("type", (1,), result=2)
+        for name, expected in (("forward", forward), ("__call__", torch.nn.Module.__call__)):
+            self._add("getattr", (2,), name, 3)
+            self._add("id_match", (3,), expected)
+        self._add("generic_dict", (1,), result=2)
+        self._add("dict_lacks", (2,), "forward")
+        for name in HOOKS:
+            self._empty(2, name)
+        self._add("getattr", (1,), "_compiled_call_impl", 3)
+        self._add("none_match", (3,))
+
+    def _empty(self, namespace: int, name: str) -> None:
+        self._add("dict_getitem", (namespace,), name, 3)
+        self._add("dict_length", (3,))
+
+    def _add(self, operation: str, inputs: tuple[int, ...], operand: Any = None, result: int = 0) -> None:
+        self.steps.append((operation, inputs, result, operand, 0))
 
 
 def _only_entry(package: _core.Package) -> _core.CodeEntry:

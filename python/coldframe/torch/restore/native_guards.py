@@ -82,6 +82,7 @@ class _Steps:
         self.globals: set[int] = set()
         self.unseen: set[int] = set()  # values of modules that are not imported
         self.tensors: list[tuple[int, Any]] = []
+        self.paths: dict[Any, int] = {}
         self.free = max((op.result or 0 for op in self.ops), default=0) + 1
 
     def make(self) -> list[_core.Step]:
@@ -107,10 +108,10 @@ class _Steps:
     def add(self, operation: str, inputs: Sequence[int], operand: Any = None, number: int = 0, result: int = 0) -> None:
         self.made.append((operation, tuple(inputs), result, operand, number))
 
-    def value(self, operation: str, inputs: Sequence[int] = (), operand: Any = None) -> int:
+    def value(self, operation: str, inputs: Sequence[int] = (), operand: Any = None, number: int = 0) -> int:
         """A value that is not one of the program's."""
         result, self.free = self.free, self.free + 1
-        self.add(operation, inputs, operand, result=result)
+        self.add(operation, inputs, operand, number, result)
         return result
 
     # Accessors.
@@ -153,7 +154,7 @@ class _Steps:
     def id_match(self, op: _core.GuardOp, operand: Any) -> None:
         if isinstance(operand, dict) and "rebind" in operand:
             place = op.inputs[0] if operand["rebind"] == "function" else self.parents[op.inputs[0]]
-            self.add("test", (place,), self.bindings.functions.setdefault(self.number, Rebinding(operand)))
+            self.add("bound_function", (place,), self.bindings.functions.setdefault(self.number, Rebinding(operand)))
             return
         found = _same_function(operand, self.same_sources) if isinstance(operand, dict) else _core.resolve(operand)
         self.add("id_match", op.inputs, found)
@@ -215,7 +216,7 @@ class _Steps:
     def dimension_marking(self, op: _core.GuardOp, marked: Any, unmarked: Any, other: Any) -> None:
         if marked or other:
             raise UnsupportedError("a tensor with marked dimensions")
-        self.add("unmarked_tensor", op.inputs, (_PLAIN_TENSORS, tuple(unmarked)))
+        self.add("unmarked_tensor", op.inputs, (_PLAIN_TENSORS, ("_has_dynamo_dim_marking",)))  # what every mark_* sets
 
     def default_device(self, op: _core.GuardOp, device: Any) -> None:
         module = self.value("constant", (), vars(torch.utils._device))
@@ -235,10 +236,10 @@ class _Steps:
     def named_check(self, op: _core.GuardOp, name: str, args: Any) -> None:
         if name == premises.NAME:
             checks = args[0] if self.same_sources else {**args[0], "classes": classes.without_code(args[0].get("classes"))}
-            self.last.append(("frame_test", (), 0, PremiseCheck(checks, self.scope(), []), 0))
+            self.last.append(("premise", (), 0, PremiseCheck(checks, self.scope(), []), 0))
         elif name == "no_inlineable_saved_tensors_hooks":
             top = self.value("apply", (self.value("constant", (), True),), torch._C._autograd._top_saved_tensors_default_hooks)
-            self.add("test", (top,), _not_inlineable)
+            self.add("none_or", (top,), _not_inlineable)
         elif name == "functorch_stack" and not args[0]:
             self.add("none_match", (self.value("call", (), torch._C._functorch.get_interpreter_stack),))
         else:
@@ -253,11 +254,45 @@ class _Steps:
         self.last.append(("distinct", tuple(op.inputs), 0, None, 0))
 
     def expression(self, op: _core.GuardOp, parts: Any) -> None:
-        text = " and ".join(f"({render(part)})" for part in parts) or "True"
+        others = [part for part in parts if not self.identity(part)]
+        if not others:
+            return
+        text = " and ".join(f"({render(part)})" for part in others)
         if any(alias in text for alias in self.lazy):
             raise UnsupportedError("an expression over a module that is not imported")
         function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), self.scope())
         self.last.append(("frame_test", (), 0, function, 0))
+
+    def identity(self, part: Any) -> bool:
+        """Whether the part says that the ends of two paths are one object: then as steps."""
+        match part:
+            case ("compare", tuple(left), ("is", tuple(right))):
+                made = self.made
+                self.made = []
+                ends = [self.path(left), self.path(right)]
+                steps, self.made = self.made, made
+                self.last += steps
+                found = [end for end in ends if end is not None]
+                if len(found) == len(ends):
+                    self.last.append(("same", tuple(found), 0, None, 0))
+                    return True
+        return False
+
+    def path(self, expression: Any) -> int | None:
+        """The number of the value at the end of a path of names, attributes and constant indices; None for anything else."""
+        if expression not in self.paths:
+            match expression:
+                case ("item", ("name", "L"), ("const", str(name))) if name in self.names:
+                    self.paths[expression] = self.value("local", number=self.names.index(name))
+                case ("name", "G"):
+                    self.paths[expression] = self.value("globals")
+                case ("attr", base, str(name)) if (found := self.path(base)) is not None:
+                    self.paths[expression] = self.value("getattr", (found,), name)
+                case ("item", base, ("const", key)) if key not in self.lazy and (found := self.path(base)) is not None:
+                    self.paths[expression] = self.value("getitem", (found,), key)
+                case _:
+                    return None
+        return self.paths[expression]
 
     def scope(self) -> dict[str, Any]:
         return {"G": self.namespace, "torch": torch}
@@ -334,8 +369,6 @@ _APPLIED: dict[str, Callable[..., Callable[[Any], Any]]] = {
 
 
 def _not_inlineable(hooks: Any) -> bool:
-    if hooks is None:
-        return True
     utils = importlib.import_module("torch._functorch._aot_autograd.utils")
     return not utils.saved_tensors_hooks_are_inlineable(hooks)
 
