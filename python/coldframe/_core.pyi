@@ -266,6 +266,9 @@ Step = tuple[str, tuple[int, ...], int, Any, int]
 GUARD_OPERATIONS: dict[str, bool]
 """Every operation of a step, and whether it yields a value."""
 
+def set_in_instance_dict(instance: Any, name: Any, value: Any) -> None:
+    """As object.__setattr__ of an object whose class has no descriptor of that name."""
+
 Reduction = tuple[int, list[int], bool]
 
 class GuardEngine:
@@ -293,6 +296,8 @@ class Dispatcher:
         """GuardEngine.reduction of each variant."""
     def set_plan(self, variants: Sequence[tuple[Sequence[Step], Callable[..., Any], Callable[[], None] | None]], /) -> None:
         """Replaces what is served: (steps, what is called, what hears of the first hit) of each variant."""
+    def over_closure(self, closure: tuple[types.CellType, ...], miss: Callable[..., Any], /) -> Dispatcher:
+        """The same variants for the function over other cells."""
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 @final

@@ -37,7 +37,8 @@ struct State {
     Ref function;
     Ref code;  // of the function when the dispatcher was made
     Ref miss;
-    Ref first;  // null: nothing goes before the arguments
+    Ref first;    // null: nothing goes before the arguments
+    Ref closure;  // for whatever is called in place of the function; null: it has the right one
     Signature signature;
     std::shared_ptr<Plan> plan = std::make_shared<Plan>();
 };
@@ -202,6 +203,13 @@ Served find_variant(Plan& plan, PyObject* original, const BoundFrame& frame, Gua
     return {};
 }
 
+// The same function over other cells. Null with an error set.
+Ref with_closure(PyObject* function, PyObject* closure) {
+    Ref made = Ref::steal(PyFunction_New(PyFunction_GET_CODE(function), PyFunction_GET_GLOBALS(function)));
+    if (!made || PyFunction_SetClosure(made.get(), closure) < 0) return {};
+    return made;
+}
+
 PyObject* serve(const State& state, PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
     const std::shared_ptr<Plan> plan = state.plan;  // a guard may replace it
     const Ref function = state.function;
@@ -212,7 +220,8 @@ PyObject* serve(const State& state, PyObject* const* args, Py_ssize_t count, PyO
         if (!binding.bind(args, count, keywords)) {
             callee = function;
         } else if (Served served = find_variant(*plan, function.get(), binding.frame(), pins); served.variant != nullptr) {
-            callee = std::move(served.callee);
+            callee = state.closure ? with_closure(served.callee.get(), state.closure.get()) : std::move(served.callee);
+            if (!callee) return nullptr;
             if (const Ref first = std::exchange(served.variant->on_first_hit, Ref()); first) {
                 const Ref done = Ref::steal(PyObject_CallNoArgs(first.get()));
                 if (!done) return nullptr;
@@ -245,6 +254,14 @@ PyObject* guarded(Body&& body) {
     }
 }
 
+PyObject* made_of(PyTypeObject* type, std::unique_ptr<State> state) {
+    Ref made = owned(type->tp_alloc(type, 0));
+    auto* self = reinterpret_cast<Dispatcher*>(made.get());
+    self->call = &dispatch;
+    self->state = state.release();
+    return made.release();
+}
+
 PyObject* new_dispatcher(PyTypeObject* type, PyObject* args, PyObject* keywords) {
     static const char* names[] = {"function", "miss", "first", nullptr};
     PyObject* function = nullptr;
@@ -261,11 +278,27 @@ PyObject* new_dispatcher(PyTypeObject* type, PyObject* args, PyObject* keywords)
         state->miss = Ref::borrow(miss);
         state->first = Ref::borrow(first);
         state->signature = signature_of(function);
-        Ref made = owned(type->tp_alloc(type, 0));
-        auto* self = reinterpret_cast<Dispatcher*>(made.get());
-        self->call = &dispatch;
-        self->state = state.release();
-        return made.release();
+        return made_of(type, std::move(state));
+    });
+}
+
+// For a function that is made anew for each of its closures: the same variants over these cells.
+PyObject* over_closure(PyObject* self, PyObject* args) {
+    const State& from = *reinterpret_cast<Dispatcher*>(self)->state;
+    PyObject* closure = nullptr;
+    PyObject* miss = nullptr;
+    if (PyArg_ParseTuple(args, "O!O", &PyTuple_Type, &closure, &miss) == 0) return nullptr;
+    return guarded([&] {
+        if (PyTuple_GET_SIZE(closure) != from.signature.free) raise(PyExc_ValueError, "a closure of another size");
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(closure); ++i) {
+            if (!PyCell_Check(PyTuple_GET_ITEM(closure, i))) raise(PyExc_TypeError, "a closure is made of cells");
+        }
+        auto state = std::make_unique<State>(from);
+        state->function = with_closure(from.function.get(), closure);
+        if (!state->function) throw PythonError();
+        state->closure = Ref::borrow(closure);
+        state->miss = Ref::borrow(miss);
+        return made_of(Py_TYPE(self), std::move(state));
     });
 }
 
@@ -312,6 +345,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(state->function.get());
     Py_VISIT(state->miss.get());
     Py_VISIT(state->first.get());
+    Py_VISIT(state->closure.get());
     if (state->plan.use_count() > 1) return 0;  // a call is running: its references are not all the plan's own
     for (const Variant& variant : state->plan->variants) {
         Py_VISIT(variant.on_first_hit.get());
@@ -343,6 +377,8 @@ PyMemberDef k_members[] = {
 };
 PyMethodDef k_methods[] = {
     {"set_plan", &set_plan, METH_O, "Replaces the variants; calls that run keep theirs."},
+    {"over_closure", &over_closure, METH_VARARGS,
+     "The same variants for the function over other cells, with a miss of its own."},
     {nullptr, nullptr, 0, nullptr},
 };
 PyGetSetDef k_properties[] = {

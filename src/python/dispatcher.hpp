@@ -4,6 +4,8 @@
 //                                              no variant serves; first: goes before the arguments of each call
 //   .set_plan(variants)                        (steps, callable, on_first_hit) of each, tried in order, the last one that
 //                                              served first
+//   .over_closure(cells, miss)                 the same variants for the same function over other cells: what a resume function
+//                                              with free variables is at each call
 //   .names                                     names of the locals, by the numbers that the guards' `local` steps have
 //   .reductions                                how the guards of each variant are evaluated now
 //

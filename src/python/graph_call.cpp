@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 
 #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
 #include <opcode.h>
@@ -89,7 +90,7 @@ class GraphCall::Reader {
     bool has(std::size_t count) const { return stack_.size() >= count; }
     bool push(Kind kind, std::uint32_t argument, PyObject* operand, std::size_t base = 0) {
         stack_.push_back(made_.expressions_.size());
-        made_.expressions_.push_back({kind, base, argument, operand, std::nullopt});
+        made_.expressions_.push_back({kind, base, argument, operand, std::nullopt, {}});
         return true;
     }
     PyObject* name(std::uint32_t index) const { return PyTuple_GET_ITEM(names_.get(), index); }
@@ -174,17 +175,24 @@ class GraphCall::Reader {
         return read_from(Kind::item, index.argument, index.operand);
     }
 
-    // The two functions that mark the reads for torch's profiler.
+    // The two functions that mark the reads for torch's profiler, and those that read sizes.
     bool call_helper(std::uint32_t count) {
-        if (count > 1 || !has(count + std::size_t{2}) || stack_[stack_.size() - 2 - count] != k_null) return false;
-        const std::size_t callee = stack_[stack_.size() - 1 - count];
-        if (callee == k_null || made_.expressions_[callee].kind != Kind::attribute) return false;
-        const char* said = PyUnicode_AsUTF8(made_.expressions_[callee].operand);
+        if (!has(count + std::size_t{2}) || stack_[stack_.size() - 2 - count] != k_null) return false;
+        const std::vector<std::size_t> called(stack_.end() - 1 - count, stack_.end());
+        if (std::ranges::find(called, k_null) != called.end()) return false;
+        const Expression& callee = made_.expressions_[called[0]];
+        if (callee.kind != Kind::attribute || made_.expressions_[callee.base].kind != Kind::global) return false;
+        const char* said = PyUnicode_AsUTF8(callee.operand);
         if (said == nullptr) PyErr_Clear();
-        const std::string called = said != nullptr ? said : "";
-        if (called != "record_pregraph_bytecode_enter" && called != "record_pregraph_bytecode_exit") return false;
+        const std::string_view name = said != nullptr ? said : "";
         stack_.resize(stack_.size() - 2 - count);
-        return push(Kind::helper, 0, nullptr);
+        if (name == "record_pregraph_bytecode_enter" || name == "record_pregraph_bytecode_exit") {
+            return push(Kind::helper, 0, nullptr);
+        }
+        if (name != "call_size" && name != "call_stride" && name != "call_storage_offset") return false;
+        push(Kind::call, count, nullptr, called[0]);
+        made_.expressions_.back().arguments.assign(called.begin() + 1, called.end());
+        return true;
     }
 
     GraphCall& made_;
@@ -258,6 +266,15 @@ class GraphCall::Writer {
                 if (!emit(expression.base)) return false;
                 add(LOAD_CONST, expression.argument, 0);
                 add(BINARY_SUBSCR, 0, 4);
+                break;
+            case Kind::call:
+                add(PUSH_NULL, 0, 0);
+                if (!emit(expression.base)) return false;
+                for (const std::size_t argument : expression.arguments) {
+                    if (!emit(argument)) return false;
+                }
+                add(PRECALL, expression.argument, 1);
+                add(CALL, expression.argument, 4);
                 break;
             case Kind::helper: return false;
         }

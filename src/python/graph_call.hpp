@@ -22,13 +22,14 @@ namespace coldframe::python {
 
 class GraphCall {
    public:
-    enum class Kind : std::uint8_t { local, free, global, attribute, item, constant, helper };
+    enum class Kind : std::uint8_t { local, free, global, attribute, item, constant, call, helper };
     struct Expression {
         Kind kind{};
         std::size_t base = 0;         // of an attribute or an item: another expression; of a free variable: its number
         std::uint32_t argument = 0;   // of the instruction; of a local: its number
         PyObject* operand = nullptr;  // borrowed from the code: a name, a constant, an index
         std::optional<std::uint32_t> variable;  // that holds it, in the code as it was
+        std::vector<std::size_t> arguments;     // of a call, whose callee is `base`
     };
 
     [[nodiscard]] static std::optional<GraphCall> find(PyObject* code);

@@ -236,6 +236,7 @@ class GuardReduction::Builder {
             case Kind::free: return local(frame_.locals.size() - free + expression.base);
             case Kind::global: return words.dict_item(PyFunction_GET_GLOBALS(function), expression.operand);
             case Kind::constant: return {true, expression.operand};
+            case Kind::call:
             case Kind::helper: return {};
             case Kind::attribute:
             case Kind::item: break;

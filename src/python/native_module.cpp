@@ -18,12 +18,19 @@ std::ptrdiff_t check_guards(GuardEngine& engine, const nb::tuple& names, const n
     return engine.check({locals, names.ptr(), globals.ptr()}, pins).refused;
 }
 
+// As object.__setattr__ of an object whose class has no descriptor of that name.
+void set_in_instance_dict(const nb::handle& object, const nb::handle& name, const nb::handle& value) {
+    const Ref dict = owned(PyObject_GenericGetDict(object.ptr(), nullptr));
+    check(PyDict_SetItem(dict.get(), name.ptr(), value.ptr()));
+}
+
 }  // namespace
 
 void bind_native(nb::module_& m) {
     m.attr("Dispatcher") = nb::steal(make_dispatcher_type().release());
     m.attr("ModuleCall") = nb::steal(make_module_call_type().release());
     m.attr("GUARD_OPERATIONS") = nb::steal(guard_operations().release());
+    m.def("set_in_instance_dict", &set_in_instance_dict, "instance"_a, "name"_a, "value"_a.none());
     nb::class_<GuardEngine>(m, "GuardEngine")
         .def(
             "__init__", [](GuardEngine* self, const nb::sequence& steps) { new (self) GuardEngine(steps.ptr()); }, "steps"_a)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import native_breaks
 import native_steps
 import native_words
 import pytest
@@ -68,3 +69,15 @@ def test_a_change_by_any_route_is_noticed(processes: Processes, folder: Path) ->
     found = processes.run(native_steps.changed, folder=folder).get()
     assert {name for name, text in found.items() if text == "served"} - OUTSIDE == SERVED
     assert "flag" in found["attribute"] and "flag" in found["dict"] and "scales" in found["list item"]
+
+
+@pytest.fixture(scope="module")
+def broken(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("broken")
+    processes.run(native_breaks.make, folder=made).get()
+    return made
+
+
+@pytest.mark.parametrize("step", [native_breaks.loaded, native_breaks.missed], ids=lambda step: step.__name__)
+def test_a_broken_graph(processes: Processes, broken: Path, step: Callable[..., Any]) -> None:
+    processes.run(step, folder=broken).get()

@@ -121,7 +121,7 @@ class Explanation:
     frames: tuple[Frame, ...]
     refused: tuple[str, ...]  # variants of the package that could not be installed, and why
     misses: tuple[Miss, ...]
-    hosted_because: str  # why what was loaded is served through Dynamo and not natively; empty when it is not
+    hosted_because: str  # why it is served through Dynamo and not natively; empty when it is not
 
     def __str__(self) -> str:
         lines = []
@@ -137,16 +137,16 @@ class Explanation:
 
 def explain(compiled: Any) -> Explanation:
     """Per frame: how many variants were loaded and compiled, and what could not be saved; every miss, with the guard that
-    refused it; and why what was loaded is not served natively."""
+    refused it; and why it is not served natively."""
     session = session_of(compiled)
     frames: dict[int, Frame] = {}
     if session.native is not None and not session.capture.installs:
-        entry = session.native.entry
-        code = session.native.function.__code__
-        name = locate.frame_name(code, entry.module, session.target)
-        if session.native.inline:
-            name = f"{type(session.target).__module__}.{type(session.target).__qualname__}.forward"
-        frames[id(code)] = Frame(name, entry.role, len(entry.guarded_codes), 0, ())
+        for native in session.native.frames:
+            code = native.function.__code__
+            name = locate.frame_name(code, native.entry.module, session.target)
+            if native.inline:
+                name = f"{type(session.target).__module__}.{type(session.target).__qualname__}.forward"
+            frames[id(code)] = Frame(name, native.entry.role, native.loaded, 0, ())
     for done in session.capture.installs:
         for code, entry in done.entries:
             name = locate.frame_name(code, entry.module, session.target)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import functools
 import sys
+import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -98,15 +100,33 @@ class NativeModule(torch.nn.Module):
         return found + [name for name in super().__dir__() if name not in found]
 
 
-def serving(target: Any, native: Callable[..., Any], again: Callable[[Any], Any]) -> Any:
-    """The callable that users get for `target`; `native` serves its calls, `again` makes one for a copy of the target."""
+def can_be_served(target: Any) -> bool:
+    """Whether `target` is a function, or a module that is called as modules are: what `serving` makes something for."""
     if isinstance(target, torch.nn.Module):
-        return NativeModule(target, native, again)
+        plain = type(target).__call__ is torch.nn.Module.__call__ and not hasattr(target, "_initialize_hook")
+        return plain and isinstance(type(target).forward, types.FunctionType)
+    return isinstance(target, types.FunctionType)
+
+
+def serving(target: Any, call: Callable[..., Any], again: Callable[[Any], Any]) -> tuple[Any, Callable[[Any], None]]:
+    """The callable that users get for `target`, and what changes its `call`, which serves its calls. `again`: makes another one
+    for a copy of the target."""
+    if isinstance(target, torch.nn.Module):
+        module = NativeModule(target, call, again)
+        found = weakref.ref(module)
+
+        def change(call: Callable[..., Any]) -> None:
+            if (module := found()) is not None:
+                object.__setattr__(module, "_native", call)
+
+        return module, change
+    calls = [call]
 
     @functools.wraps(target)
     def served(*args: Any, **kwargs: Any) -> Any:
-        return native(*args, **kwargs)
+        return calls[0](*args, **kwargs)
 
     served._torchdynamo_orig_callable = target  # type: ignore[attr-defined]
     served._torchdynamo_inline = target  # type: ignore[attr-defined]
-    return served
+    served._torchdynamo_wrapper_id = id(served)  # type: ignore[attr-defined]
+    return served, functools.partial(calls.__setitem__, 0)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import warnings
 import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CellType, FunctionType
 from typing import Any, Literal
 
 import torch
@@ -30,10 +33,11 @@ from .capture.package import CapturePackage, runs_with
 from .files import alone
 from .keys import Key, check_name, package_key, portable, unknown
 from .misses import Miss
-from .native_module import serving
+from .native_module import can_be_served, serving
 from .progress import Progress
-from .restore.install import abandon, install, packages_of
+from .restore.install import Install, abandon, install, packages_of
 from .restore.native import Native
+from .restore.native_frames import Live
 from .restore.native_guards import UnsupportedError
 from .stats import stats
 
@@ -72,8 +76,12 @@ class Session:
     _saved_version: tuple[int, int] = field(init=False)
     _pending: list[Any] = field(default_factory=list)  # artifacts saved before their backward was compiled
     native: Native | None = None
-    hosted_because: str = ""  # why what was loaded is not served natively
+    hosted_because: str = ""  # why it is not served natively
+    _package: _core.Package | None = None  # the one that was loaded
     _hosted: Any = None
+    _change: Callable[[Any], None] | None = None  # of what serves the calls of the object that the user has
+    _native_version: tuple[int, int] | None = None  # of the capture when it was last made native
+    _native_installs: list[Install] = field(default_factory=list)
     _hosting: threading.RLock = field(default_factory=threading.RLock)
     _progress: Progress = field(default_factory=Progress)
 
@@ -124,58 +132,121 @@ class Session:
 
     def take(self, package: _core.Package) -> None:
         """Serves a package that fits: natively, or with Dynamo."""
-        self.capture.loaded = True
-        same = not self.ignore_inlined_sources
+        self.capture.loaded, self._package = True, package
+        if self._make_native(package):
+            stats.add(loads=1, installed_variants=sum(len(entry.guarded_codes) for entry in package.codes))
+        else:
+            self._install(package)
+
+    def _make_native(self, package: _core.Package, live: Sequence[Live] = ()) -> bool:
+        """Serves the package natively, if that can be; else as before."""
         try:
-            self.native = Native(package, self.target, self.hosted, lambda: self.check(package), same_sources=same)
+            if self.native is not None:
+                self.native.update(package, live)
+            else:
+                same = not self.ignore_inlined_sources
+                self.native = Native(
+                    package, self.target, self.call_hosted, self.resume_hosted, self.check, same_sources=same, live=live
+                )
         except (UnsupportedError, PackageError) as error:
             self.hosted_because = str(error)
         except Exception as error:  # a defect of ours must not cost more than the faster path
             self.hosted_because = f"{type(error).__name__}: {error}"
             stats.count_error(f"native: {type(error).__name__}")
-        if self.native is None:
-            self._install(package)
+        else:
+            self.hosted_because = ""
+        if self.native is not None:
+            self._native_installs[:] = [self.native.done]
+        return not self.hosted_because
 
     def again(self, target: Any) -> Any:
         """The same for another target: a copy of the module."""
-        assert self.native is not None
         session = Session(target, self.options, self.on_miss, self.path, self.ignore_inlined_sources)
-        session.take(self.native.package)
+        if self._package is not None:
+            session.take(self._package)
         return session.serve()
 
     def _install(self, package: _core.Package) -> None:
         hooks.install()
         serves, same = runs_with(self.capture.backend_key), not self.ignore_inlined_sources
-        bound = {self.native.entry.python_code.digest: self.native.bindings} if self.native is not None else None
+        frames = {f.entry.python_code.digest: f.known for f in self.native.frames} if self.native is not None else {}
+        bound = {digest: [each.bindings for each in known] for digest, known in frames.items()}
         done = install(package, self.target, serves, same_sources=same, bindings=bound)
-        if self.native is not None and len(done.variants) == len(self.native.bindings):
-            for number in self.native.served:
-                done.variants[number].served = True  # and counted
+        planned = [each for entry in package.codes for each in frames.get(entry.python_code.digest, ())]
+        if len(done.variants) == len(planned):
+            for variant, each in zip(done.variants, planned, strict=True):
+                variant.served = each.served  # and counted
         self.capture.adopt(done)
 
     def serve(self) -> Any:
         """What the user gets, known to `session_of`: served natively where that is possible, else by torch.compile."""
-        if self.native is not None:
-            compiled = serving(self.target, self.native.dispatcher, self.again)
-            weakref.finalize(compiled, abandon, [self.native.done]).atexit = False
+        call: Any = self.native.dispatcher if self.native is not None else self.call_hosted
+        try:
+            if self.native is None:
+                self._hosted = self._compile()
+        except BaseException:
+            abandon(self.capture.installs)
+            raise
+        if can_be_served(self.target) and self._hosted is not self.target:
+            compiled, self._change = serving(self.target, call, self.again)
+            weakref.finalize(compiled, abandon, self._native_installs).atexit = False
         else:
-            try:
-                compiled = self._compile()
-            except BaseException:
-                abandon(self.capture.installs)
-                raise
+            compiled = self._hosted
         sessions[compiled] = self
         if compiled is not self.target:
             weakref.finalize(compiled, abandon, self.capture.installs).atexit = False
         return compiled
 
+    def call_hosted(self, *args: Any, **kwargs: Any) -> Any:
+        """A call of the target through torch.compile. What that compiles is served natively from the next call on."""
+        target = self.target
+        if not isinstance(target, torch.nn.Module):
+            result = self.hosted()(*args, **kwargs)
+        elif torch.compiler.is_compiling():
+            return target(*args, **kwargs)
+        else:
+            result = self.hosted().forward(*args, **kwargs)
+        if self._native_version != self.capture.version():
+            self._catch_up()
+        return result
+
+    def resume_hosted(self, entry: _core.CodeEntry, closure: tuple[CellType, ...], *args: Any) -> Any:
+        """Goes on after a graph break of a call that was served natively so far."""
+        self.hosted()
+        module, (name, *_) = sys.modules[entry.module], entry.function_names
+        function = vars(module).get(name)
+        if function is None:
+            function = FunctionType(entry.python_code.to_code(), vars(module), name, None, closure)
+        elif closure:
+            function = function(closure)
+        result = self.capture.context(function)(*args)
+        if self._native_version != self.capture.version():
+            self._catch_up()
+        return result
+
+    def _catch_up(self) -> None:
+        with self._hosting:
+            if self._change is None or self._native_version == (version := self.capture.version()):
+                return
+            self._native_version = version
+            try:
+                built = self.build()
+            except (PackageError, ValueError) as error:
+                self.hosted_because = str(error)
+                return
+            except Exception as error:
+                stats.count_error(f"native: {type(error).__name__}")
+                return
+            live = [Live(guarded, variant.dynamo_code, variant.graphs(record)) for guarded, record, variant in built.compiled]
+            if self._make_native(built.package, live) and self.native is not None:
+                self._change(self.native.dispatcher)
+
     def hosted(self) -> Any:
-        """What serves calls that the native path does not: torch.compile's callable, with the package installed; made once."""
+        """torch.compile's callable, with what was loaded installed; made once."""
         with self._hosting:
             if self._hosted is None:
-                assert self.native is not None
-                if not self.capture.installs:
-                    self._install_after_all(self.native.package)
+                if self._package is not None and not self.capture.installs:
+                    self._install_after_all(self._package)
                 self._hosted = self._compile()
             return self._hosted
 
@@ -227,8 +298,8 @@ class Session:
             )
         built = build(self.capture, self.key(), self.portable_options)
         mine = [done.package for done in self.capture.installs]
-        if not mine and self.native is not None and not self.capture.outdated:
-            mine = [self.native.package]
+        if not mine and self._package is not None and not self.capture.outdated:
+            mine = [self._package]
         for loaded in mine + packages_of(self.capture.used):
             if loaded.key == built.package.key:
                 merge(built.package, loaded)

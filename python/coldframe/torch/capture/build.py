@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +30,7 @@ class Built:
     pending: list[str] = field(default_factory=list)  # frames saved forward-only: their backward has not been compiled
     pending_artifacts: list[Any] = field(default_factory=list)
     bypasses: list[str] = field(default_factory=list)
+    compiled: list[tuple[_core.GuardedCode, CodeRecord, Variant]] = field(default_factory=list)  # in this process
 
 
 @dataclass
@@ -47,7 +50,7 @@ def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: d
     built = Built(_core.Package())
     parts = _Parts(details=details or {})
     entries = []
-    for record, variants in registry.view(capture.group, capture.entries, capture.used, capture.backend_key):
+    for record, variants in _records(capture):
         entry = _entry(record, variants, capture, parts, built)
         if entry is not None:
             entries.append(entry)
@@ -61,6 +64,19 @@ def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: d
     package.created = int(time.time())
     package.compile_seconds = sum(g.compile_seconds for entry in entries for g in entry.guarded_codes)
     return built
+
+
+def _records(capture: CapturePackage) -> Iterable[tuple[CodeRecord, list[Variant]]]:
+    """Dynamo makes the code of a resume function anew for each variant of the frame before it: equal ones are one."""
+    found: dict[Any, tuple[CodeRecord, list[Variant]]] = {}
+    for record, variants in registry.view(capture.group, capture.entries, capture.used, capture.backend_key):
+        key = _resume_name(record) if record.role == "resume" else id(record)
+        if key in found:
+            first, known = found[key]
+            both = first.trivial and record.trivial, first.bypasses + record.bypasses
+            record, variants = dataclasses.replace(first, trivial=both[0], bypasses=both[1]), known + variants
+        found[key] = record, variants
+    return found.values()
 
 
 def _entry(
@@ -95,6 +111,7 @@ def _entry(
             built.bypasses.append(f"{name}: {error}")
             continue
         entry.add_guarded_code(guarded)
+        built.compiled.append((guarded, record, variant))
         imports.update({f"__coldframe{alias.removeprefix('_')}": module for alias, module in variant.imports.items()})
         recipes.update(own)
         ids.extend(name for name in guarded.backend_ids if name not in ids)
@@ -149,12 +166,13 @@ def _guarded_code(
         threads = threads or bool(needs.get("uses_openmp", True))
     if pending:
         built.pending.append(locate.frame_name(record.code, record.module, capture.target))
+    reentered = record.role == "entry" and (capture.reentered or not capture.repeated.isdisjoint(variant.backends))
     guarded = _core.GuardedCode(
         naming.rename_program(variant.program, names),
         naming.rename_code(variant.dynamo_code, names),
         sorted(graph.name for graph in variant.backends.values()),
         variant.compile_seconds,
-        {"threads_matter": threads, **parts.details},
+        {"threads_matter": threads, **({"reentered": True} if reentered else {}), **parts.details},
     )
     return guarded, recipes
 

@@ -38,6 +38,7 @@ class Running(Protocol):
 
     backend_key: Any
     used: set[str]  # names of the graphs that it ran
+    repeated: set[str]  # names of those that ran more than once within a call
 
 
 class _Local(threading.local):
@@ -45,9 +46,11 @@ class _Local(threading.local):
     recording: recorder.Recording | None
     optimize_package: Any
     running: list[Running]  # the callables of ours that are running, innermost last
+    ran: list[set[str]]  # names of the graphs that ran in each of these calls
 
     def __init__(self) -> None:
         self.running = []
+        self.ran = []
         self.frames = []
         self.recording = None
         self.optimize_package = None
@@ -64,12 +67,14 @@ automatic: Callable[[], Any] | None = None  # makes the package of a plain torch
 def enter(running: Running) -> None:
     """Hears of a call of a callable of ours, on this thread."""
     local.running.append(running)
+    local.ran.append(set())
     _calls.append(None)
 
 
 def leave() -> None:
     _calls.pop()
     local.running.pop()
+    local.ran.pop()
 
 
 def calls_running() -> bool:
@@ -391,10 +396,15 @@ def noting(name: str, function: Any) -> Any:
 
     def run_graph(*args: Any, **kwargs: Any) -> Any:
         if local.running:
-            local.running[-1].used.add(name)
+            running, ran = local.running[-1], local.ran[-1]
+            running.used.add(name)
+            if name in ran:
+                running.repeated.add(name)
+            ran.add(name)
         return function(*args, **kwargs)
 
     _private.module("torch._dynamo.eval_frame").skip_code(run_graph.__code__)
+    run_graph.graph = getattr(function, "_torchdynamo_orig_callable", function)  # type: ignore[attr-defined]
     return run_graph
 
 

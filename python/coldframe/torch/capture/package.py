@@ -232,6 +232,9 @@ class CapturePackage:
         self.installs: list[Install] = []
         self.misses: deque[Miss] = deque(maxlen=100)  # the last ones
         self.compiler_config: Callable[[], Any] | None = None
+        self.context: Any = None  # Dynamo's, which the callable enters at each call
+        self.repeated: set[str] = set()  # names of graphs that ran more than once within a call
+        self.reentered = False  # whether the frame with which a call begins was compiled when the call was under way
         self.namespace: dict[str, Any] = {}
         self.depth = 0  # calls that are running
         self._lock = threading.Lock()
@@ -269,6 +272,7 @@ class CapturePackage:
     def optimize_context(self, context: Any) -> None:
         """Hears of the context that torch made for this package: the compiled callable enters it at each call."""
         context.enter_exit_hooks.append(self._enter)
+        self.context = context
 
     def _enter(self) -> Callable[[], None]:
         with self._lock:
@@ -325,6 +329,7 @@ class CapturePackage:
             instead = self.owner.missed(miss)
             if instead is not None:
                 return instead
+        self.reentered = self.reentered or (id(code) in self.entries and bool(hooks.local.ran[-1]))
         stats.add(compiles=1)
         self.owner.compiling(name)
         return None

@@ -7,6 +7,7 @@ different globals compare equal) and keep it alive; they hold no function, modul
 
 from __future__ import annotations
 
+import sys
 import threading
 import types
 from collections.abc import Iterator
@@ -34,6 +35,11 @@ class Variant:
     sources: SourceSet
     device_type: str
     compile_seconds: float
+
+    def graphs(self, record: CodeRecord) -> dict[str, Any]:
+        """What runs its graphs in this process, by their name in packages."""
+        namespace = vars(sys.modules[record.module])
+        return {graph.name: namespace[name].graph for name, graph in self.backends.items() if name in namespace}
 
 
 @dataclass

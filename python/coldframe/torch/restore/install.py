@@ -13,7 +13,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -262,10 +262,10 @@ def _install(
     bindings: Mapping[bytes, Sequence[Bindings]],
 ) -> None:
     entries = []
-    program = {e.python_code.digest: _code_of(e, target) for e in done.package.codes if e.role != "resume"}
+    program = program_codes(_code_of(entry, target) for entry in done.package.codes if entry.role != "resume")
     for entry in done.package.codes:
         module = _module(entry.module)
-        code = program[entry.python_code.digest] if entry.role != "resume" else _resume_code(entry, program)
+        code = _code_of(entry, target) if entry.role != "resume" else _resume_code(entry, program)
         done.entries.append((code, entry))
         entries.append((entry, module, code))
     for entry, module, code in entries:
@@ -309,7 +309,7 @@ def _install_variant(
     if done.serves is not None:
         root.add_lambda_guard(done.serves, ["the callable was compiled with the backend and options of the package"], None)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
-    dynamo_code = _with_program_code(guarded.dynamo_code.to_code(), program)
+    dynamo_code = with_program_code(guarded.dynamo_code.to_code(), program)
     variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)
     for name in guarded.backend_ids:
         put_global(done, module, name, partial(_graph, name, graphs), graphs.is_complete(name), graphs.identity(name))
@@ -353,15 +353,24 @@ _resume_codes: dict[tuple[str, bytes], types.CodeType] = {}
 
 def _resume_code(entry: _core.CodeEntry, program: dict[bytes, types.CodeType]) -> types.CodeType:
     # The functions of equal resume code share a global: so must their code object, which the variants hang on.
-    code = _with_program_code(entry.python_code.to_code(), program)
+    code = with_program_code(entry.python_code.to_code(), program)
     return _resume_codes.setdefault((entry.module, entry.python_code.digest), code)
 
 
-def _with_program_code(code: types.CodeType, program: dict[bytes, types.CodeType]) -> types.CodeType:
+def program_codes(codes: Iterable[types.CodeType]) -> dict[bytes, types.CodeType]:
+    """These code objects of the program, and those that are nested in them, by digest."""
+    found: dict[bytes, types.CodeType] = {}
+    for code in codes:
+        found[_core.CodeObject.from_code(code).digest] = code
+        found.update(program_codes(const for const in code.co_consts if isinstance(const, types.CodeType)))
+    return found
+
+
+def with_program_code(code: types.CodeType, program: dict[bytes, types.CodeType]) -> types.CodeType:
     """`code` with the program's own code objects (by digest) for those that are nested in it: the functions that it makes must
     be those that the package has variants for."""
     consts = tuple(
-        program.get(_core.CodeObject.from_code(const).digest) or _with_program_code(const, program)
+        program.get(_core.CodeObject.from_code(const).digest) or with_program_code(const, program)
         if isinstance(const, types.CodeType)
         else const
         for const in code.co_consts
