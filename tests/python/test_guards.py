@@ -29,34 +29,10 @@ from coldframe.torch.restore.rebinding import Rebinding, fits
 CASES = [*access.ACCESSORS, *checks.CHECKS, *tensors.TENSORS]
 x = local("x")
 NOT_NATIVE = {
-    "dimension_marking:dynamic",
-    "dimension_marking:one dynamic",
-    "dimension_marking:unbacked",
-    "dispatch_key_set",
     "fake_script_type_match",
-    "indexed",
     "named_accessor:current_stream",
-    "named_accessor:dataclass_fields",
-    "named_accessor:from_numpy",
-    "named_accessor:obj_flatten",
-    "named_accessor:script_qualified_name",
-    "named_accessor:tensor_flatten_attributes",
-    "named_accessor:torch_function_mode_at",
-    "named_check:COUNT_ITERATOR_MATCH",
-    "named_check:constant_subclass:int",
-    "named_check:constant_subclass:str",
-    "named_check:functorch grad",
-    "named_check:functorch vmap",
-    "named_check:metadata guard",
-    "named_check:metadata",
     "named_check:opaque",
-    "range_iterator_match:RANGE_ITERATOR_MATCH",
     "storage_overlapping",
-    "tensor_match:autocast",
-    "tensor_match:device",
-    "tensor_match:not negated",
-    "tensor_match:subclass",
-    "torch_function_mode_stack:two",
 }
 
 

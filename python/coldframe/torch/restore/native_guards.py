@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import functools
 import importlib
-import itertools
 import json
 import sys
-import types
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,6 +20,7 @@ from ... import _core
 from .. import classes
 from ..capture import premises
 from ..expressions import render
+from . import native_kinds as kinds
 from .guards import _dict_unchanged, _same_function
 from .premises import PremiseCheck
 from .rebinding import Bindings, Rebinding
@@ -135,10 +134,10 @@ class _Steps:
         elif kind in _SAME:
             operand, number = (None, operands[0]) if kind in _BY_INDEX else (operands[0] if operands else None, 0)
             self.add(_SAME[kind], (node,), _core.resolve(operand), number, op.result)
-        elif kind in _APPLIED:
-            self.add("apply", (node,), _APPLIED[kind](*_core.resolve(operands)), result=op.result)
-        elif kind == "named_accessor" and operands[0] in _NAMED:
-            self.add("apply", (node,), _NAMED[operands[0]](*_core.resolve(operands[1])), result=op.result)
+        elif kind in kinds.ACCESSORS:
+            self.add("apply", (node,), kinds.ACCESSORS[kind](*_core.resolve(operands)), result=op.result)
+        elif kind == "named_accessor" and operands[0] in kinds.NAMED_ACCESSORS:
+            self.add("apply", (node,), kinds.NAMED_ACCESSORS[operands[0]](*_core.resolve(operands[1])), result=op.result)
         else:
             raise UnsupportedError(f"an accessor of kind {kind} {operands!r:.60}")
         if op.example[3]:  # torch's manager of an ordered dict checks these itself
@@ -199,8 +198,13 @@ class _Steps:
         self.add("complex_is_nan", op.inputs)
 
     def tuple_iterator_length(self, op: _core.GuardOp, length: int, cls: Any) -> None:
-        expected = _core.resolve(cls)
-        self.add("test", op.inputs, lambda value: type(value) is expected and value.__length_hint__() == length)
+        self.add("test", op.inputs, kinds.tuple_iterator(length, _core.resolve(cls)))
+
+    def range_iterator_match(self, op: _core.GuardOp, start: int, stop: int, step: int, cls: Any) -> None:
+        self.add("test", op.inputs, kinds.range_iterator(start, stop, step, _core.resolve(cls)))
+
+    def dispatch_key_set(self, op: _core.GuardOp, keys: int) -> None:
+        self.add("test", op.inputs, kinds.dispatch_keys(keys))
 
     def dict_version(self, op: _core.GuardOp, snapshot: Any) -> None:
         self.add("test", op.inputs, functools.partial(_dict_unchanged, _core.resolve(snapshot)))
@@ -215,7 +219,8 @@ class _Steps:
 
     def dimension_marking(self, op: _core.GuardOp, marked: Any, unmarked: Any, other: Any) -> None:
         if marked or other:
-            raise UnsupportedError("a tensor with marked dimensions")
+            self.add("test", op.inputs, kinds.marking(marked, unmarked, other))
+            return
         self.add("unmarked_tensor", op.inputs, (_PLAIN_TENSORS, ("_has_dynamo_dim_marking",)))  # what every mark_* sets
 
     def default_device(self, op: _core.GuardOp, device: Any) -> None:
@@ -224,7 +229,8 @@ class _Steps:
 
     def torch_function_mode_stack(self, op: _core.GuardOp, modes: Any) -> None:
         if modes:
-            raise UnsupportedError("a torch function mode")
+            self.add("holds", (), kinds.function_modes(_core.resolve(modes)))
+            return
         self.add("equals_match", (self.value("call", (), torch._C._len_torch_function_stack),), 0)
 
     def global_state(self, op: _core.GuardOp, state: Any, threads: Any) -> None:
@@ -242,6 +248,8 @@ class _Steps:
             self.add("none_or", (top,), _not_inlineable)
         elif name == "functorch_stack" and not args[0]:
             self.add("none_match", (self.value("call", (), torch._C._functorch.get_interpreter_stack),))
+        elif name in kinds.NAMED_CHECKS:
+            self.add("test", op.inputs, kinds.NAMED_CHECKS[name](*_core.resolve(args)))
         else:
             raise UnsupportedError(f"a guard of kind {name}")
 
@@ -300,30 +308,9 @@ class _Steps:
     # All tensors at once, through torch's own check.
 
     def bulk(self) -> list[_core.Step]:
-        if not self.tensors:
-            return []
-        examples = [_example(info) for _, info in self.tensors]
-        sizes = [list(info["size"]) for _, info in self.tensors]
-        strides = [list(info["stride"]) for _, info in self.tensors]
-        guards = torch._C._dynamo.guards.TensorGuards(*examples, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides)
-        return [("tensors", tuple(node for node, _ in self.tensors), 0, guards.check, 0)]
-
-
-def _example(info: dict[str, Any]) -> torch.Tensor:
-    """A tensor that has, here and now, the type and the dispatch keys that were recorded."""
-    if info["pytype"] not in _PLAIN_TENSORS or str(info["device"]) not in ("cpu", "None"):
-        raise UnsupportedError(f"a tensor of type {info['pytype'].__name__} on {info['device']}")
-    shape = (0,) if info["size"] else ()
-    example: torch.Tensor = torch.empty(shape, dtype=info["dtype"])
-    if info["pytype"] is torch.nn.Parameter:
-        example = torch.nn.Parameter(example, requires_grad=info["requires_grad"])
-    elif info["requires_grad"]:
-        example.requires_grad_()
-    keys = torch._C._dispatch_keys(example) | torch._C._dispatch_tls_local_include_set()
-    keys = keys - torch._C._dispatch_tls_local_exclude_set()
-    if keys.raw_repr() != info["dispatch_keys"]:
-        raise UnsupportedError("a tensor of unusual dispatch keys")
-    return example
+        nodes = [node for node, _ in self.tensors]
+        checks = kinds.tensor_checks([info for _, info in self.tensors])
+        return [("tensors", tuple(nodes[index] for index in members), 0, check, 0) for members, check in checks]
 
 
 _SAME = {
@@ -350,39 +337,6 @@ _SAME = {
 _BY_INDEX = frozenset({"list_getitem", "tuple_getitem", "dict_key", "dict_value"})
 
 
-def _tuple_iterator_item(index: int) -> Callable[[Any], Any]:
-    def get(iterator: Any) -> Any:
-        _, (items, *_), *position = iterator.__reduce__()
-        return items[index + (position[0] if position else 0)]
-
-    return get
-
-
-_APPLIED: dict[str, Callable[..., Callable[[Any], Any]]] = {
-    "grad": lambda: lambda tensor: tensor.grad,
-    "set_getitem": lambda index: lambda items: next(itertools.islice(items, index, None)),
-    "tensor_size": lambda dimension: lambda tensor: tensor.size(dimension),
-    "tensor_stride": lambda dimension: lambda tensor: tensor.stride(dimension),
-    "tensor_storage_offset": lambda _: lambda tensor: tensor.storage_offset(),
-    "tuple_iterator_getitem": _tuple_iterator_item,
-}
-
-
 def _not_inlineable(hooks: Any) -> bool:
     utils = importlib.import_module("torch._functorch._aot_autograd.utils")
     return not utils.saved_tensors_hooks_are_inlineable(hooks)
-
-
-def _module(name: str) -> Callable[[Any], types.ModuleType]:
-    module = importlib.import_module(name)
-    return lambda _: module
-
-
-_NAMED: dict[str, Callable[..., Callable[[Any], Any]]] = {
-    "as_tensor_fullprec": lambda: torch._as_tensor_fullprec,
-    "get_base": lambda: lambda value: value.get_base(),
-    "import_module": _module,
-    "int": lambda: int,
-    "item": lambda: lambda value: value.item(),
-    "namedtuple_fields": lambda: lambda value: value._fields,
-}

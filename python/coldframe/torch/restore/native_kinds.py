@@ -1,0 +1,204 @@
+"""Kinds of guards that the native engine calls Python for: rare ones, whose exact meaning is torch's.
+
+Nothing here imports Dynamo. What needs it is not here, and frames with such guards are served by torch's own managers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import itertools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+Read = Callable[[Any], Any]
+Check = Callable[[Any], bool]
+
+# Accessors.
+
+
+def _tuple_iterator_item(index: int) -> Read:
+    def get(iterator: Any) -> Any:
+        _, (items, *_), *position = iterator.__reduce__()
+        return items[index + (position[0] if position else 0)]
+
+    return get
+
+
+ACCESSORS: dict[str, Callable[..., Read]] = {
+    "grad": lambda: lambda tensor: tensor.grad,
+    "indexed": lambda index: lambda value: (index, value),
+    "set_getitem": lambda index: lambda items: next(itertools.islice(items, index, None)),
+    "tensor_size": lambda dimension: lambda tensor: tensor.size(dimension),
+    "tensor_stride": lambda dimension: lambda tensor: tensor.stride(dimension),
+    "tensor_storage_offset": lambda _: lambda tensor: tensor.storage_offset(),
+    "tuple_iterator_getitem": _tuple_iterator_item,
+}
+
+
+def _module(name: str) -> Read:
+    module = importlib.import_module(name)
+    return lambda _: module
+
+
+def _from_numpy(value: Any) -> torch.Tensor:
+    import numpy
+
+    return torch.as_tensor(numpy.array(value) if isinstance(value, numpy.generic) else value)
+
+
+NAMED_ACCESSORS: dict[str, Callable[..., Read]] = {
+    "as_tensor_fullprec": lambda: torch._as_tensor_fullprec,
+    "dataclass_fields": lambda: dataclasses.fields,
+    "from_numpy": lambda: _from_numpy,
+    "get_base": lambda: lambda value: value.get_base(),
+    "import_module": _module,
+    "int": lambda: int,
+    "item": lambda: lambda value: value.item(),
+    "namedtuple_fields": lambda: lambda value: value._fields,
+    "obj_flatten": lambda: lambda value: value.__obj_flatten__(),
+    "script_qualified_name": lambda: lambda value: value._type().qualified_name(),
+    "tensor_flatten_attributes": lambda: lambda value: value.__tensor_flatten__()[0],
+    "torch_function_mode_at": lambda index: lambda _: torch._C._get_function_stack_at(index),
+}
+
+# Checks.
+
+
+def tuple_iterator(length: int, cls: type) -> Check:
+    def check(value: Any) -> bool:
+        return type(value) is cls and operator.length_hint(value) == length
+
+    return check
+
+
+def _left(iterator: Any) -> tuple[int, int, int]:
+    """Start, stop and step of what an iterator of a range has yet to give."""
+    _, (items,), *position = iterator.__reduce__()
+    left = items[position[0] or 0 :] if position else items
+    return left.start, left.stop, left.step
+
+
+def range_iterator(start: int, stop: int, step: int, cls: type) -> Check:
+    def check(value: Any) -> bool:
+        return type(value) is cls and _left(value) == (start, stop, step)
+
+    return check
+
+
+def marking(marked: Mapping[str, set[int]], unmarked: Sequence[str], dependent: Mapping[str, tuple[Any, str]]) -> Check:
+    """Whether what mark_dynamic and the like say of a tensor now is what the graph was compiled for, or less."""
+
+    def check(tensor: Any) -> bool:
+        if not hasattr(tensor, "_has_dynamo_dim_marking"):
+            return True
+        return (
+            all(not hasattr(tensor, name) or getattr(tensor, name) <= known for name, known in marked.items())
+            and not any(hasattr(tensor, name) for name in unmarked)
+            and all(not hasattr(tensor, gate) or getattr(tensor, name, None) == v for name, (v, gate) in dependent.items())
+        )
+
+    return check
+
+
+def dispatch_keys(expected: int) -> Check:
+    return lambda value: isinstance(value, torch._C.DispatchKeySet) and value.raw_repr() == expected
+
+
+def function_modes(classes: Sequence[type]) -> Callable[[], bool]:
+    """Of the whole stack of torch function modes."""
+
+    def check() -> bool:
+        count = torch._C._len_torch_function_stack()
+        return count == len(classes) and all(
+            type(torch._C._get_function_stack_at(index)) is cls for index, cls in enumerate(classes)
+        )
+
+    return check
+
+
+def _functorch_stack(states: Any) -> Check:
+    compare = importlib.import_module("torch._functorch.pyfunctorch").compare_functorch_state
+    return lambda _: bool(compare(states))
+
+
+def _constant_subclass(base: type, expected: Any) -> Check:
+    return lambda value: bool(base(value) == expected)
+
+
+def _start_and_step(counter: Any) -> tuple[Any, Any]:
+    _, (start, *step) = counter.__reduce__()
+    return start, step[0] if step else 1
+
+
+def _count_iterator(cls: type, expected: tuple[Any, Any]) -> Check:
+    def check(value: Any) -> bool:
+        return type(value) is cls and _start_and_step(value) == expected
+
+    return check
+
+
+def _subclass_metadata(expected: Any, cls: Any) -> Check:
+    if cls is not None:
+        return lambda value: bool(cls.__metadata_guard__(expected, value.__tensor_flatten__()[1]))
+    return lambda value: bool(value.__tensor_flatten__()[1] == expected)
+
+
+NAMED_CHECKS: dict[str, Callable[..., Check]] = {
+    "constant_subclass": _constant_subclass,
+    "count_iterator": _count_iterator,
+    "functorch_stack": _functorch_stack,
+    "subclass_metadata": _subclass_metadata,
+}
+
+# Tensors.
+
+
+def tensor_checks(infos: Sequence[dict[str, Any]]) -> list[tuple[list[int], Callable[..., bool]]]:
+    """torch's check of all these tensors at once: one for each group that differs in its dispatch keys from what tensors
+    have by themselves, with the indices of its members."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    examples = [_example(info) for info in infos]
+    for index, (info, example) in enumerate(zip(infos, examples, strict=True)):
+        own = _with_state(torch._C._dispatch_keys(example))
+        wanted = torch._C.DispatchKeySet.from_raw_repr(info["dispatch_keys"])
+        groups.setdefault(((wanted - own).raw_repr(), (own - wanted).raw_repr()), []).append(index)
+    made = []
+    for (included, excluded), members in groups.items():
+        with _forced(included, excluded):
+            guards = torch._C._dynamo.guards.TensorGuards(
+                *(examples[index] for index in members),
+                dynamic_dims_sizes=[list(infos[index]["size"]) for index in members],
+                dynamic_dims_strides=[list(infos[index]["stride"]) for index in members],
+            )
+        made.append((members, guards.check))
+    return made
+
+
+def _with_state(keys: Any) -> Any:
+    return (keys | torch._C._dispatch_tls_local_include_set()) - torch._C._dispatch_tls_local_exclude_set()
+
+
+def _forced(included: int, excluded: int) -> Any:
+    """The thread's dispatch keys with these more and those less."""
+    if not included and not excluded:
+        return nullcontext()
+    more, less = (torch._C.DispatchKeySet.from_raw_repr(raw) for raw in (included, excluded))
+    include = torch._C._dispatch_tls_local_include_set()
+    exclude = torch._C._dispatch_tls_local_exclude_set()
+    return torch._C._ForceDispatchKeyGuard((include | more) - less, (exclude | less) - more)
+
+
+def _example(info: dict[str, Any]) -> torch.Tensor:
+    """A tensor of the recorded type, whose sizes and values do not matter."""
+    shape = (0,) if info["size"] else ()
+    example: torch.Tensor = torch.empty(shape, dtype=info["dtype"], device=info["device"])
+    if info["pytype"] is torch.nn.Parameter:
+        return torch.nn.Parameter(example, requires_grad=info["requires_grad"])
+    if info["pytype"] is not torch.Tensor:
+        return torch.Tensor._make_subclass(info["pytype"], example, info["requires_grad"])
+    return example.requires_grad_() if info["requires_grad"] else example
