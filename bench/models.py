@@ -1,4 +1,5 @@
-"""What is measured: an MLP and a small ResNet in plain torch, a BERT and a GPT-2 of six layers from transformers."""
+"""What is measured: an MLP, a small ResNet and an encoder in plain torch; of transformers a BERT and a GPT-2 of six layers,
+a small Llama and a ResNet."""
 
 from __future__ import annotations
 
@@ -23,7 +24,16 @@ def gpt2() -> zoo.Built:
     return GPT2LMHeadModel(config).eval(), (torch.randint(0, 8000, (2, 64)),), {"use_cache": False}
 
 
-MODELS = {"mlp": zoo.mlp, "resnet": zoo.resnet, "bert": bert, "gpt2": gpt2, "bert of 4 layers": lambda: bert(layers=4)}
+MODELS = {
+    "mlp": zoo.mlp,
+    "resnet": zoo.resnet,
+    "encoder": zoo.encoder,
+    "bert": bert,
+    "gpt2": gpt2,
+    "llama": zoo.llama,
+    "hf_resnet": zoo.hf_resnet,
+    "bert of 4 layers": lambda: bert(layers=4),
+}
 
 
 def make(name: str) -> zoo.Built:

@@ -64,8 +64,8 @@ def write(text: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one model and one repeat: whether it works, not how fast it is")
-    parser.add_argument("--repeats", type=int, default=5, help="fresh processes a cell")
-    parser.add_argument("--models", default="mlp,resnet,bert,gpt2")
+    parser.add_argument("--repeats", type=int, default=7, help="fresh processes a cell")
+    parser.add_argument("--models", default="mlp,resnet,encoder,bert,gpt2,llama,hf_resnet")
     parser.add_argument("--only", default="", help="sections to run, by letter: " + "".join(SECTIONS))
     parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md too")
     options = parser.parse_args()

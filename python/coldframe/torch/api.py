@@ -122,6 +122,7 @@ class Explanation:
     refused: tuple[str, ...]  # variants of the package that could not be installed, and why
     misses: tuple[Miss, ...]
     hosted_because: str  # why it is served through Dynamo and not natively; empty when it is not
+    imports: tuple[str, ...]  # what of torch's compiler a frame that is served natively had to import, and what for
 
     def __str__(self) -> str:
         lines = []
@@ -130,6 +131,7 @@ class Explanation:
             lines.extend(f"  not saved: {reason}" for reason in frame.bypasses)
         if self.hosted_because:
             lines.append(f"served through Dynamo: {self.hosted_because}")
+        lines.extend(f"imported: {text}" for text in self.imports)
         lines.extend(f"not installed: {reason}" for reason in self.refused)
         lines.extend(f"miss: {miss}" for miss in self.misses)
         return "\n".join(lines) or "nothing compiled or loaded yet"
@@ -137,9 +139,13 @@ class Explanation:
 
 def explain(compiled: Any) -> Explanation:
     """Per frame: how many variants were loaded and compiled, and what could not be saved; every miss, with the guard that
-    refused it; and why it is not served natively."""
+    refused it; and why it is not served natively, or what it imported all the same."""
     session = session_of(compiled)
     frames: dict[int, Frame] = {}
+    imports: list[str] = []
+    for native in session.native.frames if session.native is not None else ():
+        name = locate.frame_name(native.function.__code__, native.entry.module, session.target)
+        imports.extend(f"{name}: {text}" for text in native.lazy_imports())
     if session.native is not None and not session.capture.installs:
         for native in session.native.frames:
             code = native.function.__code__
@@ -158,7 +164,7 @@ def explain(compiled: Any) -> Explanation:
         bypasses = tuple(reason for key, reason in record.bypasses if key == capture.backend_key)
         frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, len(variants), bypasses)
     refused = tuple(f"{name}: {reason}" for done in session.capture.installs for name, reason in done.refused)
-    return Explanation(tuple(frames.values()), refused, tuple(session.capture.misses), session.hosted_because)
+    return Explanation(tuple(frames.values()), refused, tuple(session.capture.misses), session.hosted_because, tuple(imports))
 
 
 def stats() -> dict[str, Any]:

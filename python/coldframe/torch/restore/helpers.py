@@ -16,6 +16,9 @@ def has_own(name: str) -> bool:
     return name in _OWN
 
 
+asked: dict[str, set[str]] = {}  # by module that was imported so: what for
+
+
 class LazyModule:
     """The module of this name: imported when something is asked for that is not here."""
 
@@ -24,6 +27,7 @@ class LazyModule:
         self.__dict__.update(_OWN.get(name, {}))
 
     def __getattr__(self, name: str) -> Any:
+        asked.setdefault(self._name, set()).add(name)
         return getattr(importlib.import_module(self._name), name)
 
 

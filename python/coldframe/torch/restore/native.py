@@ -34,6 +34,7 @@ from .native_guards import UnsupportedError, is_lazy, steps_of
 log = logging.getLogger(__name__)
 
 _DISABLED = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE")
+_COMPILER = ("torch._dynamo", "torch._inductor.compile_fx", "torch._functorch.aot_autograd")
 _numbers = itertools.count()
 
 
@@ -183,7 +184,7 @@ class Native:
             if backend_id not in artifacts:
                 raise CorruptPackageError(f"backend {backend_id!r} is not in the package")
             complete = not backends.lacks_backward(artifacts[backend_id])
-            put_global(self.done, module, names[backend_id], partial(backends.restore, artifacts[backend_id]), complete)
+            put_global(self.done, module, names[backend_id], partial(self._restored, frame, artifacts[backend_id]), complete)
         code = with_program_code(renamed(guarded.dynamo_code, names).to_code(), self._program)
         original = frame.function
         if code.co_freevars != original.__code__.co_freevars:
@@ -193,6 +194,12 @@ class Native:
         if known.live is not None:
             around = around + conditions.not_reset(known.live.dynamo_code)
         return [*around, *steps], called, None if known.served else partial(self._first_hit, known)
+
+    def _restored(self, frame: Frame, artifact: _core.Artifact) -> Any:
+        before = {name for name in _COMPILER if name in sys.modules}
+        graph = backends.restore(artifact)
+        frame.imported.update(name for name in _COMPILER if name in sys.modules and name not in before)
+        return graph
 
     def _first_hit(self, known: Known) -> None:
         if not known.served:

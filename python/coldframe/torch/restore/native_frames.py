@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ... import _core
+from .helpers import asked
 from .native_guards import UnsupportedError, is_lazy
 from .rebinding import Bindings
 
@@ -48,6 +49,13 @@ class Frame:
     function: types.FunctionType
     dispatcher: _core.Dispatcher
     known: list[Known] = field(default_factory=list)
+    imported: set[str] = field(default_factory=set)  # modules of torch's compiler that its graphs could not do without
+
+    def lazy_imports(self) -> list[str]:
+        """What of torch's compiler had to be imported on its behalf, and why."""
+        graphs = [f"{name}, which a graph needs to be made again" for name in sorted(self.imported)]
+        modules = sorted(set(self.entry.import_sources.values()) & asked.keys())
+        return graphs + [f"{name}, for {', '.join(sorted(asked[name]))} in compiled code" for name in modules]
 
     @property
     def inline(self) -> bool:
