@@ -299,6 +299,7 @@ Found GuardWords::slot_attribute(PyObject* object, PyObject* descriptor) {
     if (PyObject_TypeCheck(descriptor, &PyMemberDescr_Type)) {
         const PyMemberDef* member = reinterpret_cast<PyMemberDescrObject*>(descriptor)->d_member;
         if (member->type != T_OBJECT && member->type != T_OBJECT_EX) return k_unknown;
+        if (!PyObject_TypeCheck(object, reinterpret_cast<PyDescrObject*>(descriptor)->d_type)) return k_unknown;
         slot = reinterpret_cast<PyObject**>(reinterpret_cast<char*>(object) + member->offset);
         if (*slot == nullptr && member->type == T_OBJECT_EX) return k_unknown;
     } else if (PyFunction_Check(object) && PyObject_TypeCheck(descriptor, &PyGetSetDescr_Type)) {

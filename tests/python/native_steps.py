@@ -335,6 +335,10 @@ def copies(folder: Path) -> None:
         assert "_orig_mod" in str(error)
     else:
         raise AssertionError("pickled")
+    compiled = pickle.loads(pickle.dumps(coldframe.compile(net(), backend="eager")))
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x()), net()(x()))
+    assert coldframe.stats()["compiles"] == 1
 
 
 def functions(folder: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import weakref
 from pathlib import Path
+from typing import Any
 
 import torch
 from native_steps import function, net, reduction, x
 from torch import nn
 
 import coldframe
+from coldframe.torch.session import session_of
 
 
 def words(folder: Path) -> None:
@@ -66,3 +68,57 @@ def words(folder: Path) -> None:
             else:
                 raise AssertionError("served an array")
         assert reduction(failing)[2]
+
+
+def trained(folder: Path) -> None:
+    """The process that compiles a training graph: native from the second call on, and its file gets the backward."""
+    path = folder / "trained"
+    module, plain = net(), net()
+    compiled = coldframe.compile(module, backend="aot_eager", package=path)
+
+    def step(model: nn.Module) -> list[torch.Tensor]:
+        for parameter in model.parameters():
+            parameter.grad = None
+        model(x()).square().sum().backward()
+        return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+    for call in range(6):
+        torch.testing.assert_close(step(compiled), step(plain))
+        with torch.no_grad():
+            for parameters in zip(module.parameters(), plain.parameters(), strict=True):
+                for parameter in parameters:
+                    parameter.mul_(0.9)
+        stats = coldframe.stats()
+        assert stats["compiles"] == 1 and stats["saves"] == min(call + 1, 2), (call, stats)
+    assert reduction(compiled) is not None
+    session = session_of(compiled)
+    assert session.native is not None and not session.native.package.artifacts  # they run already
+    loaded = coldframe.load(path, module, on_miss="error")
+    torch.testing.assert_close(step(loaded), step(plain))
+    # What is thrown away is compiled again, and other graphs do not come in its place.
+    torch._dynamo.reset()
+    torch.testing.assert_close(step(compiled), step(plain))
+    assert coldframe.stats()["compiles"] == 2
+
+
+def dynamic(folder: Path) -> None:
+    """What misses compile is served natively, sizes read at each call included."""
+    module = net()
+    compiled = coldframe.compile(module, backend="eager")
+    with torch.no_grad():
+        for rows in (2, 3, 4, 5, 2, 3, 17, 4, 4, 4):
+            given = torch.linspace(-1, 1, 4 * rows).reshape(rows, 4)
+            torch.testing.assert_close(compiled(given), module(given))
+        assert coldframe.stats()["compiles"] == 2  # of the first size, and of any
+        assert reduction_of_all(compiled)[-1][2]
+        path = folder / "dynamic"
+        coldframe.save(compiled, path)
+        loaded = coldframe.load(path, module, on_miss="error")
+        for rows in (9, 8, 7, 7, 7, 2, 2):
+            given = torch.linspace(-1, 1, 4 * rows).reshape(rows, 4)
+            torch.testing.assert_close(loaded(given), module(given))
+    assert coldframe.stats()["compiles"] == 2
+
+
+def reduction_of_all(compiled: Any) -> Any:
+    return session_of(compiled).native.dispatcher.reductions

@@ -46,6 +46,8 @@ def folder(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Pa
         native_steps.threads,
         native_steps.loads,
         native_words.words,
+        native_words.trained,
+        native_words.dynamic,
     ],
     ids=lambda step: step.__name__,
 )

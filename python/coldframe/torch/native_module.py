@@ -11,7 +11,7 @@ import sys
 import types
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.modules.module as module_hooks
@@ -27,13 +27,25 @@ GLOBAL_HOOKS = (
     "_global_forward_hooks_always_called",
     "_global_forward_hooks_with_kwargs",
 )
-_OWN = frozenset({"_orig_mod", "_native", "_again", "_super_module_initialized", "__dict__"})
+
+
+class Session(Protocol):
+    """What knows how the module was compiled or loaded."""
+
+    def again(self, target: Any) -> Any:
+        """The same for another target: a copy of the module."""
+
+    def reduce(self) -> Any:
+        """As object.__reduce__."""
+
+
+_OWN = frozenset({"_orig_mod", "_native", "_session", "_super_module_initialized", "__dict__"})
 
 
 class NativeModule(torch.nn.Module):
     """Mirrors its module in everything but the call, as torch._dynamo.OptimizedModule does."""
 
-    def __init__(self, module: torch.nn.Module, native: Callable[..., Any], again: Callable[[Any], Any]) -> None:
+    def __init__(self, module: torch.nn.Module, native: Callable[..., Any], session: Session) -> None:
         object.__setattr__(self, "_orig_mod", module)
         object.__setattr__(self, "_super_module_initialized", False)
         super().__init__()
@@ -41,14 +53,14 @@ class NativeModule(torch.nn.Module):
         del self.__dict__["_orig_mod"]
         self._modules["_orig_mod"] = module
         object.__setattr__(self, "_native", native)
-        object.__setattr__(self, "_again", again)
+        object.__setattr__(self, "_session", session)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        copied = memo[id(self)] = self._again(copy.deepcopy(self._orig_mod, memo))
+        copied = memo[id(self)] = self._session.again(copy.deepcopy(self._orig_mod, memo))
         return copied
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("a module that is served from a package cannot be pickled: pickle its _orig_mod, and load it again")
+        return self._session.reduce()
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -108,11 +120,10 @@ def can_be_served(target: Any) -> bool:
     return isinstance(target, types.FunctionType)
 
 
-def serving(target: Any, call: Callable[..., Any], again: Callable[[Any], Any]) -> tuple[Any, Callable[[Any], None]]:
-    """The callable that users get for `target`, and what changes its `call`, which serves its calls. `again`: makes another one
-    for a copy of the target."""
+def serving(target: Any, call: Callable[..., Any], session: Session) -> tuple[Any, Callable[[Any], None]]:
+    """The callable that users get for `target`, and what changes its `call`, which serves its calls."""
     if isinstance(target, torch.nn.Module):
-        module = NativeModule(target, call, again)
+        module = NativeModule(target, call, session)
         found = weakref.ref(module)
 
         def change(call: Callable[..., Any]) -> None:

@@ -166,6 +166,12 @@ class Session:
             session.take(self._package)
         return session.serve()
 
+    def reduce(self) -> Any:
+        """What makes the same of the pickled target, in another process: torch.compile's modules can be pickled, too."""
+        if self._package is not None and self.path is None:
+            raise TypeError("a module that is served from a package cannot be pickled: pickle its _orig_mod, and load it again")
+        return _compiled_again, (self.target, self.options, self.on_miss, self.path, self.ignore_inlined_sources)
+
     def _install(self, package: _core.Package) -> None:
         hooks.install()
         serves, same = runs_with(self.capture.backend_key), not self.ignore_inlined_sources
@@ -188,7 +194,7 @@ class Session:
             abandon(self.capture.installs)
             raise
         if can_be_served(self.target) and self._hosted is not self.target:
-            compiled, self._change = serving(self.target, call, self.again)
+            compiled, self._change = serving(self.target, call, self)
             weakref.finalize(compiled, abandon, self._native_installs).atexit = False
         else:
             compiled = self._hosted
@@ -238,8 +244,20 @@ class Session:
                 stats.count_error(f"native: {type(error).__name__}")
                 return
             live = [Live(guarded, variant.dynamo_code, variant.graphs(record)) for guarded, record, variant in built.compiled]
+            made = {name for each in live for name in each.graphs}
+            built.package.artifacts = [each for each in built.package.artifacts if each.backend_id not in made]
+            if self.path is not None:
+                again = weakref.WeakMethod(self._save_again)
+                for artifact in built.pending_artifacts:
+                    artifact.on_backward = artifact.on_backward or (lambda: (save := again()) and save())
             if self._make_native(built.package, live) and self.native is not None:
                 self._change(self.native.dispatcher)
+
+    def _save_again(self) -> None:
+        """A backward was compiled: the next call goes through Dynamo once more, and what it leaves is saved."""
+        self._native_version = None
+        if self._change is not None:
+            self._change(self.call_hosted)
 
     def hosted(self) -> Any:
         """torch.compile's callable, with what was loaded installed; made once."""
@@ -349,6 +367,12 @@ class Session:
             stats.count_error(f"save: {type(error).__name__}")
             warnings.warn(f"coldframe could not save {self.path}: {error}", RuntimeWarning, stacklevel=3)
         self._saved_version = version
+
+
+def _compiled_again(target: Any, options: dict[str, Any], on_miss: OnMiss, path: str | None, ignore: bool) -> Any:
+    from . import api
+
+    return api.compile(target, package=path, on_miss=on_miss, ignore_inlined_sources=ignore, **options)
 
 
 def _run_eagerly() -> Any:
