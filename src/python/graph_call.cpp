@@ -118,14 +118,14 @@ class GraphCall::Reader {
         switch (next.operation) {
             case RESUME:
             case COPY_FREE_VARS:
-            case MAKE_CELL:
             case NOP:
             case PRECALL: return true;
+            case MAKE_CELL: captured_.insert(next.argument); return true;
             case PUSH_NULL: stack_.push_back(k_null); return true;
             case LOAD_CONST: return push(Kind::constant, next.argument, PyTuple_GET_ITEM(constants_.get(), next.argument));
             case LOAD_FAST: return load(next.argument);
             case LOAD_DEREF:
-                if (next.argument < locals_) return load(next.argument);
+                if (next.argument < locals_) return push(Kind::captured, next.argument, nullptr);
                 return cells_ == 0 && push(Kind::free, next.argument, nullptr, next.argument - locals_);
             case LOAD_GLOBAL:
                 if ((next.argument & 1U) != 0) stack_.push_back(k_null);
@@ -147,6 +147,7 @@ class GraphCall::Reader {
     }
 
     bool load(std::uint32_t variable) {
+        if (captured_.contains(variable)) return false;  // that would be the cell
         const auto set = made_.variables_.find(variable);
         if (set == made_.variables_.end()) return push(Kind::local, variable, nullptr);
         stack_.push_back(set->second);
@@ -154,7 +155,9 @@ class GraphCall::Reader {
     }
 
     bool store(std::uint32_t variable) {
+        const auto reads = [&](const Expression& each) { return each.kind == Kind::local && each.argument == variable; };
         if (!has(1) || stack_.back() == k_null || made_.variables_.contains(variable)) return false;
+        if (captured_.contains(variable) || std::ranges::any_of(made_.expressions_, reads)) return false;
         made_.expressions_[stack_.back()].variable = variable;
         made_.variables_[variable] = stack_.back();
         stack_.pop_back();
@@ -200,6 +203,7 @@ class GraphCall::Reader {
     Ref constants_;
     std::uint32_t locals_;
     std::uint32_t cells_;
+    std::set<std::uint32_t> captured_;  // variables that are cells
     std::vector<std::size_t> stack_;
 };
 
@@ -233,6 +237,8 @@ class GraphCall::Writer {
         return bytes;
     }
 
+    [[nodiscard]] Py_ssize_t deepest() const { return deepest_; }
+
    private:
     // `size`: in bytes without caches, where it is not the least.
     void add(std::uint8_t operation, std::uint32_t argument, std::size_t caches, std::size_t size = 0) {
@@ -245,6 +251,23 @@ class GraphCall::Writer {
         if (size == 6 || argument > 0xFF) put(EXTENDED_ARG, argument >> 8U);
         put(operation, argument);
         made_.append(2 * caches, '\0');
+        depth_ += growth(operation, argument);
+        deepest_ = std::max(deepest_, depth_);
+    }
+
+    // Of the stack, by one of the operations that are written here.
+    static Py_ssize_t growth(std::uint8_t operation, std::uint32_t argument) {
+        switch (operation) {
+            case CALL: return -1 - static_cast<Py_ssize_t>(argument);
+            case BINARY_SUBSCR:
+            case STORE_FAST:
+            case POP_TOP: return -1;
+            case LOAD_ATTR:
+            case PRECALL:
+            case EXTENDED_ARG:
+            case JUMP_FORWARD: return 0;
+            default: return 1;
+        }
     }
 
     bool emit(std::size_t index) {
@@ -255,6 +278,7 @@ class GraphCall::Writer {
         }
         switch (expression.kind) {
             case Kind::local: add(LOAD_FAST, expression.argument, 0); break;
+            case Kind::captured:
             case Kind::free: add(LOAD_DEREF, expression.argument, 0); break;
             case Kind::constant: add(LOAD_CONST, expression.argument, 0); break;
             case Kind::global: add(LOAD_GLOBAL, expression.argument & ~1U, 5); break;
@@ -319,6 +343,8 @@ class GraphCall::Writer {
 
     const GraphCall& call_;
     const std::vector<bool>& bound_;
+    Py_ssize_t depth_ = 0;
+    Py_ssize_t deepest_ = 0;
     std::string made_;
     std::set<std::uint32_t> kept_;
 };
@@ -334,14 +360,16 @@ std::optional<GraphCall> GraphCall::find(PyObject* code) {
 
 Ref GraphCall::rewritten(PyObject* callable, const std::vector<bool>& bound) const {
     const Ref constants = owned(PyObject_GetAttrString(code_.get(), "co_consts"));
-    const std::string bytes = Writer(*this, bound).write(static_cast<std::uint32_t>(PyTuple_GET_SIZE(constants.get())));
+    Writer writer(*this, bound);
+    const std::string bytes = writer.write(static_cast<std::uint32_t>(PyTuple_GET_SIZE(constants.get())));
     if (bytes.empty()) return {};
     const Ref added = owned(PyTuple_Pack(1, callable));
     const Ref replace = owned(PyObject_GetAttrString(code_.get(), "replace"));
     const Ref none = owned(PyTuple_New(0));
     const Ref all = owned(PySequence_Concat(constants.get(), added.get()));
     const Ref written = owned(PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())));
-    const Ref fields = owned(Py_BuildValue("{s:O,s:O}", "co_consts", all.get(), "co_code", written.get()));
+    const Ref fields = owned(Py_BuildValue("{s:O,s:O,s:n}", "co_consts", all.get(), "co_code", written.get(), "co_stacksize",
+                                           std::max(count_of(code_.get(), "co_stacksize"), writer.deepest())));
     return owned(PyObject_Call(replace.get(), none.get(), fields.get()));
 }
 

@@ -12,7 +12,7 @@
 
 #include <python/guard_reduction.hpp>
 
-#include <optional>
+#include <memory>
 
 namespace coldframe::python {
 
@@ -36,14 +36,15 @@ class GuardEngine {
 
    private:
     [[nodiscard]] std::ptrdiff_t check_all(const BoundFrame& frame) const;
-    void reduce(const BoundFrame& frame);
+    // Gives what it replaces.
+    [[nodiscard]] std::unique_ptr<GuardReduction> reduce(const BoundFrame& frame);
 
     std::vector<GuardStep> steps_;
     Ref function_;
-    std::optional<GuardReduction> reduction_;
+    std::unique_ptr<GuardReduction> reduction_;
     LocalNumbers varying_;
     std::vector<PyObject*> before_;  // locals of the first check that held; only compared
-    int running_ = 0;                // checks of the reduction
+    int busy_ = 0;                   // checks that are running
     std::uint32_t served_ = 0;       // checks that the reduction decided
     std::uint32_t patience_ = 0;     // checks to let pass before it is worth a reduction again
     std::uint32_t waited_ = 0;

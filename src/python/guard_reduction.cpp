@@ -232,7 +232,9 @@ class GuardReduction::Builder {
         GuardWords& words = made_.words_;
         const std::size_t free = static_cast<std::size_t>(closure_size(function));
         switch (expression.kind) {
-            case Kind::local: return expression.argument + free < frame_.locals.size() ? local(expression.argument) : Found{};
+            case Kind::local:
+            case Kind::captured:
+                return expression.argument + free < frame_.locals.size() ? local(expression.argument) : Found{};
             case Kind::free: return local(frame_.locals.size() - free + expression.base);
             case Kind::global: return words.dict_item(PyFunction_GET_GLOBALS(function), expression.operand);
             case Kind::constant: return {true, expression.operand};

@@ -97,6 +97,7 @@ bool GuardWords::hold() {
 
 bool GuardWords::repair(std::size_t word) {
     if (whole_.contains(word)) return false;
+    const std::uintptr_t version = *words_[word].address;
     const auto begin = std::ranges::lower_bound(entries_, word, {}, &Entry::word);
     if (begin == entries_.end() || begin->word != word) return false;
     for (auto entry = begin; entry != entries_.end() && entry->word == word; ++entry) {
@@ -105,8 +106,8 @@ bool GuardWords::repair(std::size_t word) {
             return false;
         }
     }
-    words_[word].expected = *words_[word].address;
-    return true;
+    words_[word].expected = version;
+    return *words_[word].address == version;  // a key of the program's may have run code to compare itself
 }
 
 void GuardWords::seal() {
@@ -226,14 +227,14 @@ Found GuardWords::referent(PyObject* weak_reference) {
 }
 
 Found GuardWords::method_order(PyObject* type) {
-    if (!PyType_Check(type)) return k_unknown;
+    if (!PyType_Check(type) || !type_of(type)) return k_unknown;
     PyObject* const* slot = &reinterpret_cast<PyTypeObject*>(type)->tp_mro;
     add(slot);
     return {k_has_versions && *slot != nullptr, *slot};
 }
 
 Found GuardWords::type_dict(PyObject* type) {
-    if (!PyType_Check(type)) return k_unknown;
+    if (!PyType_Check(type) || !type_of(type)) return k_unknown;
     PyObject* const* slot = &reinterpret_cast<PyTypeObject*>(type)->tp_dict;
     add(slot);
     return {k_has_versions && *slot != nullptr, *slot};
@@ -266,7 +267,7 @@ Found GuardWords::generic_attribute(PyObject* object, PyObject* name) {
     static PyObject* const k_class = text("__class__");
     PyTypeObject* type = Py_TYPE(object);
     PyObject* of_type = _PyType_Lookup(type, name);
-    if (!type_of(object) || !version_of_type(type)) return k_unknown;
+    if (!type_of(object) || !version_of_type(type) || !stays_what_it_is(of_type)) return k_unknown;
     if (of_type != nullptr && is_data_descriptor(of_type)) {
         if (of_type == _PyType_Lookup(&PyBaseObject_Type, k_class)) return found(reinterpret_cast<PyObject*>(type));
         if (Py_TYPE(of_type) == &PyProperty_Type) return {false, nullptr, proven_getter(of_type)};
@@ -282,6 +283,14 @@ Found GuardWords::generic_attribute(PyObject* object, PyObject* name) {
     }
     if (of_type != nullptr && Py_TYPE(of_type)->tp_descr_get != nullptr) return k_unknown;  // makes a new object
     return found(of_type);
+}
+
+// Whether what a class has under a name is a descriptor, and of which kind, is decided by its own class.
+bool GuardWords::stays_what_it_is(PyObject* attribute) {
+    static PyObject* const k_get = text("__get__");
+    if (attribute == nullptr || !PyType_HasFeature(Py_TYPE(attribute), Py_TPFLAGS_HEAPTYPE)) return true;
+    if (_PyType_Lookup(Py_TYPE(attribute), k_get) == nullptr) PyErr_Clear();  // which gives the class its version
+    return type_of(attribute) && version_of_type(Py_TYPE(attribute));
 }
 
 bool GuardWords::proven_getter(PyObject* property) {
@@ -316,8 +325,10 @@ Found GuardWords::slot_attribute(PyObject* object, PyObject* descriptor) {
 
 Found GuardWords::module_attribute(PyObject* module, PyObject* name) {
     PyObject* of_type = _PyType_Lookup(&PyModule_Type, name);
-    if (!type_of(module) || (of_type != nullptr && is_data_descriptor(of_type))) return k_unknown;
-    const Found value = dict_item(PyModule_GetDict(module), name);
+    if (of_type != nullptr && is_data_descriptor(of_type)) return k_unknown;
+    const Found dict = instance_dict(module);
+    if (!dict.proven || dict.value == nullptr) return k_unknown;
+    const Found value = dict_item(dict.value, name);
     return value.value != nullptr ? value : k_unknown;  // the module may have a __getattr__
 }
 
@@ -328,6 +339,7 @@ Found GuardWords::type_attribute(PyObject* object, PyObject* name) {
     PyObject* of_metaclass = _PyType_Lookup(metaclass, name);
     PyObject* value = _PyType_Lookup(type, name);
     if (!type_of(object) || !version_of_type(metaclass) || !version_of_type(type)) return k_unknown;
+    if (!stays_what_it_is(of_metaclass) || !stays_what_it_is(value)) return k_unknown;
     if (of_metaclass != nullptr && (value == nullptr || is_data_descriptor(of_metaclass))) return k_unknown;
     // Functions of a class, of Python and of C, are given as they are; anything else that is bound may be new each time.
     if (value != nullptr && Py_TYPE(value)->tp_descr_get != nullptr && !PyFunction_Check(value) &&

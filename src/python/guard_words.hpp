@@ -73,6 +73,7 @@ class GuardWords {
     bool version_of_type(PyTypeObject* type);
     [[nodiscard]] Found type_attribute(PyObject* type, PyObject* name);
     [[nodiscard]] Found module_attribute(PyObject* module, PyObject* name);
+    [[nodiscard]] bool stays_what_it_is(PyObject* attribute);
     [[nodiscard]] bool proven_getter(PyObject* property);
     [[nodiscard]] Found slot_attribute(PyObject* object, PyObject* descriptor);
     [[nodiscard]] Found attribute_by_order(PyObject* object, PyObject* name, Py_ssize_t from);

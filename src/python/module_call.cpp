@@ -8,8 +8,9 @@ namespace {
 struct ModuleCall {
     PyObject_HEAD vectorcallfunc call;
     PyObject* key;
-    PyObject* own;     // a tuple of names
-    PyObject* others;  // a tuple of dicts
+    PyObject* forward;  // "forward"
+    PyObject* own;      // a tuple of names
+    PyObject* others;   // a tuple of dicts
     PyObject* otherwise;
 };
 
@@ -29,6 +30,7 @@ PyObject* served_by(const ModuleCall& self, PyObject* instance) {
         PyObject* hooks = PyDict_GetItemWithError(dict, PyTuple_GET_ITEM(self.own, i));
         if (hooks == nullptr || !PyDict_Check(hooks) || PyDict_GET_SIZE(hooks) != 0) return nullptr;
     }
+    if (PyDict_GetItemWithError(dict, self.forward) != nullptr) return nullptr;
     return PyDict_GetItemWithError(dict, self.key);
 }
 
@@ -68,6 +70,11 @@ PyObject* new_module_call(PyTypeObject* type, PyObject* args, PyObject*) {
     auto* self = reinterpret_cast<ModuleCall*>(made);
     self->call = &call;
     self->key = Py_NewRef(key);
+    self->forward = PyUnicode_InternFromString("forward");
+    if (self->forward == nullptr) {
+        Py_DECREF(made);
+        return nullptr;
+    }
     self->own = Py_NewRef(own);
     self->others = Py_NewRef(others);
     self->otherwise = Py_NewRef(otherwise);
@@ -93,6 +100,7 @@ void deallocate(PyObject* object) {
     PyTypeObject* type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     Py_XDECREF(self->key);
+    Py_XDECREF(self->forward);
     Py_XDECREF(self->own);
     Py_XDECREF(self->others);
     Py_XDECREF(self->otherwise);

@@ -41,11 +41,12 @@ class Executors:
             self.loaded = coldframe.load(path, self.module)  # which keeps the globals that the guards read
             native = session_of(self.loaded).native
         assert native is not None
-        self.function = native.function
-        self.inline = native.inline
+        (frame,) = native.frames
+        self.function = frame.function
+        self.inline = frame.inline
         self.names = native.dispatcher.names
         self.namespace = self.function.__globals__
-        self.program = native.entry.guarded_codes[0].guards
+        self.program = frame.entry.guarded_codes[0].guards
         self.torch = roots[0]
         self.steps = steps_of(self.program, self.names, self.namespace, set())
         self.replayed = replay(self.program, self.namespace)

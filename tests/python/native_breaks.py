@@ -55,6 +55,12 @@ def cells(x: torch.Tensor) -> torch.Tensor:
     return scaled(x)
 
 
+def last(x: torch.Tensor, more: bool = False) -> torch.Tensor:
+    y = x.sin()
+    say("last")
+    return y.cos() if more else y
+
+
 class Block(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +76,7 @@ class Block(nn.Module):
 def counting(x: torch.Tensor, n: int = 2) -> torch.Tensor:
     y = x + n
     say("down")
-    return counting(y, n - 1) if n else y * 2
+    return counting(y, n - 1) if n else y
 
 
 def helped(x: torch.Tensor) -> torch.Tensor:
@@ -94,7 +100,7 @@ def block() -> Block:
     return Block().eval()
 
 
-NATIVE = {"once": once, "chain": chain, "branch": branch, "cells": cells, "block": block()}
+NATIVE = {"once": once, "chain": chain, "branch": branch, "cells": cells, "last": last, "block": block()}
 HOSTED = {"counting": "entered again", "helped": "2 frames", "early": "breaks before"}
 
 
@@ -108,6 +114,8 @@ def make(folder: Path) -> None:
             compiled = coldframe.compile(target(name), backend="eager")
             for _ in range(5):
                 torch.testing.assert_close(compiled(x()), target(name)(x()))
+                if name == "last":
+                    torch.testing.assert_close(compiled(x(), True), last(x(), True))
             compiles = coldframe.stats()["compiles"]
             check_served(name, compiled)
             assert coldframe.stats()["compiles"] == compiles
@@ -118,6 +126,7 @@ def check_served(name: str, compiled: Any) -> None:
     session = session_of(compiled)
     if name in HOSTED:
         assert session.native is None and HOSTED[name] in session.hosted_because, (name, session.hosted_because)
+        assert f"served through Dynamo: {session.hosted_because}" in str(coldframe.explain(compiled))
         return
     assert session.native is not None, (name, session.hosted_because)
     for frame in session.native.frames:

@@ -76,7 +76,7 @@ def x() -> torch.Tensor:
 def make(folder: Path) -> None:
     """Packages of a module and of a function, and one whose graph breaks."""
     with torch.no_grad():
-        targets = {"net": net(), "function": function, "broken": broken, "helped": helped, "whole": Whole(), "by_code": by_code}
+        targets = {"net": net(), "function": function, "helped": helped, "whole": Whole(), "by_code": by_code}
         for name, target in targets.items():
             compiled = coldframe.compile(target, backend="eager")
             compiled(x())
@@ -86,12 +86,6 @@ def make(folder: Path) -> None:
 def function(x: torch.Tensor, scale: float = 2.0) -> torch.Tensor:
     """Is doubled."""
     return x.sin() * scale
-
-
-def broken(x: torch.Tensor) -> torch.Tensor:
-    y = x + 1
-    torch._dynamo.graph_break()
-    return y * 2
 
 
 def load_net(folder: Path, **options: Any) -> Any:
@@ -358,12 +352,6 @@ def functions(folder: Path) -> None:
             loaded()
         except TypeError as error:
             assert "missing 1 required positional argument: 'x'" in str(error), error
-    hosted = coldframe.load(folder / "broken", broken, on_miss="error")
-    with torch.no_grad():
-        torch.testing.assert_close(hosted(x()), broken(x()))
-    assert session_of(hosted).native is None
-    assert session_of(hosted).hosted_because == "the graph breaks"
-    assert "served through Dynamo: the graph breaks" in str(coldframe.explain(hosted))
 
 
 def threads(folder: Path) -> None:

@@ -122,3 +122,52 @@ def dynamic(folder: Path) -> None:
 
 def reduction_of_all(compiled: Any) -> Any:
     return session_of(compiled).native.dispatcher.reductions
+
+
+class Capturing(nn.Module):
+    """Its argument is a variable of an inner function: a cell, where compiled code passes what is in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        def inner() -> torch.Tensor:
+            return x
+
+        return self.linear(x), inner
+
+
+def captured(folder: Path) -> None:
+    torch.manual_seed(0)
+    module = Capturing().eval()
+    path = folder / "captured"
+    with torch.no_grad():
+        compiled = coldframe.compile(module, backend="eager")
+        check_captured(module, compiled)
+        coldframe.save(compiled, path)
+        loaded = coldframe.load(path, module, on_miss="error")
+        check_captured(module, loaded)
+        assert reduction(compiled)[2] and reduction(loaded)[2]
+
+
+def check_captured(module: nn.Module, served: Any) -> None:
+    for _ in range(6):
+        given = torch.rand(2, 4)
+        output, inner = served(given)
+        torch.testing.assert_close(output, module(given)[0])
+        assert inner() is given
+
+
+def like_torch(folder: Path) -> None:
+    """What coldframe.compile returns is used as what torch.compile returns."""
+    ours, torchs = coldframe.compile(net(), backend="eager"), torch.compile(net(), backend="eager")
+    with torch.no_grad():
+        for compiled in (ours, torchs):
+            for _ in range(4):
+                compiled(x())
+            compiled.forward = lambda value: value * 32
+            torch.testing.assert_close(compiled(x()), x() * 32)
+            del compiled.forward
+    functions = coldframe.compile(function, backend="eager"), torch.compile(function, backend="eager")
+    assert not set(vars(functions[1])) - set(vars(functions[0])), set(vars(functions[1])) - set(vars(functions[0]))

@@ -48,6 +48,8 @@ def folder(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Pa
         native_words.words,
         native_words.trained,
         native_words.dynamic,
+        native_words.captured,
+        native_words.like_torch,
     ],
     ids=lambda step: step.__name__,
 )

@@ -26,10 +26,10 @@ from ..errors import (
     PackageError,
     SourceChangedError,
 )
-from . import _private, environment, locate, sources
+from . import environment, locate, sources
 from .capture import hooks
 from .capture.build import Built, build, merge
-from .capture.package import CapturePackage, runs_with
+from .capture.package import CapturePackage, run_eagerly, runs_with
 from .files import alone
 from .keys import Key, check_name, package_key, portable, unknown
 from .misses import Miss
@@ -42,6 +42,8 @@ from .restore.native_guards import UnsupportedError
 from .stats import stats
 
 OnMiss = Literal["compile", "eager", "error"]
+# What torch.compile sets on what it returns.
+_ATTRIBUTES = {"get_compiler_config", "aot_compile", "_is_torch_compile", "_isolate_recompiles_id"}
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Session:
     def missed(self, miss: Miss) -> Any:
         if self.on_miss == "error":
             raise MissError(f"no variant in the package serves {miss}; with on_miss='compile' it would be compiled now")
-        return _run_eagerly() if self.on_miss == "eager" else None
+        return run_eagerly("not in the package; on_miss='eager'") if self.on_miss == "eager" else None
 
     def compiling(self, frame: str) -> None:
         self._progress.start(frame)
@@ -195,6 +197,8 @@ class Session:
             raise
         if can_be_served(self.target) and self._hosted is not self.target:
             compiled, self._change = serving(self.target, call, self)
+            for name in _ATTRIBUTES & vars(self._hosted).keys() if self._hosted is not None else ():
+                object.__setattr__(compiled, name, vars(self._hosted)[name])
             weakref.finalize(compiled, abandon, self._native_installs).atexit = False
         else:
             compiled = self._hosted
@@ -373,13 +377,6 @@ def _compiled_again(target: Any, options: dict[str, Any], on_miss: OnMiss, path:
     from . import api
 
     return api.compile(target, package=path, on_miss=on_miss, ignore_inlined_sources=ignore, **options)
-
-
-def _run_eagerly() -> Any:
-    dynamo = _private.module("torch._dynamo.types")
-    strategy = dynamo.FrameExecStrategy(dynamo.FrameAction.SKIP, dynamo.FrameAction.DEFAULT)
-    result = _private.module("torch._dynamo.convert_frame").ConvertFrameReturn
-    return result(frame_exec_strategy=strategy, apply_to_code=False, skip_reason="not in the package; on_miss='eager'")
 
 
 sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()

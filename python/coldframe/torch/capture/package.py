@@ -189,6 +189,14 @@ def own_backend(backend: Any) -> Any:
     return backend
 
 
+def run_eagerly(reason: str) -> Any:
+    """What tells Dynamo to run a frame as it is."""
+    dynamo = _private.module("torch._dynamo.types")
+    strategy = dynamo.FrameExecStrategy(dynamo.FrameAction.SKIP, dynamo.FrameAction.DEFAULT)
+    result = _private.module("torch._dynamo.convert_frame").ConvertFrameReturn
+    return result(frame_exec_strategy=strategy, apply_to_code=False, skip_reason=reason)
+
+
 def _skips_code(error: BaseException) -> bool:
     exc = _private.module("torch._dynamo.exc")
     return isinstance(error, (exc.Unsupported, exc.SkipFrame)) and error.frame_exec_strategy is None
@@ -321,6 +329,8 @@ class CapturePackage:
         """Hears of a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
         self.namespace = namespace
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
+        if any(entry.skipped and found is code for done in self.installs for found, entry in done.entries):
+            return run_eagerly("torch found nothing to compile in it when the package was made")
         if self.loaded:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
             miss = Miss(name, reasons or ([self.outdated] if self.outdated else []))

@@ -279,7 +279,7 @@ def _install(
     for entry, module, code in entries:
         if entry.bypassed:
             continue
-        if entry.skipped:
+        if entry.skipped and not entry.guarded_codes:
             _table.skip(code)
             done._skipped.append(code)
         known = bindings.get(entry.python_code.digest) or [Bindings() for _ in entry.guarded_codes]

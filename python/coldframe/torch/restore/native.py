@@ -220,6 +220,8 @@ class Native:
 
     def _missed_in(self, frame: Resume, closure: tuple[Any, ...], *args: Any) -> Any:
         if not self._made_current():
+            if frame.entry.skipped:  # torch found nothing to compile for what no variant serves
+                return frame.uncompiled(closure)(*args)
             return self._resumed(frame.entry, closure, *args)
         called = frame.called()
         return (called(closure) if closure else called)(*args)

@@ -83,9 +83,8 @@ def split(package: _core.Package) -> tuple[_core.CodeEntry, list[_core.CodeEntry
 
     UnsupportedError when other compiled frames may be entered: only Dynamo sees that happen.
     """
-    compiled = [entry for entry in package.codes if not entry.skipped]
-    resumes = [entry for entry in compiled if entry.role == "resume"]
-    begins = [entry for entry in compiled if entry.role != "resume"]
+    resumes = [entry for entry in package.codes if entry.role == "resume"]
+    begins = [entry for entry in package.codes if entry.role != "resume" and (entry.guarded_codes or not entry.skipped)]
     if len(begins) != 1 or not begins[0].guarded_codes or begins[0].bypassed:
         raise UnsupportedError(f"{len(begins)} frames are compiled, not one")
     if any(entry.bypassed for entry in resumes):
@@ -152,6 +151,10 @@ class Resume(Frame):
     def called(self) -> Any:
         """What compiled code calls: the function, or what makes it of a closure."""
         return self._over if self.function.__closure__ else self.dispatcher
+
+    def uncompiled(self, closure: tuple[types.CellType, ...]) -> types.FunctionType:
+        function = self.function
+        return types.FunctionType(function.__code__, function.__globals__, function.__name__, None, closure)
 
     def _over(self, closure: tuple[types.CellType, ...]) -> _core.Dispatcher:
         return self.dispatcher.over_closure(closure, partial(self._missed, self, closure))
