@@ -1,4 +1,4 @@
-"""Prints the tables: python -m bench.run [--quick] [--repeats N] [--models mlp,bert] [--only a,c] [--write].
+"""Prints the tables: python -m bench.run [--quick] [--repeats N] [--models mlp,bert] [--only a,c] [--against-eager] [--write].
 
 Everything that is compared is measured in this run, on this machine, in fresh processes. Exits with 1 when coldframe failed
 somewhere or gave a wrong output; no time or size makes it fail.
@@ -67,6 +67,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=7, help="fresh processes a cell")
     parser.add_argument("--models", default="mlp,resnet,encoder,bert,gpt2,llama,hf_resnet")
     parser.add_argument("--only", default="", help="sections to run, by letter: " + "".join(SECTIONS))
+    parser.add_argument("--against-eager", action="store_true", help="section a without torch's own ways")
     parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md too")
     options = parser.parse_args()
     models = ["mlp"] if options.quick else options.models.split(",")
@@ -74,7 +75,8 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="coldframe-bench-"))
     try:
         with progress() as say:
-            plan = Plan(models, 1 if options.quick else options.repeats, folder, options.quick, say)
+            ways = sections.AGAINST_EAGER if options.against_eager else sections.WAYS
+            plan = Plan(models, 1 if options.quick else options.repeats, folder, options.quick, ways, say)
             parts = []
             for part in report(plan, wanted):
                 parts.append(part)

@@ -22,6 +22,7 @@ TORCH_PACKAGE = "caching_precompile"
 SAME_HOST = "coldframe"
 NEW_HOST = "coldframe, new host"
 WAYS = ("eager", COLD, WARM, TORCH_PACKAGE, SAME_HOST, NEW_HOST)
+AGAINST_EAGER = ("eager", SAME_HOST, NEW_HOST)
 _JOB_WAYS = {"eager": "eager", WARM: "compile", TORCH_PACKAGE: "precompile", SAME_HOST: "coldframe", NEW_HOST: "coldframe"}
 
 
@@ -37,6 +38,7 @@ class Plan:
     repeats: int
     folder: Path
     quick: bool = False
+    ways: Sequence[str] = WAYS  # of section a
     say: Callable[[str], None] = lambda text: None
     compiled: dict[str, Values] = field(default_factory=dict)  # of save_coldframe, by model
     errors: list[str] = field(default_factory=list)  # what may not happen: coldframe failed or was wrong
@@ -77,9 +79,9 @@ class Plan:
 
 def first_output(plan: Plan) -> str:
     """(a) Time to the first output, over eager."""
-    columns = {model: _first_outputs(plan, model) for model in plan.models}
+    columns = {model: _first_outputs(plan, model, plan.ways) for model in plan.models}
     notes: list[str] = []
-    rows = [[way, *(_first_cell(columns[model], way, model, notes) for model in plan.models)] for way in WAYS]
+    rows = [[way, *(_first_cell(columns[model], way, model, notes) for model in plan.models)] for way in plan.ways]
     spreads = [spread(times) for column in columns.values() for times in _seconds(column).values() if len(times) > 1]
     lines = [
         table(["process start to first output, s (over eager)", *plan.models], rows),
@@ -100,14 +102,17 @@ def ways(plan: Plan, model: str) -> tuple[str, list[str]]:
     return table(["way", "process start to first output, s (over eager)"], rows), notes
 
 
-def _first_outputs(plan: Plan, model: str, ways: Sequence[str] = WAYS) -> dict[str, list[Values]]:
+def _first_outputs(plan: Plan, model: str, ways: Sequence[str]) -> dict[str, list[Values]]:
     """Per way, the values of each repeat."""
     compiling, precompiling = Place(plan.cache(model, "torch")), Place(plan.cache(model, "precompile"))
     found: dict[str, list[Values]] = {way: [] for way in ways}
     job = {"do": "first_output", "model": model, "package": plan.package(model)}
-    found[COLD].append(plan.run(f"{model}: {COLD}", {**job, "way": "compile"}, compiling))
-    save = {"do": "save_precompile", "model": model, "cache": str(precompiling.cache)}
-    saved = plan.run(f"{model}: {TORCH_PACKAGE} saves", save, precompiling, extra=PRECOMPILE)
+    if COLD in ways:
+        found[COLD].append(plan.run(f"{model}: {COLD}", {**job, "way": "compile"}, compiling))
+    saved: Values = {}
+    if TORCH_PACKAGE in ways:
+        save = {"do": "save_precompile", "model": model, "cache": str(precompiling.cache)}
+        saved = plan.run(f"{model}: {TORCH_PACKAGE} saves", save, precompiling, extra=PRECOMPILE)
     if "error" in saved:
         found[TORCH_PACKAGE].append({**saved, "when": "when saved"})
     plan.compile(model)

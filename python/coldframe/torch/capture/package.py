@@ -339,7 +339,7 @@ class CapturePackage:
             instead = self.owner.missed(miss)
             if instead is not None:
                 return instead
-        self.reentered = self.reentered or (id(code) in self.entries and bool(hooks.local.ran[-1]))
+        self.reentered = self.reentered or (id(code) in self.entries and any(hooks.local.ran[-1:]))
         stats.add(compiles=1)
         self.owner.compiling(name)
         return None
