@@ -36,6 +36,7 @@ LISTENERS = (
     "coldframe.torch.capture.package:CapturePackage",
     "coldframe.torch.capture.hooks:install",
     "coldframe.torch.backends.capture.kernels:note_loaded",
+    "coldframe.torch.session:Session._catch_up",
 )
 _NOT_TIMED = {"code_context"}  # a context around torch's own work; what it calls is timed
 _INNER = {"_frame"}  # called by it

@@ -303,7 +303,8 @@ class Dispatcher:
 @final
 class ModuleCall:
     """The __call__ of a class of modules: calls what the instance has in its dict under `key`. Where one of the dicts `others`,
-    or of those that the instance has under the names `own`, is not empty: calls call(instance, ...)."""
+    or of those that the instance has under the names `own`, is not empty, or where it has a forward of its own: calls
+    call(instance, ...), which is also what the attribute is when it is read."""
 
     def __init__(
         self, key: str, own: tuple[str, ...], others: tuple[dict[Any, Any], ...], call: Callable[..., Any], /

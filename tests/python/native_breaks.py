@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from native_steps import imported, x
 from torch import nn
 
 import coldframe
+from coldframe.torch.restore import native as native_path
+from coldframe.torch.restore.native_guards import UnsupportedError
 from coldframe.torch.session import session_of
 
 said: list[str] = []
@@ -195,3 +198,56 @@ def missed(folder: Path) -> None:
         del both
         torch.testing.assert_close(served(x()), second(x()))
     assert imported()
+
+
+NESTED = """
+import torch
+
+
+def nested(x):
+    total = x.sum()
+    scale = 2.0
+
+    def scaled(y):
+        return y * scale + total
+
+    print(end="")
+    scale = scale + 1.0
+    return scaled(x)
+"""
+
+
+def nested(folder: Path, text: str) -> Any:
+    """The function of that text, from a file of its own."""
+    (folder / "nested_program.py").write_text(text)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    return importlib.import_module("nested_program").nested
+
+
+def make_nested(folder: Path) -> None:
+    function = nested(folder, NESTED)
+    with torch.no_grad():
+        compiled = coldframe.compile(function, backend="eager")
+        torch.testing.assert_close(compiled(x()), function(x()))
+        coldframe.save(compiled, folder / "nested")
+
+
+def loaded_nested(folder: Path, hosted: bool) -> None:
+    """A function that is made in the frame has the code that guards are bound to, although its lines have moved, and although
+    the plan is made again."""
+    moved = NESTED.replace("import torch", "# moved\n\n\nimport torch").replace("    def ", "    # so\n    def ")
+    function = nested(folder, moved)
+    if hosted:
+        native_path.split = refuse
+    with torch.no_grad():
+        served = coldframe.load(folder / "nested", function, on_miss="error")
+        for call in range(6):
+            torch.testing.assert_close(served(x()), function(x()))
+            if call == 2:
+                importlib.import_module("torch._dynamo")
+    assert (session_of(served).native is None) is hosted
+
+
+def refuse(package: Any) -> Any:
+    raise UnsupportedError("not in this test")

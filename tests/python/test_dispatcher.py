@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from coldframe import _core
 from coldframe.errors import InvalidArgumentError
+from coldframe.torch.restore.conditions import Conditions
 
 
 def none() -> str:
@@ -151,6 +152,31 @@ def test_variants_are_asked_in_order_and_the_last_that_served_first() -> None:
     assert [dispatcher(n) for n in (2, 2, 0, 1, 9)] == [2, 2, 0, 1, "missed"]
     assert asked == [0, 1, 2, 2, 2, 0, 0, 1, 1, 0, 2]
     assert heard == [2, 0, 1]
+
+
+def test_conditions_come_before_variants() -> None:
+    state: dict[str, Any] = {"present": state_value}
+    made = Conditions()
+    made.item(state, "present", state_value)
+    made.lacks(state, "absent")
+    made.contains(members := {1}, 1)
+    made.gives_none(lambda: state.get("given"))
+    dispatcher = served(none, made.steps)
+    for _ in range(4):
+        assert dispatcher() == "served"
+    for change, undo in (
+        (lambda: state.update(absent=1), lambda: state.pop("absent")),
+        (lambda: state.update(present=object()), lambda: state.update(present=state_value)),
+        (lambda: state.update(given=1), lambda: state.pop("given")),
+        (members.clear, lambda: members.add(1)),
+    ):
+        change()
+        assert dispatcher()[0] == "missed"
+        undo()
+        assert dispatcher() == "served"
+
+
+state_value = object()
 
 
 def test_what_raises_in_a_guard_refuses_and_what_raises_in_the_code_does_not_vanish() -> None:

@@ -85,3 +85,9 @@ def broken(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.mark.parametrize("step", [native_breaks.loaded, native_breaks.missed], ids=lambda step: step.__name__)
 def test_a_broken_graph(processes: Processes, broken: Path, step: Callable[..., Any]) -> None:
     processes.run(step, folder=broken).get()
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_a_nested_function_whose_lines_moved(processes: Processes, tmp_path: Path, hosted: bool) -> None:
+    processes.run(native_breaks.make_nested, folder=tmp_path).get()
+    processes.run(native_breaks.loaded_nested, folder=tmp_path, hosted=hosted).get()

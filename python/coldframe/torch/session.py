@@ -142,6 +142,7 @@ class Session:
 
     def _make_native(self, package: _core.Package, live: Sequence[Live] = ()) -> bool:
         """Serves the package natively, if that can be; else as before."""
+        made = False
         try:
             if self.native is not None:
                 self.native.update(package, live)
@@ -156,10 +157,10 @@ class Session:
             self.hosted_because = f"{type(error).__name__}: {error}"
             stats.count_error(f"native: {type(error).__name__}")
         else:
-            self.hosted_because = ""
+            self.hosted_because, made = "", True
         if self.native is not None:
             self._native_installs[:] = [self.native.done]
-        return not self.hosted_because
+        return made
 
     def again(self, target: Any) -> Any:
         """The same for another target: a copy of the module."""
@@ -241,13 +242,14 @@ class Session:
             self._native_version = version
             try:
                 built = self.build()
-            except (PackageError, ValueError) as error:
+                live = [Live(guarded, variant.dynamo_code, variant.graphs(of)) for guarded, of, variant in built.compiled]
+            except PackageError as error:
                 self.hosted_because = str(error)
                 return
-            except Exception as error:
+            except Exception as error:  # a defect of ours must not cost more than the faster path
+                self.hosted_because = f"{type(error).__name__}: {error}"
                 stats.count_error(f"native: {type(error).__name__}")
                 return
-            live = [Live(guarded, variant.dynamo_code, variant.graphs(record)) for guarded, record, variant in built.compiled]
             made = {name for each in live for name in each.graphs}
             built.package.artifacts = [each for each in built.package.artifacts if each.backend_id not in made]
             if self.path is not None:

@@ -329,7 +329,8 @@ class CapturePackage:
         """Hears of a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
         self.namespace = namespace
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
-        if any(entry.skipped and found is code for done in self.installs for found, entry in done.entries):
+        known = [entry for done in self.installs for found, entry in done.entries if found is code]
+        if any(entry.skipped and entry.role == "resume" for entry in known):
             return run_eagerly("torch found nothing to compile in it when the package was made")
         if self.loaded:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]

@@ -262,10 +262,11 @@ def _install(
     bindings: Mapping[bytes, Sequence[Bindings]],
 ) -> None:
     entries = []
-    program = program_codes(_code_of(entry, target) for entry in done.package.codes if entry.role != "resume")
+    own = [entry for entry in done.package.codes if entry.role != "resume"]
+    program = program_codes((entry.python_code, _code_of(entry, target)) for entry in own)
     for entry in done.package.codes:
         module = _module(entry.module)
-        code = _code_of(entry, target) if entry.role != "resume" else _resume_code(entry, program)
+        code = program[entry.python_code.digest] if entry.role != "resume" else _resume_code(entry, program)
         done.entries.append((code, entry))
         entries.append((entry, module, code))
     for entry, module, code in entries:
@@ -357,12 +358,15 @@ def _resume_code(entry: _core.CodeEntry, program: dict[bytes, types.CodeType]) -
     return _resume_codes.setdefault((entry.module, entry.python_code.digest), code)
 
 
-def program_codes(codes: Iterable[types.CodeType]) -> dict[bytes, types.CodeType]:
-    """These code objects of the program, and those that are nested in them, by digest."""
+def program_codes(codes: Iterable[tuple[_core.CodeObject, types.CodeType]]) -> dict[bytes, types.CodeType]:
+    """The program's code objects, and those that are nested in them, by the digest of what was recorded of each: since then
+    their lines may have moved."""
     found: dict[bytes, types.CodeType] = {}
-    for code in codes:
-        found[_core.CodeObject.from_code(code).digest] = code
-        found.update(program_codes(const for const in code.co_consts if isinstance(const, types.CodeType)))
+    for recorded, code in codes:
+        found[recorded.digest] = code
+        inner = [const for const in recorded.fields["consts"] if isinstance(const, _core.CodeObject)]
+        present = [const for const in code.co_consts if isinstance(const, types.CodeType)]
+        found.update(program_codes(zip(inner, present, strict=True)))
     return found
 
 

@@ -71,7 +71,7 @@ class Native:
         entry, _ = split(package)
         module = module_of(entry.module)
         function = own_function(target, entry, module)
-        self._program = program_codes([function.__code__])
+        self._program = program_codes([(entry.python_code, function.__code__)])
         self._is_module = isinstance(target, torch.nn.Module) and function is type(target).forward
         first = (target,) if self._is_module else ()
         self.frames = [Frame(entry, module, function, _core.Dispatcher(function, self._missed, *first))]
