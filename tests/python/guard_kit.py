@@ -17,7 +17,7 @@ from coldframe import _core
 from coldframe.torch.capture import hooks
 from coldframe.torch.capture.recorder import Recording
 from coldframe.torch.restore.guards import replay
-from coldframe.torch.restore.native_guards import UnsupportedError, steps_of
+from coldframe.torch.restore.native_guards import steps_of
 
 Locals = dict[str, Any]
 hooks.install()
@@ -112,10 +112,10 @@ class Both:
     program: _core.GuardProgram
     locals: Locals
     namespace: Locals
-    steps: list[_core.Step] | str  # or why there are none
+    steps: list[_core.Step]
 
     def __post_init__(self) -> None:
-        self.engine = _core.GuardEngine([] if isinstance(self.steps, str) else self.steps)
+        self.engine = _core.GuardEngine(self.steps)
         for _ in range(3):  # then it is reduced to words, where the frame holds
             self.engine.check(tuple(self.locals), tuple(self.locals.values()), self.namespace)
 
@@ -135,16 +135,8 @@ def build(case: Case, path: Path) -> Both:
         kit = Kit(frame, case.namespace, case.ordered, **case.graph)
         case.build(kit)
         program = through_disk(made.finish(), path)
-    return Both(
-        kit.root, replay(program, case.namespace), program, frame, case.namespace, native(program, frame, case.namespace)
-    )
-
-
-def native(program: _core.GuardProgram, frame: Locals, namespace: Locals) -> list[_core.Step] | str:
-    try:
-        return steps_of(program, tuple(frame), namespace, set())
-    except UnsupportedError as error:
-        return str(error)
+    steps = steps_of(program, tuple(frame), case.namespace, set())
+    return Both(kit.root, replay(program, case.namespace), program, frame, case.namespace, steps)
 
 
 def through_disk(program: _core.GuardProgram, path: Path) -> _core.GuardProgram:
@@ -165,7 +157,7 @@ def verdicts(both: Both, frame: Frame) -> tuple[bool, bool]:
     values = both.locals if frame.locals is None else locals_of(frame.locals)
     with frame.state():
         said = _verdict(both.original, values), _verdict(both.replayed, values)
-        if not isinstance(both.steps, str) and values.keys() == both.locals.keys():
+        if values.keys() == both.locals.keys():
             ordered = tuple(values[name] for name in both.locals)
             # Twice by the engine that has seen the frames before, which may know this one by words, and by a new one.
             for engine in (both.engine, both.engine, _core.GuardEngine(both.steps)):

@@ -28,12 +28,6 @@ from coldframe.torch.restore.rebinding import Rebinding, fits
 
 CASES = [*access.ACCESSORS, *checks.CHECKS, *tensors.TENSORS]
 x = local("x")
-NOT_NATIVE = {
-    "fake_script_type_match",
-    "named_accessor:current_stream",
-    "named_check:opaque",
-    "storage_overlapping",
-}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -65,12 +59,6 @@ def test_refusals_are_explained_alike_and_without_addresses(case: Case, tmp_path
 def test_the_cases_cover_every_kind() -> None:
     covered = {kind for case in CASES for kind in case.kinds}
     assert covered == {name for _, name, *_ in _core.guard_kinds()}
-
-
-def test_the_native_engine_runs_most_kinds(tmp_path: Path) -> None:
-    """What it does not run is served by torch's guards: these kinds, and no others."""
-    left = {case.name for case in CASES if isinstance(build(case, tmp_path / "package.cfp").steps, str)}
-    assert left == NOT_NATIVE
 
 
 def test_every_case_has_a_frame_that_it_refuses() -> None:

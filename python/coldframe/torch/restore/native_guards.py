@@ -203,6 +203,9 @@ class _Steps:
     def range_iterator_match(self, op: _core.GuardOp, start: int, stop: int, step: int, cls: Any) -> None:
         self.add("test", op.inputs, kinds.range_iterator(start, stop, step, _core.resolve(cls)))
 
+    def fake_script_type_match(self, op: _core.GuardOp, cls: Any) -> None:
+        self.add("test", op.inputs, kinds.real_type(_core.resolve(cls)))
+
     def dispatch_key_set(self, op: _core.GuardOp, keys: int) -> None:
         self.add("test", op.inputs, kinds.dispatch_keys(keys))
 
@@ -260,6 +263,9 @@ class _Steps:
 
     def no_tensor_aliasing(self, op: _core.GuardOp, names: Any) -> None:
         self.last.append(("distinct", tuple(op.inputs), 0, None, 0))
+
+    def storage_overlapping(self, op: _core.GuardOp, count: int) -> None:
+        self.last.append(("tensors", tuple(op.inputs), 0, kinds.overlapping(count), 0))
 
     def expression(self, op: _core.GuardOp, parts: Any) -> None:
         others = [part for part in parts if not self.identity(part)]

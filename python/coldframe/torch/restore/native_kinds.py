@@ -1,6 +1,6 @@
 """Kinds of guards that the native engine calls Python for: rare ones, whose exact meaning is torch's.
 
-Nothing here imports Dynamo. What needs it is not here, and frames with such guards are served by torch's own managers.
+Nothing here imports Dynamo.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def _from_numpy(value: Any) -> torch.Tensor:
 
 NAMED_ACCESSORS: dict[str, Callable[..., Read]] = {
     "as_tensor_fullprec": lambda: torch._as_tensor_fullprec,
+    "current_stream": lambda device: lambda _: torch.accelerator.current_stream(device),
     "dataclass_fields": lambda: dataclasses.fields,
     "from_numpy": lambda: _from_numpy,
     "get_base": lambda: lambda value: value.get_base(),
@@ -109,6 +110,12 @@ def dispatch_keys(expected: int) -> Check:
     return lambda value: isinstance(value, torch._C.DispatchKeySet) and value.raw_repr() == expected
 
 
+def real_type(cls: type) -> Check:
+    """Of an object, or of the one that a fake script object stands for."""
+    fake = importlib.import_module("torch._library.fake_class_registry").FakeScriptObject
+    return lambda value: type(value.real_obj if isinstance(value, fake) else value) is cls
+
+
 def function_modes(classes: Sequence[type]) -> Callable[[], bool]:
     """Of the whole stack of torch function modes."""
 
@@ -128,6 +135,16 @@ def _functorch_stack(states: Any) -> Check:
 
 def _constant_subclass(base: type, expected: Any) -> Check:
     return lambda value: bool(base(value) == expected)
+
+
+def _opaque_object(expected: Any) -> Check:
+    found = importlib.import_module("torch._library.opaque_object").get_opaque_obj_info
+
+    def check(value: Any) -> bool:
+        info = found(type(value))
+        return expected is None or bool(info and info.guard_fn and info.guard_fn(value) == expected)
+
+    return check
 
 
 def _start_and_step(counter: Any) -> tuple[Any, Any]:
@@ -152,6 +169,7 @@ NAMED_CHECKS: dict[str, Callable[..., Check]] = {
     "constant_subclass": _constant_subclass,
     "count_iterator": _count_iterator,
     "functorch_stack": _functorch_stack,
+    "opaque_object": _opaque_object,
     "subclass_metadata": _subclass_metadata,
 }
 
@@ -177,6 +195,16 @@ def tensor_checks(infos: Sequence[dict[str, Any]]) -> list[tuple[list[int], Call
             )
         made.append((members, guards.check))
     return made
+
+
+def overlapping(count: int) -> Callable[..., bool]:
+    """Whether of these tensors the first `count` share memory with one another, and no others with any."""
+
+    def check(*tensors: torch.Tensor) -> bool:
+        found = torch._C._dynamo.guards.compute_overlapping_tensors(tensors, symbolic=False)
+        return bool(found == set(range(count)))
+
+    return check
 
 
 def _with_state(keys: Any) -> Any:
