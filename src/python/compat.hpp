@@ -82,6 +82,26 @@ inline void restore_exception(PyObject* exception) {
 #endif
 }
 
+// Whether the type has a version now: it loses it, and the tag becomes another, when it or a base of it changes.
+inline bool has_version(const PyTypeObject* type) {
+#if PY_VERSION_HEX >= 0x030D0000
+    return type->tp_version_tag != 0;
+#else
+    return (type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG) != 0;
+#endif
+}
+
+// What hasattr() says; false, and no error, where it raises.
+inline bool has_attribute(PyObject* object, PyObject* name) {
+#if PY_VERSION_HEX >= 0x030D0000
+    const int found = PyObject_HasAttrWithError(object, name);
+    if (found < 0) PyErr_Clear();
+    return found == 1;
+#else
+    return PyObject_HasAttr(object, name) != 0;
+#endif
+}
+
 // What a weak reference refers to, None when that is gone; a new reference, or null with an error set.
 inline PyObject* weakref_target(PyObject* reference) {
 #if PY_VERSION_HEX >= 0x030D0000

@@ -52,7 +52,7 @@ bool is_unmarked(PyObject* value, PyObject* operand) {
     PyObject** dict = is_plain ? _PyObject_GetDictPtr(value) : nullptr;
     if (is_plain && (dict == nullptr || *dict == nullptr || PyDict_GET_SIZE(*dict) == 0)) return true;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); ++i) {
-        if (PyObject_HasAttr(value, PyTuple_GET_ITEM(names, i)) != 0) return false;
+        if (has_attribute(value, PyTuple_GET_ITEM(names, i))) return false;
     }
     return true;
 }
@@ -124,7 +124,7 @@ bool GuardValues::holds_for(const GuardStep& step, PyObject* value) const {
         case set_contains: return PyAnySet_Check(value) && PySet_Contains(value, operand) == 1;
         case set_lacks: return PyAnySet_Check(value) && PySet_Contains(value, operand) == 0;
         case mapping_keys: return PyMapping_Check(value) != 0 && has_keys(value, operand);
-        case no_hasattr: return PyObject_HasAttr(value, operand) == 0;
+        case no_hasattr: return !has_attribute(value, operand);
         case none_match: return value == Py_None;
         case not_none: return value != Py_None;
         case float_is_nan: return PyFloat_CheckExact(value) && std::isnan(PyFloat_AS_DOUBLE(value));

@@ -15,12 +15,10 @@ namespace {
 constexpr Found k_unknown = {};
 constexpr Found found(PyObject* value) { return {true, value}; }
 
-#if PY_VERSION_HEX < 0x030D0000
-constexpr bool k_has_versions = true;
-const void* dict_version(PyObject* dict) { return &reinterpret_cast<PyDictObject*>(dict)->ma_version_tag; }
+#ifdef Py_GIL_DISABLED
+constexpr bool k_has_versions = false;  // others write while these are compared
 #else
-constexpr bool k_has_versions = false;
-const void* dict_version(PyObject*) { return nullptr; }
+constexpr bool k_has_versions = true;
 #endif
 
 // Whose hash and equality run no code of Python.
@@ -98,6 +96,7 @@ bool GuardWords::hold() {
 bool GuardWords::repair(std::size_t word) {
     if (whole_.contains(word)) return false;
     const std::uintptr_t version = *words_[word].address;
+    if (version == 0) return false;  // the dict is dead
     const auto begin = std::ranges::lower_bound(entries_, word, {}, &Entry::word);
     if (begin == entries_.end() || begin->word != word) return false;
     for (auto entry = begin; entry != entries_.end() && entry->word == word; ++entry) {
@@ -122,10 +121,12 @@ int GuardWords::traverse(visitproc visit, void* arg) const {
 }
 
 template <typename T>
-void GuardWords::add(const T* address) {
+std::size_t GuardWords::add(const T* address) {
     static_assert(sizeof(T) == sizeof(std::uintptr_t));
     const auto* word = reinterpret_cast<const std::uintptr_t*>(address);
-    if (by_address_.emplace(word, words_.size()).second) words_.push_back({word, *word});
+    const auto [known, is_new] = by_address_.emplace(word, words_.size());
+    if (is_new) words_.push_back({word, *word});
+    return known->second;
 }
 
 bool GuardWords::type_of(PyObject* object) {
@@ -133,22 +134,24 @@ bool GuardWords::type_of(PyObject* object) {
     return k_has_versions;
 }
 
-bool GuardWords::version_of_dict(PyObject* dict) {
-    if (!k_has_versions || !PyDict_Check(dict)) return false;
-    if (!type_of(dict)) return false;
-    add(static_cast<const std::uint64_t*>(dict_version(dict)));
-    return true;
+std::optional<std::size_t> GuardWords::version_of_dict(PyObject* dict) {
+    if (!k_has_versions || !PyDict_Check(dict) || !type_of(dict)) return std::nullopt;
+    DictVersion version = dict_version(dict);
+    if (!version) return std::nullopt;
+    const std::size_t word = add(version.get());
+    if (version.use_count() != 0) versions_.push_back(std::move(version));
+    return word;
 }
 
 bool GuardWords::content_of_dict(PyObject* dict) {
-    if (!version_of_dict(dict)) return false;
-    whole_.insert(by_address_.at(dict_version(dict)));
-    return true;
+    const std::optional<std::size_t> version = version_of_dict(dict);
+    if (version) whole_.insert(*version);
+    return version.has_value();
 }
 
 // Call it after a lookup: that is what gives a type its version.
 bool GuardWords::version_of_type(PyTypeObject* type) {
-    if ((type->tp_flags & Py_TPFLAGS_VALID_VERSION_TAG) == 0) return false;
+    if (!has_version(type)) return false;
     add(&type->tp_flags);
     add(reinterpret_cast<const std::uintptr_t*>(&type->tp_version_tag));  // 32 bits, and padding that nobody writes
     return k_has_versions;
@@ -174,13 +177,14 @@ bool GuardWords::code_of(PyObject* function) {
 }
 
 Found GuardWords::dict_item(PyObject* dict, PyObject* key) {
-    if (!is_plain(key) || !version_of_dict(dict)) return k_unknown;
+    const std::optional<std::size_t> version = is_plain(key) ? version_of_dict(dict) : std::nullopt;
+    if (!version) return k_unknown;
     PyObject* value = PyDict_GetItemWithError(dict, key);
     if (PyErr_Occurred() != nullptr) {
         PyErr_Clear();
         return k_unknown;
     }
-    entries_.push_back({by_address_.at(dict_version(dict)), dict, Ref::borrow(key), value});
+    entries_.push_back({*version, dict, Ref::borrow(key), value});
     return found(value);
 }
 

@@ -8,12 +8,13 @@
 // a list. Words are compared in the order of the reads, so nothing is followed that an earlier word has not proven to be there,
 // and no reference to what is read is held: only to those small values whose identity alone says nothing of their content.
 // Where a version has changed and the entries that were read have not (a global that is written at each call), the version is
-// taken over. Thread-safety: needs the GIL. CPython 3.10 to 3.12 keep these versions; elsewhere nothing can be proven.
+// taken over. Thread-safety: needs the GIL; without one nothing can be proven.
 #pragma once
 
-#include <python/bridge.hpp>
+#include <python/dict_versions.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -67,9 +68,10 @@ class GuardWords {
         PyObject* value;  // null: absent
     };
 
+    // The number of the word.
     template <typename T>
-    void add(const T* address);
-    bool version_of_dict(PyObject* dict);
+    std::size_t add(const T* address);
+    [[nodiscard]] std::optional<std::size_t> version_of_dict(PyObject* dict);
     bool version_of_type(PyTypeObject* type);
     [[nodiscard]] Found type_attribute(PyObject* type, PyObject* name);
     [[nodiscard]] Found module_attribute(PyObject* module, PyObject* name);
@@ -86,6 +88,7 @@ class GuardWords {
     std::vector<Entry> entries_;             // sorted by word once sealed
     std::unordered_set<std::size_t> whole_;  // words of dicts of which more than entries was read
     std::vector<Ref> kept_;
+    std::vector<DictVersion> versions_;  // those that would not live as long as their words
     std::unordered_map<const void*, std::size_t> by_address_;
 };
 

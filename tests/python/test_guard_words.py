@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import gc
+import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -332,6 +333,7 @@ def assembled(parts: list[tuple[str, int, int]], **fields: Any) -> types.CodeTyp
     return (lambda x: None).__code__.replace(co_code=bytes(code), **fields)
 
 
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the bytecode is that of 3.11")
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_the_stack_of_the_rewritten_code_is_deep_enough(count: int) -> None:
     """A size that was read before the arguments is read among them."""
