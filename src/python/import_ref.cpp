@@ -199,6 +199,24 @@ Found find_code_ref(PyObject* code) {
     return std::nullopt;
 }
 
+// The metaclass and the base of pybind11's classes name a module that there is not: those of a class of torch.
+Found find_pybind_ref(PyObject* object) {
+    constexpr std::string_view k_module = "torch._C";
+    Ref module = find_module(std::string(k_module));
+    if (!module || !PyModule_Check(module.get())) return std::nullopt;
+    PyObject* name = nullptr;
+    PyObject* value = nullptr;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(PyModule_GetDict(module.get()), &position, &name, &value) != 0) {
+        if (!PyType_Check(value) || !PyUnicode_Check(name)) continue;
+        for (const char* attribute : {"__class__", "__base__"}) {
+            if (find_attribute(value, attribute).get() == object)
+                return ImportRef{std::string(k_module), join(to_utf8(name), attribute)};
+        }
+    }
+    return std::nullopt;
+}
+
 Found find_by_own_word(PyObject* object) {
     const std::string module = string_attribute(object, "__module__");
     const std::string name = string_attribute(object, "__name__");
@@ -214,6 +232,7 @@ Found find_by_own_word(PyObject* object) {
         for (const char* scanned : k_type_modules) {
             if (Found found = among_globals(scanned, object)) return found;
         }
+        if (module == "pybind11_builtins") return find_pybind_ref(object);
     }
     for (const char* scanned : k_scanned_modules) {
         if (Found found = under(scanned, name, object)) return found;

@@ -56,6 +56,8 @@ def test_what_torch_names(value: Any, qualname: str) -> None:
         torch.nn.functional.scaled_dot_product_attention,
         torch._C._nn.gelu,
         torch.nn.Module.__call__,
+        type(torch._C.DispatchKeySet),
+        torch._C.DispatchKeySet.__base__,
         torch.nn.Module.forward,
         torch.nn.Linear.forward.__code__,
         torch.no_grad,

@@ -11,6 +11,7 @@ import pytest
 import scenario_support
 import scenarios
 import scenarios_files
+import scenarios_frames
 import steps
 from child import Answer
 from conftest import chosen
@@ -46,7 +47,10 @@ def test_program_is_served(lives: dict[str, tuple[Answer, Answer]], case: str) -
     assert_served(served, hits=0 if case in NOTHING_TO_SERVE else 1)
 
 
-@pytest.mark.parametrize("scenario", scenario_support.names(scenarios) + scenario_support.names(scenarios_files))
+SCENARIOS = [name for module in (scenarios, scenarios_files, scenarios_frames) for name in scenario_support.names(module)]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(acts: dict[str, list[Answer]], scenario: str) -> None:
     first, *later = acts[scenario]
     first.get()

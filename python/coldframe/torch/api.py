@@ -158,7 +158,7 @@ def explain(compiled: Any) -> Explanation:
             name = locate.frame_name(code, entry.module, session.target)
             frames[id(code)] = Frame(name, entry.role, len(done.variants_of(code)), 0, ())
     capture = session.capture
-    for record, variants in registry.view(capture.group, capture.entries, capture.used, capture.backend_key):
+    for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
         name = locate.frame_name(record.code, record.module, session.target)
         known = frames.get(id(record.code))
         bypasses = tuple(reason for key, reason in record.bypasses if key == capture.backend_key)

@@ -69,7 +69,7 @@ def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: d
 def _records(capture: CapturePackage) -> Iterable[tuple[CodeRecord, list[Variant]]]:
     """Dynamo makes the code of a resume function anew for each variant of the frame before it: equal ones are one."""
     found: dict[Any, tuple[CodeRecord, list[Variant]]] = {}
-    for record, variants in registry.view(capture.group, capture.entries, capture.used, capture.backend_key):
+    for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
         key = _resume_name(record) if record.role == "resume" else id(record)
         if key in found:
             first, known = found[key]

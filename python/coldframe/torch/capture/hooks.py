@@ -37,7 +37,7 @@ class Running(Protocol):
     """A callable of ours (see package.CapturePackage)."""
 
     backend_key: Any
-    used: set[str]  # names of the graphs that it ran
+    used: set[str]  # names of the graphs that it ran, and of what it ran that has none
     repeated: set[str]  # names of those that ran more than once within a call
 
 
@@ -406,6 +406,17 @@ def noting(name: str, function: Any) -> Any:
     _private.module("torch._dynamo.eval_frame").skip_code(run_graph.__code__)
     run_graph.graph = getattr(function, "_torchdynamo_orig_callable", function)  # type: ignore[attr-defined]
     return run_graph
+
+
+def note_hits(root: Any, name: str) -> None:
+    """The same for a compilation without a graph: its guards tell when they hold."""
+
+    def held(frame_locals: Any) -> bool:
+        if local.running:
+            local.running[-1].used.add(name)
+        return True
+
+    root.add_epilogue_lambda_guard(held, [], None)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ InternalTorchDynamoError, so it becomes a bypass with a reason, and the program 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import sys
 import threading
@@ -16,6 +17,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import torch
+from torch.utils._pytree import tree_leaves
 
 from ... import _core
 from ...errors import NotPortableError
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from ..restore.install import Install
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_numbers = itertools.count()
 
 
 def _contained(method: _F) -> _F:
@@ -70,12 +75,15 @@ class FrameCapture:
         self.premises = Premises()
         self.traced: list[types.CodeType] = []
         self.device_type = "cpu"
+        self.name = f"compilation {next(_numbers)}"
         self.started = time.perf_counter()
 
     def bypass(self, reason: str) -> None:
         self.reason = self.reason or reason
 
     def guards_built(self, recording: Recording) -> None:
+        if not self.backends:
+            hooks.note_hits(recording.root, self.name)
         try:
             self.program = recording.finish()
         except NotPortableError as error:
@@ -124,6 +132,7 @@ class FrameCapture:
             return self._bypassed(self.unportable[name])
         self.record.variants.append(
             Variant(
+                self.name,
                 self.dynamo_code,
                 self.program,
                 self.backend,
@@ -197,6 +206,10 @@ def run_eagerly(reason: str) -> Any:
     return result(frame_exec_strategy=strategy, apply_to_code=False, skip_reason=reason)
 
 
+def _has_tensor(values: dict[str, Any]) -> bool:
+    return any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(values))
+
+
 def _skips_code(error: BaseException) -> bool:
     exc = _private.module("torch._dynamo.exc")
     return isinstance(error, (exc.Unsupported, exc.SkipFrame)) and error.frame_exec_strategy is None
@@ -234,7 +247,7 @@ class CapturePackage:
         self.backend_key: BackendKey = None
         self.group: set[int] = set()  # ids of the codes that this callable compiled
         self.own: set[str] = set()  # names of the graphs that it compiled
-        self.used: set[str] = set()  # names of those that it ran
+        self.used: set[str] = set()  # names of those that it ran, and of compilations without a graph
         self.loaded = False  # whether there is a package that should have served
         self.outdated = ""  # why that package does not fit any more
         self.installs: list[Install] = []
@@ -330,7 +343,8 @@ class CapturePackage:
         self.namespace = namespace
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
         known = [entry for done in self.installs for found, entry in done.entries if found is code]
-        if any(entry.skipped and entry.role == "resume" for entry in known):
+        # A call without tensors may have nothing to compile although others had.
+        if any(entry.skipped and (entry.role == "resume" or not _has_tensor(frame_locals)) for entry in known):
             return run_eagerly("torch found nothing to compile in it when the package was made")
         if self.loaded:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]

@@ -105,6 +105,7 @@ class Recording:
         self.program = _core.GuardProgram()
         self.premises = premises if premises is not None else Premises()
         self.failure: str | None = None
+        self.root: Any = None  # the manager
         self.sources: list[Any] = []  # sources under construction, innermost last
         self.code_parts: Sequence[str] | None = None  # of the Python lambda guard being made
         self.shape_code_parts: Callable[[], Any] = lambda: None  # torch's texts of the guards it compiles to C++
@@ -120,11 +121,13 @@ class Recording:
         self._values.clear()
         self._objects.clear()
         self._keep.clear()
+        self.root = None
         if self.failure is not None:
             raise NotPortableError(self.failure)
         return self.program
 
     def set_root(self, root: Any) -> None:
+        self.root = root
         self._remember(root, 0)
 
     def is_root(self, manager: Any) -> bool:

@@ -24,6 +24,7 @@ BackendKey = Any  # hashable: backend and options
 class Variant:
     """One compilation of one code object, under the names that torch gave."""
 
+    name: str  # tells it apart from others of this process
     dynamo_code: types.CodeType
     program: _core.GuardProgram
     backend: BackendKey
@@ -95,26 +96,15 @@ class Registry:
         found = (self._records.get(key) for key in codes)
         return sum(len(r.variants) + r.trivial + len(r.bypasses) for r in found if r is not None)
 
-    def view(
-        self, group: set[int], entries: set[int], used: set[str], backend: BackendKey
-    ) -> Iterator[tuple[CodeRecord, list[Variant]]]:
-        """What one callable compiled (`group`: its codes) or hit (`used`: the names of the graphs that it ran).
-
-        A code object may serve many functions (a decorator's wrapper, say): of a code in `group` it yields the variants that
-        the callable itself compiled and those whose graphs it ran. Nobody sees when a variant without a graph is hit: it
-        yields those of codes in `group` and `entries` (with which its calls begin), and those that were compiled together with
-        another that it yields.
-        """
+    def view(self, group: set[int], used: set[str], backend: BackendKey) -> Iterator[tuple[CodeRecord, list[Variant]]]:
+        """What one callable compiled (`group`: its codes) or hit (`used`: the names of the graphs, and of the variants without
+        a graph, that it ran). A code object may serve many functions: a decorator's wrapper, say."""
         with self._lock:
             variants = [(key, v) for key, record in self._records.items() for v in record.variants if v.backend == backend]
-            hit = [v for _, v in variants if v.group is group or not used.isdisjoint(v.backends)]
-            hit.extend(v for key, v in variants if not v.backends and key in group | entries)
-            hits = {id(v) for v in hit}
-            groups = {id(v.group) for v in hit}
             chosen: dict[int, list[Variant]] = {}
             reached = set(group)
             for key, variant in variants:
-                if id(variant) in hits or (not variant.backends and id(variant.group) in groups):
+                if variant.group is group or not used.isdisjoint((variant.name, *variant.backends)):
                     chosen.setdefault(key, []).append(variant)
                     reached.update(id(resume.code) for resume in variant.resumes.values())
                     reached.update(k for k in variant.group if self._records[k].trivial)

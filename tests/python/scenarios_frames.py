@@ -1,0 +1,73 @@
+"""Scenarios of frames: what compiles to nothing, and what several callables reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from scenario_support import EAGER, counted, same, vector
+
+import coldframe
+
+# A helper that breaks before it has a graph: compiled for the first callable, found by the second.
+
+said: list[str] = []
+
+
+def say(word: str) -> None:
+    torch._dynamo.graph_break()
+    said.append(word)
+
+
+def talking_first(x: torch.Tensor) -> torch.Tensor:
+    y = x.sin()
+    say("first")
+    return y + 1
+
+
+def inner(x: torch.Tensor) -> torch.Tensor:
+    y = x * 2
+    say("inner")
+    return y.cos()
+
+
+def talking_second(x: torch.Tensor) -> torch.Tensor:
+    return inner(x.sin()) + 1
+
+
+def first_helper_of_two_callables(folder: Path) -> None:
+    for function in (talking_first, talking_second):
+        compiled = coldframe.compile(function, **EAGER)
+        compiled(vector())
+        coldframe.save(compiled, folder / function.__name__)
+
+
+def second_helper_of_two_callables(folder: Path, made: Any) -> None:
+    loaded = coldframe.load(folder / "talking_second", talking_second, on_miss="error")
+    with counted() as counts:
+        assert same(loaded(vector()), talking_second(vector()))
+    assert said == ["inner", "inner"]
+    assert counts["compiles"] == 0 and counts["misses"] == {}
+
+
+# A call that has nothing to compile, of a function that otherwise has.
+
+
+def numbered(*xs: torch.Tensor) -> list[torch.Tensor]:
+    return [x + i for i, x in enumerate(xs)]
+
+
+def first_call_without_tensors(folder: Path) -> None:
+    compiled = coldframe.compile(numbered, **EAGER)
+    for count in (1, 2, 0):
+        compiled(*[vector()] * count)
+    coldframe.save(compiled, folder / "package")
+
+
+def second_call_without_tensors(folder: Path, made: Any) -> None:
+    loaded = coldframe.load(folder / "package", numbered, on_miss="error")
+    assert [len(loaded(*[vector()] * count)) for count in (2, 0, 1)] == [2, 0, 1]
+    with pytest.raises(coldframe.MissError):
+        loaded(vector(), vector(), vector())
