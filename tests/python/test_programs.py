@@ -6,6 +6,7 @@ from pathlib import Path
 
 import programs
 import programs_calls
+import programs_library
 import programs_more
 import pytest
 import scenario_support
@@ -17,7 +18,11 @@ from child import Answer
 from conftest import chosen
 from harness import Processes, assert_close, assert_same_bits, assert_served
 
-CASES = [f"{module.__name__}:{name}" for module in (programs, programs_more, programs_calls) for name in module.CASES]
+CASES = [
+    f"{module.__name__}:{name}"
+    for module in (programs, programs_more, programs_calls, programs_library)
+    for name in module.CASES
+]
 NOT_AS_EAGER = {"programs_more:random_numbers"}  # compiled, it draws other numbers than eager does
 NOTHING_TO_SERVE = {"programs:loop_break", "programs:try_break"}  # torch compiles nothing of them and runs them as they are
 

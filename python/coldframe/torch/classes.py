@@ -92,6 +92,45 @@ def difference(description: dict[str, Any]) -> str | None:
     return None
 
 
+def describe_made(cls: type) -> dict[str, Any]:
+    """What must be equal for another class to stand for `cls`, which torch made at run time and no name leads to.
+
+    For example the class of one module with a parametrized weight. Every member counts, so that of a class which was made in
+    another way none fits. NotPortableError for a class of anyone else, whose members might be anything, and where a member
+    cannot be held by a package.
+    """
+    if str(cls.__module__).partition(".")[0] != "torch":
+        raise NotPortableError(f"no name leads to class {cls.__qualname__!r}")
+    members = {name: value for name, value in vars(cls).items() if name not in _IGNORED}
+    for name, value in members.items():
+        if not _functions(value) and "value" not in _describe_member(value, _every_function):
+            raise NotPortableError(f"no name leads to class {cls.__qualname__!r}, and its {name!r} is not portable")
+    return {
+        "module": cls.__module__,
+        "qualname": cls.__qualname__,
+        "metaclass": operands.reference(type(cls)),
+        "bases": tuple(operands.reference(base) for base in cls.__bases__),
+        "members": {name: _describe_member(value, _every_function) for name, value in members.items()},
+    }
+
+
+def is_described(cls: type, description: dict[str, Any]) -> bool:
+    """Whether `cls` may stand for the described class: it was made in the same way."""
+    members = {name: value for name, value in vars(cls).items() if name not in _IGNORED}
+    return (
+        cls.__module__ == description["module"]
+        and cls.__qualname__ == description["qualname"]
+        and type(cls) is _core.resolve(description["metaclass"])
+        and cls.__bases__ == _core.resolve(description["bases"])
+        and members.keys() == description["members"].keys()
+        and all(_fits_member(value, description["members"][name]) for name, value in members.items())
+    )
+
+
+def _every_function(code: types.CodeType) -> bool:
+    return True
+
+
 def without_code(description: dict[str, Any] | None) -> dict[str, Any]:
     """`description`, with any function in the place of those that were inlined."""
     if not description:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ... import _core
 from ...errors import NotPortableError
+from .. import classes
 from ..expressions import parse
 from . import operands
 from .premises import Premises
@@ -113,6 +114,7 @@ class Recording:
         self._values: dict[int, Any] = {}
         self._objects: dict[int, Any] = {}
         self._parents: dict[int, int] = {}
+        self._made_classes: dict[int, int] = {}  # numbers of classes without a name, by their addresses
         self._keep: list[Any] = []
 
     def finish(self) -> _core.GuardProgram:
@@ -120,6 +122,7 @@ class Recording:
         self._nodes.clear()
         self._values.clear()
         self._objects.clear()
+        self._made_classes.clear()
         self._keep.clear()
         self.root = None
         if self.failure is not None:
@@ -237,8 +240,15 @@ class Recording:
 
     def _add_type_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
         cls = self._object(args[0])
-        self.premises.type_guarded(cls)
-        return "type_match", (operands.reference(cls),), args[1]
+        try:
+            operand: Any = operands.reference(cls)
+        except NotPortableError:
+            operand = {"number": self._made_classes.setdefault(id(cls), len(self._made_classes)), **classes.describe_made(cls)}
+            for base in cls.__bases__:
+                self.premises.type_guarded(base)
+        else:
+            self.premises.type_guarded(cls)
+        return "type_match", (operand,), args[1]
 
     def _add_id_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
         parent = place = self._parents.get(node, -1)

@@ -104,7 +104,10 @@ class _Replay:
         getattr(manager, method)(*_core.resolve(values), texts, None)
 
     def type_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
-        manager.add_type_match_guard(id(_core.resolve(values[0])), texts, None)
+        if isinstance(values[0], dict):
+            manager.add_lambda_guard(self.bindings.type_check(values[0]), texts, None)
+        else:
+            manager.add_type_match_guard(id(_core.resolve(values[0])), texts, None)
 
     def id_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         operand = values[0]

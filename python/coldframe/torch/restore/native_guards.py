@@ -148,7 +148,10 @@ class _Steps:
     # Checks, by kind.
 
     def type_match(self, op: _core.GuardOp, cls: Any) -> None:
-        self.add("type_match", op.inputs, _core.resolve(cls))
+        if isinstance(cls, dict):
+            self.add("test", op.inputs, self.bindings.type_check(cls))
+        else:
+            self.add("type_match", op.inputs, _core.resolve(cls))
 
     def id_match(self, op: _core.GuardOp, operand: Any) -> None:
         if isinstance(operand, dict) and "rebind" in operand:

@@ -1,4 +1,5 @@
-"""Guards on functions that no name leads to: bound to the object that is found at the guarded place, when it fits."""
+"""Guards on functions and classes that no name leads to: bound to the object that is found at the guarded place, when it
+fits."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from ... import _core
+from .. import classes
 from ..capture import operands
 
 
@@ -22,6 +24,11 @@ class Bindings:
 
     threads: int = field(default_factory=torch.get_num_threads)
     functions: dict[int, Rebinding] = field(default_factory=dict)  # by number of the op
+    types: dict[int, TypeRebinding] = field(default_factory=dict)  # by number of the class among those without a name
+
+    def type_check(self, description: dict[str, Any]) -> TypeRebinding:
+        """The guard on a class of this description; the same one wherever the same class was guarded."""
+        return self.types.setdefault(description["number"], TypeRebinding(description, self.types))
 
 
 class Rebinding:
@@ -41,6 +48,27 @@ class Rebinding:
         if not fits(value, self.description):
             return False
         self.bound = weakref.ref(guarded)
+        return True
+
+
+class TypeRebinding:
+    """A guard that objects are of a class without a name: the class of the first one that fits the description is bound, and
+    compared by identity from then on. What were two classes stay two, and what was one stays one."""
+
+    def __init__(self, description: dict[str, Any], others: dict[int, TypeRebinding]) -> None:
+        self.description = description
+        self.others = others
+        self.bound: Callable[[], type | None] = lambda: None
+
+    def __call__(self, value: Any) -> bool:
+        cls = type(value)
+        if self.bound() is cls:
+            return True
+        if self.bound() is not None or any(other.bound() is cls for other in self.others.values()):
+            return False
+        if not classes.is_described(cls, self.description):
+            return False
+        self.bound = weakref.ref(cls)
         return True
 
 
