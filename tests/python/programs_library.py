@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from programs import vector
@@ -34,3 +36,27 @@ class Normalized(nn.Module):
 @case
 def parametrized() -> Program:
     return Program(Normalized().eval(), lambda f: [f(vector()), f(vector() * 2)])
+
+
+@dataclasses.dataclass
+class Output:
+    value: torch.Tensor
+    doubled: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self.doubled = self.value * 2
+
+
+def in_a_dataclass(x: torch.Tensor) -> Output:
+    for _ in range(2):
+        torch._dynamo.graph_break()  # in a loop: this frame runs as it is, and what it calls is compiled
+    return Output(x.sin())
+
+
+@case
+def dataclass_of_uncompiled_frame() -> Program:
+    def use(f: Any) -> Any:
+        output = f(vector())
+        return output.value, output.doubled
+
+    return Program(in_a_dataclass, use)

@@ -125,6 +125,10 @@ def _roots(code: types.CodeType, module: str, target: Any) -> Iterator[tuple[str
             value = getattr(value, part, None)
         if value is not None:
             yield f"{name}:{'.'.join(head)}", value
+    # A method that the standard library generated, of a dataclass say, is named after what generated it.
+    for cls in [value for value in list(vars(sys.modules.get(module, types)).values()) if isinstance(value, type)]:
+        if cls.__module__ == module and code.co_name in vars(cls):
+            yield f"{module}:{cls.__qualname__}.{code.co_name}", vars(cls)[code.co_name]
 
 
 def _paths(value: Any, code: types.CodeType, depth: int, seen: set[int]) -> Iterator[str]:
