@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -60,3 +61,21 @@ def dataclass_of_uncompiled_frame() -> Program:
         return output.value, output.doubled
 
     return Program(in_a_dataclass, use)
+
+
+def helper(x: torch.Tensor, scale: int = 2, *, shift: float = 1.0) -> torch.Tensor:
+    return x * scale + shift
+
+
+def bound_by_name(function: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+
+    def call(*args: Any) -> Any:
+        return function(**dict(zip(signature.parameters, args, strict=False)))
+
+    return call
+
+
+@case
+def signature() -> Program:
+    return Program(bound_by_name(helper), lambda f: [f(vector()), f(vector(), 3)])

@@ -108,7 +108,7 @@ class Premises:
             return  # a registry may have grown: what is looked up in it is a premise of its own
         if kind == "SEQUENCE_LENGTH":
             expression, value = ("call", ("name", "len"), expression), len(value)
-        elif kind == "DICT_KEYS_MATCH":
+        elif kind in ("DICT_KEYS_MATCH", "MAPPING_KEYS_CHECK"):
             expression, value = ("call", ("name", "list"), expression), list(value)
         elif kind not in ("BOOL_MATCH", "CONSTANT_MATCH", "EQUALS_MATCH", "NONE_MATCH"):
             raise NotPortableError(f"{source.name} is read and not guarded ({kind})")
