@@ -71,3 +71,24 @@ def second_call_without_tensors(folder: Path, made: Any) -> None:
     assert [len(loaded(*[vector()] * count)) for count in (2, 0, 1)] == [2, 0, 1]
     with pytest.raises(coldframe.MissError):
         loaded(vector(), vector(), vector())
+
+
+# A size that differs from what was seen before the save: compiled for any size, as in the process that saved.
+
+
+def sized(x: torch.Tensor, y: torch.Tensor, n: int) -> torch.Tensor:
+    return (x.sin() * y.sum()) + n
+
+
+def first_sizes_seen_before(folder: Path) -> None:
+    compiled = coldframe.compile(sized, **EAGER)
+    compiled(vector(6), vector(4), 2)
+    coldframe.save(compiled, folder / "package")
+
+
+def second_sizes_seen_before(folder: Path, made: Any) -> None:
+    loaded = coldframe.load(folder / "package", sized)
+    with counted() as counts:
+        for size, n in ((6, 2), (7, 3), (8, 4), (9, 5)):
+            assert same(loaded(vector(size), vector(4), n), sized(vector(size), vector(4), n))
+    assert counts["compiles"] == 1, counts

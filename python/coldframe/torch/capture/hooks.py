@@ -318,14 +318,17 @@ def _wrap_compile() -> None:
     config = _private.module("torch._dynamo.config")
 
     def make(original: Any) -> Callable[..., Any]:
-        def _compile(code: Any, namespace: dict[str, Any], frame_locals: Any, *args: Any, **kwargs: Any) -> Any:
+        def _compile(
+            code: Any, namespace: dict[str, Any], frame_locals: Any, builtins: Any, closure: Any, *args: Any, **kwargs: Any
+        ) -> Any:
+            args = (builtins, closure, *args)
             package: Any = kwargs.get("package")
             if not getattr(package, "is_coldframe", False):
                 if not local.frames:
                     return original(code, namespace, frame_locals, *args, **kwargs)
                 with _hidden():  # a compilation of somebody else inside one of ours
                     return original(code, namespace, frame_locals, *args, **kwargs)
-            instead = package.before_compile(code, namespace, frame_locals)
+            instead = package.before_compile(code, namespace, frame_locals, closure)
             if instead is not None:
                 return instead
             try:

@@ -27,7 +27,7 @@ from .. import _private, backends, collector, locate
 from ..misses import Miss
 from ..sources import SourceSet
 from ..stats import stats
-from . import hooks
+from . import hooks, shapes
 from .names import global_recipe, referenced_names
 from .premises import Premises
 from .recorder import Recording
@@ -83,6 +83,7 @@ class FrameCapture:
 
     def guards_built(self, recording: Recording) -> None:
         if not self.backends:
+            self.package.own.add(self.name)
             hooks.note_hits(recording.root, self.name)
         try:
             self.program = recording.finish()
@@ -254,6 +255,7 @@ class CapturePackage:
         self.misses: deque[Miss] = deque(maxlen=100)  # the last ones
         self.compiler_config: Callable[[], Any] | None = None
         self.context: Any = None  # Dynamo's, which the callable enters at each call
+        self._told: set[int] = set()  # ids of the codes whose shapes of earlier processes Dynamo knows
         self.repeated: set[str] = set()  # names of graphs that ran more than once within a call
         self.reentered = False  # whether the frame with which a call begins was compiled when the call was under way
         self.namespace: dict[str, Any] = {}
@@ -338,7 +340,9 @@ class CapturePackage:
             registry.record(code, entry.module, entry.role)
             self.group.add(id(code))
 
-    def before_compile(self, code: types.CodeType, namespace: dict[str, Any], frame_locals: Any) -> Any:
+    def before_compile(
+        self, code: types.CodeType, namespace: dict[str, Any], frame_locals: Any, closure: shapes.Closure
+    ) -> Any:
         """Hears of a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
         self.namespace = namespace
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
@@ -354,10 +358,17 @@ class CapturePackage:
             instead = self.owner.missed(miss)
             if instead is not None:
                 return instead
+        self._tell_shapes(code, closure, known)
         self.reentered = self.reentered or (id(code) in self.entries and any(hooks.local.ran[-1:]))
         stats.add(compiles=1)
         self.owner.compiling(name)
         return None
+
+    @_contained
+    def _tell_shapes(self, code: types.CodeType, closure: shapes.Closure, known: list[_core.CodeEntry]) -> None:
+        if id(code) not in self._told:
+            self._told.add(id(code))
+            shapes.tell(code, closure, [guarded.guards for entry in known for guarded in entry.guarded_codes])
 
     @contextmanager
     def code_context(self, code: types.CodeType) -> Iterator[None]:
