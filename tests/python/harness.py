@@ -86,6 +86,7 @@ class Processes:
     def _environment(self, folder: Path, sealed: bool) -> dict[str, str]:
         environment = {
             **os.environ,
+            "COLDFRAME_STRICT": "1",
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")])),
             "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),

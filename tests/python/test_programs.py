@@ -11,6 +11,7 @@ import programs_more
 import pytest
 import scenario_support
 import scenarios
+import scenarios_failures
 import scenarios_files
 import scenarios_frames
 import steps
@@ -52,7 +53,11 @@ def test_program_is_served(lives: dict[str, tuple[Answer, Answer]], case: str) -
     assert_served(served, hits=0 if case in NOTHING_TO_SERVE else 1)
 
 
-SCENARIOS = [name for module in (scenarios, scenarios_files, scenarios_frames) for name in scenario_support.names(module)]
+SCENARIOS = [
+    name
+    for module in (scenarios, scenarios_failures, scenarios_files, scenarios_frames)
+    for name in scenario_support.names(module)
+]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -59,10 +59,13 @@ def compile(
     if path is not None and (on_miss == "error" or Path(path).exists()):
         try:
             session.load(path)
-        except PackageError as error:
+        except Exception as error:
             if on_miss == "error":
                 raise
-            _stats.count_miss(error.code)
+            if isinstance(error, PackageError):
+                _stats.count_miss(error.code)
+            else:
+                _stats.contain("load", error)
             warnings.warn(f"coldframe compiles again: {error}", RuntimeWarning, stacklevel=2)
     return session.serve()
 

@@ -137,8 +137,12 @@ class Session:
         self.capture.loaded, self._package = True, package
         if self._make_native(package):
             stats.add(loads=1, installed_variants=sum(len(entry.guarded_codes) for entry in package.codes))
-        else:
+            return
+        try:
             self._install(package)
+        except BaseException:
+            self.capture.loaded, self._package = False, None
+            raise
 
     def _make_native(self, package: _core.Package, live: Sequence[Live] = ()) -> bool:
         """Serves the package natively, if that can be; else as before."""
@@ -155,7 +159,7 @@ class Session:
             self.hosted_because = str(error)
         except Exception as error:  # a defect of ours must not cost more than the faster path
             self.hosted_because = f"{type(error).__name__}: {error}"
-            stats.count_error(f"native: {type(error).__name__}")
+            stats.contain("native", error)
         else:
             self.hosted_because, made = "", True
         if self.native is not None:
@@ -248,7 +252,7 @@ class Session:
                 return
             except Exception as error:  # a defect of ours must not cost more than the faster path
                 self.hosted_because = f"{type(error).__name__}: {error}"
-                stats.count_error(f"native: {type(error).__name__}")
+                stats.contain("native", error)
                 return
             made = {name for each in live for name in each.graphs}
             built.package.artifacts = [each for each in built.package.artifacts if each.backend_id not in made]
@@ -278,8 +282,10 @@ class Session:
         try:
             self.check(package)
             self._install(package)
-        except PackageError as error:  # what was there when it was loaded has changed since
+        except Exception as error:  # what was there when it was loaded has changed since
             self.capture.outdated = str(error)
+            if not isinstance(error, PackageError):
+                stats.contain("load", error)
             if self.on_miss == "error":
                 raise MissError(f"the package serves no call any more: {error}") from error
 
@@ -370,7 +376,7 @@ class Session:
         except InvalidArgumentError:
             pass  # nothing compiled yet
         except Exception as error:
-            stats.count_error(f"save: {type(error).__name__}")
+            stats.contain("save", error)
             warnings.warn(f"coldframe could not save {self.path}: {error}", RuntimeWarning, stacklevel=3)
         self._saved_version = version
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -36,9 +37,12 @@ class Stats:
         with self._lock:
             self.bypasses[reason] += 1
 
-    def count_error(self, reason: str) -> None:
+    def contain(self, what: str, error: Exception) -> None:
+        """Counts an error that must not reach the program. COLDFRAME_STRICT=1 raises it instead."""
         with self._lock:
-            self.errors[reason] += 1
+            self.errors[f"{what}: {type(error).__name__}"] += 1
+        if os.environ.get("COLDFRAME_STRICT") == "1":
+            raise error
 
     def snapshot(self) -> dict[str, Any]:
         """Plain values: hits, misses (by reason), compiles, bypasses (by reason), loads, saves, seconds_saved, errors."""

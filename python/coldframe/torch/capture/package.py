@@ -22,7 +22,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from ... import _core
-from ...errors import NotPortableError
+from ...errors import NotPortableError, PackageError
 from .. import _private, backends, collector, locate
 from ..misses import Miss
 from ..sources import SourceSet
@@ -49,6 +49,8 @@ def _contained(method: _F) -> _F:
             frame = hooks.current()
             if isinstance(frame, FrameCapture):
                 frame.bypass(f"{method.__name__}: {error}")
+            if not isinstance(error, PackageError):
+                stats.contain("capture", error)
             return None
 
     return wrapper  # type: ignore[return-value]
@@ -82,12 +84,12 @@ class FrameCapture:
         self.reason = self.reason or reason
 
     def guards_built(self, recording: Recording) -> None:
-        if not self.backends:
-            self.package.own.add(self.name)
-            hooks.note_hits(recording.root, self.name)
         try:
+            if not self.backends:
+                self.package.own.add(self.name)
+                hooks.note_hits(recording.root, self.name)
             self.program = recording.finish()
-        except NotPortableError as error:
+        except Exception as error:
             self.bypass(str(error))
 
     def global_installed(self, name: str, value: Any) -> Any:
@@ -387,7 +389,10 @@ class CapturePackage:
             hooks.local.frames.pop()
             hooks.local.recording = None
             if frame.record is not None or frame.reason is not None:
-                frame.finish()
+                try:
+                    frame.finish()
+                except Exception as error:
+                    frame._bypassed(str(error))
 
     def _frame(self, code: types.CodeType) -> FrameCapture:
         try:

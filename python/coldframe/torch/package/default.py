@@ -96,8 +96,8 @@ class AutomaticPackage(CompilePackage):
 
     def _failed(self, what: str, error: Exception) -> None:
         _private.module("torch._dynamo.utils").counters["dynamo_cache"]["dynamo_cache_error"] += 1
-        stats.count_error(f"{what}: {type(error).__name__}")
         log.debug("%s failed", what, exc_info=True)
+        stats.contain(what, error)
         warnings.warn(f"coldframe could not {what} the package of {self.target!r}: {error}", RuntimeWarning, stacklevel=3)
 
 

@@ -1,0 +1,92 @@
+"""Scenarios of defects: an error of the cache is counted and said, and the program runs as with plain torch.compile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from scenario_support import EAGER, counted, same, vector
+
+import coldframe
+
+
+def waved(x: torch.Tensor) -> torch.Tensor:
+    y = x.sin()
+    torch._dynamo.graph_break()
+    return y + 1
+
+
+# Where a defect may sit; each of these raises.
+PLACES = (
+    "coldframe.torch.restore.native.Native._plan",
+    "coldframe.torch.session.install",
+    "coldframe.torch.session.environment.check",
+    "coldframe.torch.session.sources.validate",
+    "coldframe.torch.session.build",
+    "coldframe.torch.capture.registry.Registry.view",
+    "coldframe.torch.capture.package.shapes.tell",
+    "coldframe.torch.capture.package.locate.find",
+    "coldframe.torch.capture.package.referenced_names",
+    "coldframe.torch.capture.package.Variant",
+    "coldframe.torch.capture.hooks.note_hits",
+    "coldframe.torch.capture.recorder.Recording.finish",
+    "coldframe.torch.capture.premises.Premises.add_to",
+    "coldframe.torch.backends.artifact_for",
+    "coldframe.torch.backends.restore",
+    "coldframe.torch.session.alone",
+)
+
+
+@contextlib.contextmanager
+def broken(place: str) -> Iterator[mock.Mock]:
+    fails = mock.Mock(side_effect=ZeroDivisionError(f"a defect in {place}"))
+    with mock.patch(place, fails):
+        yield fails
+
+
+@contextlib.contextmanager
+def strict(value: str) -> Iterator[None]:
+    with mock.patch.dict(os.environ, COLDFRAME_STRICT=value):
+        yield
+
+
+def use(path: Path) -> list[torch.Tensor]:
+    torch._dynamo.reset()
+    compiled = coldframe.compile(waved, package=path, **EAGER)
+    return [compiled(vector(size)) for size in (6, 7, 6)]
+
+
+def first_defects(folder: Path) -> None:
+    use(folder / "good")
+    for number, place in enumerate(PLACES):
+        with strict("0"), broken(place), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fresh(use, folder / f"new-{number}")
+
+
+def second_defects(folder: Path, made: Any) -> None:
+    for place in PLACES:
+        with strict("0"), broken(place) as defect, warnings.catch_warnings(), counted() as counts:
+            warnings.simplefilter("ignore")
+            fresh(use, folder / "good")
+        assert counts["errors"] or counts["bypasses"] or counts["misses"] or not defect.called, place
+    for number, _ in enumerate(PLACES):
+        fresh(use, folder / f"new-{number}")
+
+
+def fresh(use: Callable[[Path], list[torch.Tensor]], path: Path) -> None:
+    outputs = use(path)
+    for output, size in zip(outputs, (6, 7, 6), strict=True):
+        assert same(output, waved(vector(size)))
+
+
+def third_defects(folder: Path, made: Any) -> None:
+    with strict("1"), broken("coldframe.torch.session.install"), broken(PLACES[0]), pytest.raises(ZeroDivisionError):
+        use(folder / "good")
