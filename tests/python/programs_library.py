@@ -79,3 +79,18 @@ def bound_by_name(function: Callable[..., Any]) -> Callable[..., Any]:
 @case
 def signature() -> Program:
     return Program(bound_by_name(helper), lambda f: [f(vector()), f(vector(), 3)])
+
+
+def sets_data(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    z = x * 2
+    z.data = y
+    return z.sin() + x
+
+
+@case
+def data_of_a_tensor() -> Program:
+    def use(f: Any) -> Any:
+        x, y = vector(), vector() + 1
+        return f(x, y), x, y, x._version, y._version
+
+    return Program(sets_data, use)

@@ -159,7 +159,14 @@ def bias_addmm(
     return result
 
 
+def lower_version_count_by_1(x: torch.Tensor) -> torch.Tensor:
+    """After `x.data = ...`, which counts as no change of `x`."""
+    torch._C._autograd._unsafe_set_version_counter((x,), (max(x._version - 1, 0),))
+    return x
+
+
 _AOT = "torch._functorch._aot_autograd"
+_SET_DATA = "SetAttrBuiltinVariable._call_setattr.<locals>._lower_version_count_by_1"
 
 # (module, qualified name) in torch -> what stands for it.
 STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
@@ -168,6 +175,7 @@ STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     (f"{_AOT}.runtime_wrappers", "AOTDispatchAutograd.process_runtime_tangent"): process_runtime_tangent,
     (f"{_AOT}.functional_utils", "gen_alias_from_base"): gen_alias_from_base,
     (f"{_AOT}.runtime_wrappers", "mark_dynamo_propagated_dynamic_indices"): mark_dynamo_propagated_dynamic_indices,
+    ("torch._dynamo.variables.builtin", _SET_DATA): lower_version_count_by_1,
     ("torch._inductor.codegen.memory_planning", "_align"): align,
     ("torch._inductor.kernel.mm", "bias_addmm"): bias_addmm,
 }
