@@ -266,6 +266,29 @@ def f(x):
         "2",
         "3",
     ),
+    "order of a set in a union": Edit(
+        """
+W = {"a": 2.0, "b": 3.0, "c": 5.0, "d": 7.0}
+S = {"a", "b", "c", "d"}
+def f(x):
+    found = set()
+    found |= S
+    for k in found: x = x * 2 + W[k]
+    return x
+""",
+        "2",
+        "3",
+    ),
+    "item popped from a set": Edit(
+        """
+W = {"a": 2.0, "b": 3.0, "c": 5.0, "d": 7.0}
+def f(x):
+    found = set(["a", "b", "c", "d"])
+    return x * W[found.pop()] + W[found.pop()]
+""",
+        "2",
+        "3",
+    ),
     "order of a literal set": Edit(
         """
 W = {"a": 2.0, "b": 3.0, "c": 5.0, "d": 7.0}

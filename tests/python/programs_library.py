@@ -94,3 +94,18 @@ def data_of_a_tensor() -> Program:
         return f(x, y), x, y, x._version, y._version
 
     return Program(sets_data, use)
+
+
+kinds = ["sliding", "full", "linear", "full", "chunked", "sliding", "global", "local"]
+
+
+def by_kind(x: torch.Tensor) -> torch.Tensor:
+    found = {}
+    for kind in set(kinds):  # Dynamo's order is that of the list, in every process
+        found[kind] = x * len(kind)
+    return torch.cat([found[kind] for kind in kinds])
+
+
+@case
+def set_of_a_list() -> Program:
+    return Program(by_kind, lambda f: f(vector()))

@@ -128,15 +128,44 @@ def _wrap_constants(wrap: Wrap, current: Current) -> None:
 def _wrap_sets(wrap: Wrap, current: Current) -> None:
     sets = _private.module("torch._dynamo.variables.sets").SetVariable
 
-    def make(original: Any) -> Callable[..., Any]:
+    def note(variable: Any, any_order: bool = False) -> None:
+        # Dynamo goes through a set in the order in which it was filled: only one that had items to begin with, or from which
+        # Dynamo takes any item, has an order that comes from hashes.
+        premises = current()
+        if premises is None or not isinstance(variable, sets) or variable.python_type() not in (set, frozenset):
+            return
+        if len(variable.items) > 1 and (any_order or len(variable.original_items) > 1):
+            variables = [item.vt for item in variable.items]
+            premises.iterated(v.as_python_constant() for v in variables if v.is_python_constant())
+
+    def iterates(original: Any) -> Callable[..., Any]:
         def iterate(self: Any, tx: Any) -> Any:
-            premises = current()
-            if premises is not None and len(self.items) > 1 and self.python_type() in (set, frozenset):
-                variables = [item.vt for item in self.items]
-                premises.iterated(v.as_python_constant() for v in variables if v.is_python_constant())
+            note(self)
             return original(self, tx)
 
         return iterate
 
-    wrap(sets, "unpack_var_sequence", make)
-    wrap(sets, "tp_iter_impl", make)
+    def unites(original: Any) -> Callable[..., Any]:
+        def unite(self: Any, tx: Any, other: Any, *rest: Any, **more: Any) -> Any:
+            note(self)
+            note(getattr(other, "_base_vt", other))
+            return original(self, tx, other, *rest, **more)
+
+        return unite
+
+    def calls(original: Any) -> Callable[..., Any]:
+        def call_method(self: Any, tx: Any, name: str, args: Any, kwargs: Any) -> Any:
+            if name == "pop":
+                note(self, any_order=True)
+            return original(self, tx, name, args, kwargs)
+
+        return call_method
+
+    for name, make in (
+        ("unpack_var_sequence", iterates),
+        ("tp_iter_impl", iterates),
+        ("nb_or_impl", unites),
+        ("nb_inplace_or_impl", unites),
+        ("call_method", calls),
+    ):
+        wrap(sets, name, make)
