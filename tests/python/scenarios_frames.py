@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from scenario_support import EAGER, counted, same, vector
+from torch.utils import _pytree as pytree
 
 import coldframe
 
@@ -92,3 +93,53 @@ def second_sizes_seen_before(folder: Path, made: Any) -> None:
         for size, n in ((6, 2), (7, 3), (8, 4), (9, 5)):
             assert same(loaded(vector(size), vector(4), n), sized(vector(size), vector(4), n))
     assert counts["compiles"] == 1, counts
+
+
+# Libraries that register tree nodes of their own, or do not: what the program met decides.
+
+
+class Node:
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+
+class Other(Node):
+    pass
+
+
+def conditional(x: torch.Tensor) -> Any:
+    return torch.cond(x.sum() > 0, lambda y: y.sin(), lambda y: y.cos(), (x,))
+
+
+def mapped(x: torch.Tensor) -> Any:
+    return pytree.tree_map(lambda leaf: (leaf.inner if isinstance(leaf, Node) else leaf) * 2, [x, Node(x)])
+
+
+def counts_nodes(x: torch.Tensor) -> Any:
+    return x + len(pytree.SUPPORTED_NODES)
+
+
+def register(cls: type) -> None:
+    pytree.register_pytree_node(cls, lambda node: ([node.inner], None), lambda children, _: cls(*children))
+
+
+def first_tree_nodes(folder: Path) -> None:
+    register(Other)
+    for function in (conditional, mapped, counts_nodes):
+        compiled = coldframe.compile(function, **EAGER)
+        compiled(vector())
+        coldframe.save(compiled, folder / function.__name__)
+
+
+def second_tree_nodes(folder: Path, made: Any) -> None:
+    def served(function: Any) -> Any:
+        return coldframe.load(folder / function.__name__, function, on_miss="error")(vector())
+
+    assert same(served(conditional), conditional(vector()))
+    assert len(served(mapped)) == 2
+    with pytest.raises(coldframe.MissError, match="SUPPORTED_NODES"):
+        served(counts_nodes)
+    register(Node)
+    assert same(served(conditional), conditional(vector()))
+    with pytest.raises(coldframe.MissError, match="Node"):
+        served(mapped)

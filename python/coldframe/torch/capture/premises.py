@@ -14,12 +14,15 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from torch.utils import _pytree as pytree
+
 from ... import _core
 from ...errors import NotPortableError
 from .. import _private, classes
 from ..expressions import Expression, parse
 from . import operands
 
+_PYTREE_NODES = "__import__('torch').utils._pytree.SUPPORTED_NODES"
 NAME = "premises"  # of the named_check
 
 _HOOKS = ("_global_backward_pre_hooks", "_global_backward_hooks", "_global_forward_hooks", "_global_forward_pre_hooks")
@@ -77,6 +80,11 @@ class Premises:
         for item in items:
             if not isinstance(item, (int, float)):
                 self._hashes[item] = hash(item)
+
+    def looked_up(self, cls: type) -> None:
+        """Whether pytree knows the class decided how a tree was walked."""
+        entry = (parse(_PYTREE_NODES), cls, cls in pytree.SUPPORTED_NODES)
+        self._contained[_core.digest((_PYTREE_NODES, id(cls)))] = entry
 
     def unguarded(self, source: Any, create: Any) -> None:
         """Dynamo did without the guard that `create` (a method of GuardBuilder) would have made for `source`."""

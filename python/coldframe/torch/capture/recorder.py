@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from torch.utils import _pytree as pytree
 
 from ... import _core
 from ...errors import NotPortableError
@@ -86,6 +89,7 @@ _NAMED_ACCESSORS: dict[str, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     "TorchFunctionModeStackSource": ("torch_function_mode_at", lambda source: (source._get_index(),)),
 }
 
+_UNRECORDED = -1  # the number of a manager whose checks say nothing
 _ADDRESS = re.compile(r"(?<=, )\d{7,}(?=\))")
 _DIRECTORY = re.compile(r"(?<=# )/\S*/")
 
@@ -102,7 +106,12 @@ class Recording:
     compilation builds its guards on one thread.
     """
 
-    def __init__(self, premises: Premises | None = None) -> None:
+    def __init__(self, premises: Premises | None = None, traced: Sequence[types.CodeType] | None = None) -> None:
+        # Where nobody but pytree's own functions reads its registry, they look up the types that they meet, each of which is
+        # guarded by itself. What else libraries have registered, and in which order, does not matter then.
+        self._reads_registry = traced is None or any(
+            "SUPPORTED_NODES" in code.co_names and code.co_filename != pytree.__file__ for code in traced
+        )
         self.program = _core.GuardProgram()
         self.premises = premises if premises is not None else Premises()
         self.failure: str | None = None
@@ -148,6 +157,8 @@ class Recording:
             node = self._nodes.get(id(manager))
             if node is None:
                 raise NotPortableError("a guard manager that was made unseen")
+            if node == _UNRECORDED:
+                return
             if method in ACCESSORS:
                 self._accessor(method, node, kwargs, result)
             elif method in ("mark_tag_safe", "mark_tag_safe_root"):
@@ -185,6 +196,10 @@ class Recording:
         else:
             self.expressions(parts.python_code_parts.exprs, verbose)
 
+    def _is_registry(self, value: Any) -> bool:
+        """Of pytree, which the frame has only looked up types in."""
+        return value is pytree.SUPPORTED_NODES and not self._reads_registry
+
     def _remember(self, manager: Any, node: int, value: Any = None) -> None:
         self._nodes[id(manager)] = node
         self._values[node] = value
@@ -194,6 +209,10 @@ class Recording:
         if id(result) in self._nodes:
             return  # the manager had this child
         kind, keyword = ACCESSORS[method]
+        of_registry = self._is_registry(self._values.get(node))
+        if of_registry and kind == "dict_key":
+            self._remember(result, _UNRECORDED)
+            return
         value = kwargs["example_value"]
         if kind == "framelocals":
             values: tuple[Any, ...] = tuple(kwargs["key"])
@@ -205,13 +224,16 @@ class Recording:
             values = (name, arguments(source))
         else:
             values = (kwargs[keyword],) if keyword else ()
+            if of_registry and kind == "dict_value":
+                kind, values = "dict_getitem", (list(pytree.SUPPORTED_NODES)[kwargs["index"]],)
             self.premises.constant_guarded(values)
         enum = kwargs["guard_manager_enum"]
+        ordered = getattr(enum, "name", str(enum)) == "DICT_GUARD_MANAGER" and not self._is_registry(value)
         example = (
             _type_reference(type(value)),
             bool(result.is_guarded_value_immutable()),
             len(value) if isinstance(value, (dict, type({}.keys()))) else None,
-            getattr(enum, "name", str(enum)) == "DICT_GUARD_MANAGER",
+            ordered,
         )
         if example[3] and example[0] is None:
             raise NotPortableError(f"a dict of type {type(value).__qualname__}, which has no name to import it by")
@@ -228,6 +250,8 @@ class Recording:
             values, verbose = args[:count], args[count]
             self.premises.constant_guarded(values)
         else:
+            if method == "add_dict_version_guard" and self._is_registry(args[0]):
+                return
             kind, values, verbose = getattr(self, f"_{method}")(node, args)
         self.program.add(kind, (node,), tuple(values), "", [portable_text(part) for part in _texts(verbose)])
 
@@ -272,8 +296,6 @@ class Recording:
         return "mapping_keys", (tuple(args[0].keys()),), args[1]
 
     def _add_dict_version_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
-        import torch.utils._pytree as pytree
-
         # pytree's registry only grows: its keys say it all.
         if args[0] is pytree.SUPPORTED_NODES:
             return "dict_version", (tuple(operands.reference(key) for key in args[0]),), args[1]

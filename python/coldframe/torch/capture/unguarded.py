@@ -36,6 +36,7 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_folded(wrap, current)
     _wrap_constants(wrap, current)
     _wrap_sets(wrap, current)
+    _wrap_trees(wrap, current)
 
 
 def _wrap_sources(wrap: Wrap, current: Current) -> None:
@@ -169,3 +170,19 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
         ("call_method", calls),
     ):
         wrap(sets, name, make)
+
+
+def _wrap_trees(wrap: Wrap, current: Current) -> None:
+    variable = _private.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable
+
+    def make(original: Any) -> Callable[..., Any]:
+        def call_tree_map_branch(self: Any, *args: Any, **kwargs: Any) -> Any:
+            premises = current()
+            if premises is not None:
+                premises.looked_up(self.value_type)
+            return original(self, *args, **kwargs)
+
+        return call_tree_map_branch
+
+    for name in ("call_tree_map_branch", "call_tree_map_with_path_branch"):
+        wrap(variable, name, make)
