@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 FULL = os.environ.get("COLDFRAME_FULL") == "1"
 BATCH = 100 if FULL else 40
-BATCHES = int(os.environ.get("B", 20)) if FULL else 1
+BATCHES = 20 if FULL else 1
 
 
 @settings(
