@@ -109,3 +109,34 @@ def by_kind(x: torch.Tensor) -> torch.Tensor:
 @case
 def set_of_a_list() -> Program:
     return Program(by_kind, lambda f: f(vector()))
+
+
+names = [letter * count for count in range(1, 6) for letter in "ab"]
+
+
+def named(x: torch.Tensor, name: str) -> torch.Tensor:
+    return inner(x, name) + len(name)
+
+
+@torch._dynamo.disable(recursive=False)
+def inner(x: torch.Tensor, name: str) -> torch.Tensor:
+    return innermost(x, name)
+
+
+def innermost(x: torch.Tensor, name: str) -> torch.Tensor:
+    return x.sin() * len(name)
+
+
+def of_many_kinds(x: torch.Tensor) -> torch.Tensor:
+    for name in names:
+        torch._dynamo.graph_break()  # in a loop: this frame runs as it is, and what it calls is compiled
+        x = named(x, name)
+    return x
+
+
+@case
+def more_variants_than_torch_compiles() -> Program:
+    def use(f: Any) -> Any:
+        return f(vector())
+
+    return Program(of_many_kinds, use)

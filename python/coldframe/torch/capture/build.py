@@ -99,7 +99,7 @@ def _entry(
         entry.function_names = [_resume_name(record)]
     entry.bypassed = not variants and bool(bypasses)
     entry.bypass_reason = bypasses[0] if entry.bypassed else ""
-    entry.skipped = record.trivial
+    entry.skipped = record.trivial or (bool(variants) and id(record.code) in capture.limited)
     imports: dict[str, str] = {}
     recipes: dict[str, Any] = {}
     ids: list[str] = []

@@ -316,6 +316,8 @@ def _wrap_output_graph() -> None:
 def _wrap_compile() -> None:
     convert = _private.module("torch._dynamo.convert_frame")
     config = _private.module("torch._dynamo.config")
+    unsupported = _private.module("torch._dynamo.exc").Unsupported
+    run_only = _private.module("torch._dynamo.types").FrameAction.RUN_ONLY
 
     def make(original: Any) -> Callable[..., Any]:
         def _compile(
@@ -335,6 +337,10 @@ def _wrap_compile() -> None:
                 # With it, torch would drop identity guards from the live manager and bundle for packages of its own.
                 with config.patch(caching_precompile=False):
                     return original(code, namespace, frame_locals, *args, **kwargs)
+            except unsupported as error:
+                if getattr(error.frame_exec_strategy, "cur_action", None) == run_only:
+                    package.limit_reached(code)
+                raise
             finally:
                 package.owner.compiled()
 

@@ -201,10 +201,12 @@ def own_backend(backend: Any) -> Any:
     return backend
 
 
-def run_eagerly(reason: str) -> Any:
-    """What tells Dynamo to run a frame as it is."""
+def run_eagerly(reason: str, *, inner_as_known: bool = False) -> Any:
+    """What tells Dynamo to run a frame as it is. inner_as_known: frames within it are served by known variants or run as they
+    are, too."""
     dynamo = _private.module("torch._dynamo.types")
-    strategy = dynamo.FrameExecStrategy(dynamo.FrameAction.SKIP, dynamo.FrameAction.DEFAULT)
+    action = dynamo.FrameAction
+    strategy = dynamo.FrameExecStrategy(action.SKIP, action.RUN_ONLY if inner_as_known else action.DEFAULT)
     result = _private.module("torch._dynamo.convert_frame").ConvertFrameReturn
     return result(frame_exec_strategy=strategy, apply_to_code=False, skip_reason=reason)
 
@@ -251,6 +253,7 @@ class CapturePackage:
         self.group: set[int] = set()  # ids of the codes that this callable compiled
         self.own: set[str] = set()  # names of the graphs that it compiled
         self.used: set[str] = set()  # names of those that it ran, and of compilations without a graph
+        self.limited: set[int] = set()  # ids of the codes of which torch compiles no more variants
         self.loaded = False  # whether there is a package that should have served
         self.outdated = ""  # why that package does not fit any more
         self.installs: list[Install] = []
@@ -332,7 +335,13 @@ class CapturePackage:
         if self._registry_version != registry.version:
             self._registry_version = registry.version
             self._changes = registry.changes(self.group | self.entries)
-        return self._changes, self._foreign
+        return self._changes + len(self.limited), self._foreign
+
+    def limit_reached(self, code: types.CodeType) -> None:
+        """Hears that torch has compiled as many variants of `code` as it does. Where a call begins, it is for the user to say
+        what becomes of one that no variant serves."""
+        if id(code) not in self.entries:
+            self.limited.add(id(code))
 
     def adopt(self, done: Install) -> None:
         """Takes the code objects that a loaded package has variants for: a new variant belongs to the same entry."""
@@ -350,8 +359,13 @@ class CapturePackage:
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
         known = [entry for done in self.installs for found, entry in done.entries if found is code]
         # A call without tensors may have nothing to compile although others had.
-        if any(entry.skipped and (entry.role == "resume" or not _has_tensor(frame_locals)) for entry in known):
+        if any(
+            entry.skipped and ((entry.role == "resume" and not entry.guarded_codes) or not _has_tensor(frame_locals))
+            for entry in known
+        ):
             return run_eagerly("torch found nothing to compile in it when the package was made")
+        if id(code) not in self.entries and any(entry.skipped and entry.guarded_codes for entry in known):
+            return run_eagerly("torch compiled no more variants of it when the package was made", inner_as_known=True)
         if self.loaded:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
             miss = Miss(name, reasons or ([self.outdated] if self.outdated else []))
