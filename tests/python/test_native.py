@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import native_breaks
+import native_methods
 import native_steps
 import native_words
 import pytest
@@ -85,6 +86,11 @@ def broken(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.mark.parametrize("step", [native_breaks.loaded, native_breaks.missed], ids=lambda step: step.__name__)
 def test_a_broken_graph(processes: Processes, broken: Path, step: Callable[..., Any]) -> None:
     processes.run(step, folder=broken).get()
+
+
+def test_a_method(processes: Processes, tmp_path: Path) -> None:
+    processes.run(native_methods.make, folder=tmp_path).get()
+    processes.run(native_methods.serve, folder=tmp_path).get()
 
 
 @pytest.mark.parametrize("hosted", [False, True])

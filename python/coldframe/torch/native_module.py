@@ -113,11 +113,14 @@ class NativeModule(torch.nn.Module):
 
 
 def can_be_served(target: Any) -> bool:
-    """Whether `target` is a function, or a module that is called as modules are: what `serving` makes something for."""
+    """Whether `target` is a function, a method, or a module that is called as modules are: what `serving` makes something
+    for."""
     if isinstance(target, torch.nn.Module):
         plain = type(target).__call__ is torch.nn.Module.__call__ and not hasattr(target, "_initialize_hook")
         return plain and isinstance(type(target).forward, types.FunctionType)
-    return isinstance(target, types.FunctionType)
+    return isinstance(getattr(target, "__func__", target), types.FunctionType) and isinstance(
+        target, (types.FunctionType, types.MethodType)
+    )
 
 
 def serving(target: Any, call: Callable[..., Any], session: Session) -> tuple[Any, Callable[[Any], None]]:

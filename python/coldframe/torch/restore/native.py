@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -73,7 +73,9 @@ class Native:
         function = own_function(target, entry, module)
         self._program = program_codes([(entry.python_code, function.__code__)])
         self._is_module = isinstance(target, torch.nn.Module) and function is type(target).forward
-        first = (target,) if self._is_module else ()
+        owner = target.__self__ if isinstance(target, MethodType) else target
+        first = (owner,) if self._is_module or owner is not target else ()
+        self._first = len(first)
         self.frames = [Frame(entry, module, function, _core.Dispatcher(function, self._missed, *first))]
         try:
             with collector.paused():
@@ -215,7 +217,7 @@ class Native:
             return stale
 
     def _missed(self, *args: Any, **kwargs: Any) -> Any:
-        args = args[self._is_module :]
+        args = args[self._first :]
         return self.dispatcher(*args, **kwargs) if self._made_current() else self._hosted(*args, **kwargs)
 
     def _missed_in(self, frame: Resume, closure: tuple[Any, ...], *args: Any) -> Any:

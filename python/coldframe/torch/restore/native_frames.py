@@ -110,10 +110,12 @@ def module_of(name: str) -> types.ModuleType:
 
 
 def own_function(target: Any, entry: _core.CodeEntry, module: types.ModuleType) -> types.FunctionType:
-    """The function whose frame the entry is: the target itself, or the forward of its class."""
+    """The function whose frame the entry is: the target itself, that of a method, or the forward of its class."""
     if entry.code_source.startswith(_INLINE):
         return _inline(target, module)
     function = type(target).forward if isinstance(target, torch.nn.Module) else target
+    if isinstance(function, types.MethodType):
+        function = function.__func__
     if not isinstance(function, types.FunctionType) or hasattr(target, "_initialize_hook"):
         raise UnsupportedError(f"a target of type {type(target).__name__}")
     if _core.CodeObject.from_code(function.__code__).semantic_digest != entry.python_code.semantic_digest:
