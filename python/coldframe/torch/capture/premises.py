@@ -59,6 +59,7 @@ class Premises:
         self._values: dict[bytes, tuple[Expression, Any]] = {}
         self._contained: dict[bytes, tuple[Expression, Any, bool]] = {}
         self._hashes: dict[Any, int] = {}
+        self.sets_mixed = False  # a set whose order comes from hashes went into another one
 
     def restart(self) -> None:
         """Guards are built anew: what was noted while they were built is void."""

@@ -126,38 +126,57 @@ def _wrap_constants(wrap: Wrap, current: Current) -> None:
     wrap(_private.module("torch._dynamo.variables.functions"), "invoke_and_store_as_constant", make)
 
 
+# Of torch._dynamo.polyfills, which Dynamo traces for the operations of sets: the order in which they go through a set shows at
+# most in the order of the set that they give. Every set display with more than two constants is a set_update.
+_POLYFILLS = (
+    *("dictview_richcompare", "set_difference", "set_difference_update", "set_intersection", "set_intersection_update"),
+    *("set_isdisjoint", "set_symmetric_difference", "set_symmetric_difference_update", "set_union", "set_update"),
+)
+
+
 def _wrap_sets(wrap: Wrap, current: Current) -> None:
+    polyfills = _private.module("torch._dynamo.polyfills")
+    orderless = {function.__code__ for name in _POLYFILLS if (function := getattr(polyfills, name, None)) is not None}
     sets = _private.module("torch._dynamo.variables.sets").SetVariable
 
-    def note(variable: Any, any_order: bool = False) -> None:
-        # Dynamo goes through a set in the order in which it was filled: only one that had items to begin with, or from which
-        # Dynamo takes any item, has an order that comes from hashes.
-        premises = current()
-        if premises is None or not isinstance(variable, sets) or variable.python_type() not in (set, frozenset):
-            return
-        if len(variable.items) > 1 and (any_order or len(variable.original_items) > 1):
-            variables = [item.vt for item in variable.items]
-            premises.iterated(v.as_python_constant() for v in variables if v.is_python_constant())
+    # Dynamo goes through a set in the order in which it was filled. That comes from hashes in a set that had items to begin
+    # with, and perhaps in any one after such a set went into another.
+    def is_by_hashes(variable: Any, premises: Premises) -> bool:
+        if not isinstance(variable, sets) or variable.python_type() not in (set, frozenset):
+            return False
+        return len(variable.items) > 1 and (premises.sets_mixed or len(variable.original_items) > 1)
+
+    def note(variable: Any, premises: Premises) -> None:
+        variables = [item.vt for item in variable.items]
+        premises.iterated(v.as_python_constant() for v in variables if v.is_python_constant())
 
     def iterates(original: Any) -> Callable[..., Any]:
         def iterate(self: Any, tx: Any) -> Any:
-            note(self)
+            premises = current()
+            if premises is not None and is_by_hashes(self, premises):
+                if getattr(tx, "f_code", None) in orderless:
+                    premises.sets_mixed = True
+                else:
+                    note(self, premises)
             return original(self, tx)
 
         return iterate
 
     def unites(original: Any) -> Callable[..., Any]:
         def unite(self: Any, tx: Any, other: Any, *rest: Any, **more: Any) -> Any:
-            note(self)
-            note(getattr(other, "_base_vt", other))
+            premises = current()
+            if premises is not None:
+                both = self, getattr(other, "_base_vt", other)
+                premises.sets_mixed = any(is_by_hashes(each, premises) for each in both) or premises.sets_mixed
             return original(self, tx, other, *rest, **more)
 
         return unite
 
     def calls(original: Any) -> Callable[..., Any]:
         def call_method(self: Any, tx: Any, name: str, args: Any, kwargs: Any) -> Any:
-            if name == "pop":
-                note(self, any_order=True)
+            premises = current()
+            if premises is not None and name == "pop" and self.python_type() in (set, frozenset) and len(self.items) > 1:
+                note(self, premises)  # any item: which one, hashes decide
             return original(self, tx, name, args, kwargs)
 
         return call_method
