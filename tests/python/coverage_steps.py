@@ -14,8 +14,8 @@ import coldframe
 
 
 def prepared(case: str, backend: str) -> steps.Program:
-    """The program, with that backend unless it is "own". Programs share code of torch.nn, and torch limits how often it compiles
-    a code: what others left is thrown away."""
+    """The program, with that backend unless it is "own". Programs share code of torch.nn, and torch limits how often
+    it compiles a code: what others left is thrown away."""
     torch._dynamo.reset()
     made = steps.program(case)
     if backend != "own":
