@@ -21,7 +21,7 @@ def package_key(target: Any, options: dict[str, Any]) -> Key:
     function = locate.function_of(target)
     if function is None:
         raise InvalidArgumentError(f"{target!r} has no Python code that could be compiled")
-    module, qualname = function.__module__, function.__qualname__
+    module, qualname = function.__module__ or "", function.__qualname__  # what exec made may have no module
     if isinstance(target, torch.nn.Module):  # by its own class, wherever that has its forward from
         module, qualname = type(target).__module__, f"{type(target).__qualname__}.forward"
     return module, qualname, _core.CodeObject.from_code(function.__code__).semantic_digest, _core.digest(options)
