@@ -48,6 +48,7 @@ def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: d
     details: what every variant is to note beside its own.
     """
     built = Built(_core.Package())
+    built.bypasses.extend(capture.unrecorded)
     parts = _Parts(details=details or {})
     entries = []
     for record, variants in _records(capture):

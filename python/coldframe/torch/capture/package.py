@@ -153,7 +153,9 @@ class FrameCapture:
 
     def _bypassed(self, reason: str) -> None:
         stats.count_bypass(reason)
-        if self.record is not None:
+        if self.record is None:
+            self.package.unrecorded.append(reason)
+        else:
             self.record.bypasses.append((self.backend, reason))
             registry.changed()
 
@@ -256,6 +258,7 @@ class CapturePackage:
         self.limited: set[int] = set()  # ids of the codes of which torch compiles no more variants
         self.loaded = False  # whether there is a package that should have served
         self.outdated = ""  # why that package does not fit any more
+        self.unrecorded: list[str] = []  # why frames that are no part of any package are not
         self.installs: list[Install] = []
         self.misses: deque[Miss] = deque(maxlen=100)  # the last ones
         self.compiler_config: Callable[[], Any] | None = None
