@@ -384,6 +384,7 @@ def _wrap_optimize() -> None:
             if not getattr(package, "is_coldframe", False):
                 return original(*args, **kwargs) if package is None else original(*args, package=package, **kwargs)
             backend = args[0] if args else kwargs.pop("backend", "inductor")
+            package.nopython = bool(kwargs.get("nopython", False))
             context = original(package.use_backend(backend), *args[1:], package=package, **kwargs)
             if hasattr(context, "enter_exit_hooks"):  # not what torch gives for disable=True
                 package.optimize_context(context)

@@ -256,6 +256,7 @@ class CapturePackage:
         self.own: set[str] = set()  # names of the graphs that it compiled
         self.used: set[str] = set()  # names of those that it ran, and of compilations without a graph
         self.limited: set[int] = set()  # ids of the codes of which torch compiles no more variants
+        self.nopython = False  # fullgraph=True: what cannot be one graph is refused at each call
         self.loaded = False  # whether there is a package that should have served
         self.outdated = ""  # why that package does not fit any more
         self.unrecorded: list[str] = []  # why frames that are no part of any package are not
@@ -397,7 +398,7 @@ class CapturePackage:
             with backends.capturing(self.backend):
                 yield
         except BaseException as error:
-            if _skips_code(error) and frame.record is not None:
+            if _skips_code(error) and frame.record is not None and not self.nopython:
                 frame.dynamo_code = None  # torch runs this code eagerly from now on
             else:
                 frame.record = None
