@@ -15,6 +15,7 @@ STRUCTURES = "dataclass, namedtuple, ModelOutput, nested pytree inputs and outpu
 EFFECTS = "in-place mutation, views and aliases of inputs and outputs, inputs that alias each other"
 RANDOM = "random numbers (same stream as torch.compile under a seed)"
 MODES = "autocast; inference mode"
+REGISTERS = "transformers registers pytree nodes, and a process that serves need not import it"
 TABLE = Table()
 covers = TABLE.covers
 
@@ -99,7 +100,7 @@ def reads_output(output: Any) -> torch.Tensor:
     return output.last_hidden_state + output["pooler_output"].unsqueeze(-1) + output[0] * len(output)
 
 
-@covers(STRUCTURES, "a ModelOutput as output")
+@covers(STRUCTURES, "a ModelOutput as output", apart=REGISTERS)
 def model_output_made() -> Program:
     def use(f: Any) -> Any:
         result = f(matrix())
@@ -108,7 +109,7 @@ def model_output_made() -> Program:
     return Program(model_output, use)
 
 
-@covers(STRUCTURES, "a ModelOutput as input, read by attribute, key and index")
+@covers(STRUCTURES, "a ModelOutput as input, read by attribute, key and index", apart=REGISTERS)
 def model_output_read() -> Program:
     return Program(reads_output, lambda f: f(model_output(matrix())))
 
@@ -149,7 +150,7 @@ def set_operations(x: torch.Tensor, names: set[str]) -> Any:
     known = {"cuda", "cpu", "xpu", "mps"} | names
     common = known & {"cpu", "meta", "other"}
     if x.device.type not in known or common.isdisjoint(names) or not common <= known:
-        return x
+        return x - 1
     return x * len(known - common)
 
 
@@ -405,7 +406,7 @@ def autocast_within() -> Program:
     return Program(autocast_inside, lambda f: f(matrix(), matrix(4, 3)))
 
 
-@covers(MODES, "autocast as a decorator", not_as_eager="bfloat16 is rounded elsewhere")
+@covers(MODES, "autocast as a decorator", failing="9", not_as_eager="bfloat16 is rounded elsewhere")
 def autocast_as_decorator() -> Program:
     return Program(autocast_decorated, lambda f: f(matrix(), matrix(4, 3)))
 

@@ -27,6 +27,7 @@ class Entry:
     refused: str = ""  # torch.compile refuses it: in its message
     nothing: str = ""  # why torch compiles nothing of it, so that there is nothing to save
     not_as_eager: str = ""  # why torch.compile itself answers otherwise than eager
+    apart: str = ""  # why it does not run in the processes of the others: what it leaves in a process
     failing: str = ""  # a defect that is known: the test is expected to fail
 
 

@@ -19,6 +19,7 @@ CHECKPOINTING = "activation checkpointing"
 FUNCTIONS = "custom autograd.Function"
 GRAPHS = "retain_graph, double backward where torch.compile has it"
 TABLE = Table(TRAINING)
+OPTIMIZER = "optim"
 covers = TABLE.covers
 
 
@@ -69,7 +70,12 @@ def trains(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor) 
     return loss.detach()
 
 
-@covers(STEPS, "a whole training step as target: forward, backward and optimizer.step inside", backends=("aot_eager",))
+@covers(
+    STEPS,
+    "a whole training step as target: forward, backward and optimizer.step inside",
+    backends=("aot_eager",),
+    bypass=OPTIMIZER,
+)
 def whole_step() -> Program:
     model = Perceptron()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -80,7 +86,7 @@ def optimizes(optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
-@covers(COMPILED_STEP, "optimizer.step compiled alone", backends=("aot_eager",))
+@covers(COMPILED_STEP, "optimizer.step compiled alone", backends=("aot_eager",), bypass=OPTIMIZER)
 def compiled_step() -> Program:
     model = Perceptron()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -156,7 +162,7 @@ def retained() -> Program:
     return training(model, use)
 
 
-@covers(GRAPHS, "double backward through a compiled function", refused="does not currently support double backward")
+@covers(GRAPHS, "double backward through a compiled function: torch refuses it", not_as_eager="torch refuses it")
 def double_backward() -> Program:
     def use(f: Any) -> Any:
         x = batch().requires_grad_()

@@ -11,6 +11,8 @@ from typing import Any
 import coverage_steps
 import coverage_table
 import pytest
+import scenario_support
+import scenarios_coverage
 from child import Answer
 from conftest import chosen
 from harness import Processes, assert_close, assert_same_bits, assert_served
@@ -32,7 +34,14 @@ def live(processes: Processes, folder: Path, keys: Sequence[Key]) -> dict[Key, L
     cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor")}
     jobs = [{"case": case, "backend": backend} for case, backend in keys]
     saved = [{**job, "path": folder / f"{number}.cfp"} for number, job in enumerate(jobs)]
-    late = [{"case": job["case"], "path": job["path"], "on_miss": "compile" if coverage_table.ENTRIES[job["case"]].bypass else "error"} for job in saved]
+    late = [
+        {
+            "case": job["case"],
+            "path": job["path"],
+            "on_miss": "compile" if coverage_table.ENTRIES[job["case"]].bypass else "error",
+        }
+        for job in saved
+    ]
     made = processes.run_all([(coverage_steps.make, job) for job in saved], env=cache)
     served = processes.run_all([(coverage_steps.serve, job) for job in late], sealed=True)
     plain = processes.run_all([(coverage_steps.plain, job) for job in jobs], env=cache)  # finds its kernels in the cache
@@ -44,10 +53,11 @@ def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory
     """Of each selected program. A process sees one backend, so that what programs leave behind in their modules is the same."""
     folder = tmp_path_factory.mktemp("coverage")
     keys = chosen(request, "key")
-    compiled = [key for key in keys if key[1] in ("inductor", "own")]
-    others = [[key for key in keys if key[1] == backend] for backend in ("eager", "aot_eager")]
-    half = (len(compiled) + 1) // 2
-    groups = [group for group in (compiled[:half], compiled[half:], *others) if group]
+    parted: dict[Any, list[Key]] = {}
+    for key in keys:
+        entry = coverage_table.ENTRIES[key[0]]
+        parted.setdefault((key[1], bool(entry.apart or entry.failing or entry.bypass)), []).append(key)
+    groups = [group[start : start + 50] for group in parted.values() for start in range(0, len(group), 50)]
     with ThreadPoolExecutor(2) as pool:
         found = pool.map(lambda item: live(processes, folder / str(item[0]), item[1]), enumerate(groups))
         return {key: life for group in found for key, life in group.items()}
@@ -87,3 +97,20 @@ def test_program(lives: dict[Key, Life], key: Key) -> None:
     assert_same_bits(served["run"], made["run"])
     if not entry.bypass:
         assert_served(life.served, hits=0 if entry.nothing else 1)
+
+
+def scenarios() -> list[Any]:
+    made = []
+    for name in scenario_support.names(scenarios_coverage):
+        failing = scenarios_coverage.FAILING.get(name.partition(":")[2])
+        made.append(pytest.param(name, marks=[pytest.mark.xfail(reason=failing, strict=True)] if failing else []))
+    return made
+
+
+@pytest.mark.parametrize("scenario", scenarios())
+def test_scenario(acts: dict[str, list[Answer]], scenario: str) -> None:
+    first, *later = acts[scenario]
+    first.get()
+    for answer in later:
+        answer.get()
+        assert answer.processes == []
