@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -143,3 +146,21 @@ def second_tree_nodes(folder: Path, made: Any) -> None:
     assert same(served(conditional), conditional(vector()))
     with pytest.raises(coldframe.MissError, match="Node"):
         served(mapped)
+
+
+# A decorator runs while its module is being imported.
+
+
+def use_decorated(folder: Path) -> Any:
+    with mock.patch.dict(os.environ, DECORATED_LATER=str(folder)):
+        return importlib.import_module("decorated_later").use(vector())
+
+
+def first_decorated_before_its_helpers(folder: Path) -> Any:
+    return use_decorated(folder)
+
+
+def second_decorated_before_its_helpers(folder: Path, made: Any) -> None:
+    with counted() as counts:
+        assert all(map(same, use_decorated(folder), made))
+    assert counts["compiles"] == 0 and counts["misses"] == {} and counts["hits"] == 2, counts

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .. import _core
-from ..errors import IncompatiblePackageError, PackageError
+from ..errors import IncompatiblePackageError
 from . import locate
 from .capture.registry import registry
 from .keys import unnamed
@@ -58,15 +57,9 @@ def compile(
     session = Session(target, settings, on_miss, path, ignore_inlined_sources)
     if path is not None and (on_miss == "error" or Path(path).exists()):
         try:
-            session.load(path)
+            session.load_if_ready(path)
         except Exception as error:
-            if on_miss == "error":
-                raise
-            if isinstance(error, PackageError):
-                _stats.count_miss(error.code)
-            else:
-                _stats.contain("load", error)
-            warnings.warn(f"coldframe compiles again: {error}", RuntimeWarning, stacklevel=2)
+            session.not_loaded(error)
     return session.serve()
 
 

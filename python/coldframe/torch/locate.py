@@ -163,3 +163,10 @@ def _paths(value: Any, code: types.CodeType, depth: int, seen: set[int]) -> Iter
             if isinstance(content, (types.FunctionType, types.MethodType)):
                 for path in _paths(content, code, depth + 1, seen):
                     yield f".__closure__[{index}].cell_contents{path}"
+
+
+def is_being_imported(target: Any) -> bool:
+    """Whether the module of a function or method may still lack names: its body is running."""
+    namespace = getattr(getattr(target, "__func__", target), "__globals__", {})
+    spec = namespace.get("__spec__")
+    return namespace.get("__name__") == "__main__" or bool(getattr(spec, "_initializing", False))

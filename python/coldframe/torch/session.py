@@ -81,6 +81,7 @@ class Session:
     hosted_because: str = ""  # why it is not served natively
     _package: _core.Package | None = None  # the one that was loaded
     _hosted: Any = None
+    _later: str | None = None  # the path to load from at the first call
     _change: Callable[[Any], None] | None = None  # of what serves the calls of the object that the user has
     _native_version: tuple[int, int] | None = None  # of the capture when it was last made native
     _native_installs: list[Install] = field(default_factory=list)
@@ -131,6 +132,45 @@ class Session:
             self.take(package)
         except PackageError as error:
             raise type(error)(f"{os.fspath(path)}: {error}") from error
+
+    def load_if_ready(self, path: str) -> None:
+        """`load`, or at the first call where names are missing: a decorator runs before those that follow it are there."""
+        try:
+            self.load(path)
+            ready = self.native is not None or not any(done.refused for done in self.capture.installs)
+        except IncompatiblePackageError:
+            if not locate.is_being_imported(self.target):
+                raise
+            ready = False
+        if not ready and locate.is_being_imported(self.target):
+            abandon(self.capture.installs)
+            self.capture.installs.clear()
+            self.capture.loaded, self._package, self._later = False, None, path
+
+    def _load_now(self) -> bool:
+        """Whether what was to be loaded at the first call serves natively."""
+        with self._hosting:
+            path, self._later = self._later, None
+            if path is None:
+                return False
+            try:
+                self.load(path)
+            except Exception as error:
+                self.not_loaded(error)
+            if self.native is not None and self._change is not None:
+                self._change(self.native.dispatcher)
+                return True
+            return False
+
+    def not_loaded(self, error: Exception) -> None:
+        """On the automatic path a package that cannot be loaded is a counted miss, said once."""
+        if self.on_miss == "error":
+            raise error
+        if isinstance(error, PackageError):
+            stats.count_miss(error.code)
+        else:
+            stats.contain("load", error)
+        warnings.warn(f"coldframe compiles again: {error}", RuntimeWarning, stacklevel=3)
 
     def take(self, package: _core.Package) -> None:
         """Serves a package that fits: natively, or with Dynamo."""
@@ -214,6 +254,8 @@ class Session:
 
     def call_hosted(self, *args: Any, **kwargs: Any) -> Any:
         """A call of the target through torch.compile. What that compiles is served natively from the next call on."""
+        if self._later is not None and self._load_now() and self.native is not None:
+            return self.native.dispatcher(*args, **kwargs)
         target = self.target
         if not isinstance(target, torch.nn.Module):
             result = self.hosted()(*args, **kwargs)

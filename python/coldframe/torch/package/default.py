@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ... import _core
-from ...errors import PackageError
+from ...errors import IncompatiblePackageError, PackageError
 from .. import _private, backends, locate
 from ..capture import hooks
 from ..capture.package import runs_with
@@ -37,6 +37,7 @@ class AutomaticPackage(CompilePackage):
     def __init__(self) -> None:
         super().__init__(None)
         self._saved: tuple[int, int] | None = None
+        self._later: Mapping[str, Any] | None = None  # to be installed at the first call
         self._unsaveable = False  # its target or its backend could not be found again
 
     def initialize(self, fn: Any, dynamo: DynamoCacheEntry | None = None, ignore_inlined_sources: bool = False) -> None:
@@ -57,11 +58,26 @@ class AutomaticPackage(CompilePackage):
         self._saved = self.version()
 
     def install(self, backends: Mapping[str, Any]) -> None:
+        self._later = None
         try:
             if self._loaded is not None:
                 super().install(backends)
+                if any(done.refused for done in self.installs):
+                    self.uninstall()
+                    self._later = backends  # a decorator runs before the names that follow it in its module are there
+        except IncompatiblePackageError:
+            self._later = backends
         except Exception as error:
             self._failed("load", error)
+
+    def _enter(self) -> Callable[[], None]:
+        backends, self._later = self._later, None
+        if backends is not None:
+            try:
+                super().install(backends)
+            except Exception as error:
+                self._failed("load", error)
+        return super()._enter()
 
     def _serves(self) -> Callable[[Any], bool] | None:
         return runs_with(self.backend_key)
