@@ -118,9 +118,8 @@ def can_be_served(target: Any) -> bool:
     if isinstance(target, torch.nn.Module):
         plain = type(target).__call__ is torch.nn.Module.__call__ and not hasattr(target, "_initialize_hook")
         return plain and isinstance(type(target).forward, types.FunctionType)
-    return isinstance(getattr(target, "__func__", target), types.FunctionType) and isinstance(
-        target, (types.FunctionType, types.MethodType)
-    )
+    function = target.__func__ if isinstance(target, types.MethodType) else target
+    return isinstance(function, types.FunctionType)
 
 
 def serving(target: Any, call: Callable[..., Any], session: Session) -> tuple[Any, Callable[[Any], None]]:
