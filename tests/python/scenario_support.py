@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import child
 import torch
@@ -27,6 +29,13 @@ def counted() -> Iterator[dict[str, Any]]:
     grown: dict[str, Any] = {}
     yield grown
     grown.update(child.growth(coldframe.stats(), before))
+
+
+@contextlib.contextmanager
+def strict(value: str) -> Iterator[None]:
+    """Whether errors of the cache are raised ("1"), or contained as they are for users ("0")."""
+    with mock.patch.dict(os.environ, COLDFRAME_STRICT=value):
+        yield
 
 
 def vector(n: int = 6) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from unittest import mock
 
 import pytest
 import torch
-from scenario_support import EAGER, counted, same, vector
+from scenario_support import EAGER, counted, same, strict, vector
 
 import coldframe
 
@@ -49,12 +48,6 @@ def broken(place: str) -> Iterator[mock.Mock]:
     fails = mock.Mock(side_effect=ZeroDivisionError(f"a defect in {place}"))
     with mock.patch(place, fails):
         yield fails
-
-
-@contextlib.contextmanager
-def strict(value: str) -> Iterator[None]:
-    with mock.patch.dict(os.environ, COLDFRAME_STRICT=value):
-        yield
 
 
 def use(path: Path) -> list[torch.Tensor]:

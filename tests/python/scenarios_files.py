@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scenario_support import EAGER, counted, same, vector
+from scenario_support import EAGER, counted, same, strict, vector
 from torch import nn
 
 import coldframe
@@ -108,7 +108,7 @@ def unsaved(x: torch.Tensor) -> torch.Tensor:
 
 
 def first_unwritable(folder: Path) -> None:
-    with warnings.catch_warnings(record=True) as said, counted() as counts:
+    with strict("0"), warnings.catch_warnings(record=True) as said, counted() as counts:
         warnings.simplefilter("always")
         compiled = coldframe.compile(unsaved, package=folder / "no" / "such" / "folder.cfp", **EAGER)
         assert same(compiled(vector()), unsaved(vector()))
