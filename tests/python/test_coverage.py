@@ -2,65 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import coverage_steps
+import coverage_run
 import coverage_table
 import pytest
 import scenario_support
 import scenarios_coverage
 from child import Answer
 from conftest import chosen
-from harness import Processes, assert_close, assert_same_bits, assert_served
-
-
-@dataclass(frozen=True)
-class Life:
-    made: Answer
-    served: Answer
-    plain: Answer
-
-
-Key = tuple[str, str]
-
-
-def live(processes: Processes, folder: Path, keys: Sequence[Key]) -> dict[Key, Life]:
-    """The lives of these programs, all first processes of them in one process, and so on."""
-    folder.mkdir()
-    cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor")}
-    jobs = [{"case": case, "backend": backend} for case, backend in keys]
-    saved = [{**job, "path": folder / f"{number}.cfp"} for number, job in enumerate(jobs)]
-    late = [
-        {
-            "case": job["case"],
-            "path": job["path"],
-            "on_miss": "compile" if coverage_table.ENTRIES[job["case"]].bypass else "error",
-        }
-        for job in saved
-    ]
-    made = processes.run_all([(coverage_steps.make, job) for job in saved], env=cache)
-    served = processes.run_all([(coverage_steps.serve, job) for job in late], sealed=True)
-    plain = processes.run_all([(coverage_steps.plain, job) for job in jobs], env=cache)  # finds its kernels in the cache
-    return {key: Life(*answers) for key, *answers in zip(keys, made, served, plain, strict=True)}
+from coverage_run import Key, Life
+from harness import HERE, Processes
 
 
 @pytest.fixture(scope="module")
 def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[Key, Life]:
-    """Of each selected program. A process sees one backend, so that what programs leave behind in their modules is the same."""
+    """Of each selected program."""
     folder = tmp_path_factory.mktemp("coverage")
     keys = chosen(request, "key")
-    parted: dict[Any, list[Key]] = {}
-    for key in keys:
-        entry = coverage_table.ENTRIES[key[0]]
-        parted.setdefault((key[1], bool(entry.apart or entry.failing or entry.bypass)), []).append(key)
-    groups = [group[start : start + 50] for group in parted.values() for start in range(0, len(group), 50)]
-    with ThreadPoolExecutor(2) as pool:
-        found = pool.map(lambda item: live(processes, folder / str(item[0]), item[1]), enumerate(groups))
-        return {key: life for group in found for key, life in group.items()}
+    return coverage_run.run(processes, folder, keys)
 
 
 def parameters() -> list[Any]:
@@ -74,29 +37,7 @@ def parameters() -> list[Any]:
 
 @pytest.mark.parametrize("key", parameters())
 def test_program(lives: dict[Key, Life], key: Key) -> None:
-    entry, life = coverage_table.ENTRIES[key[0]], lives[key]
-    made, plain = life.made.get(), life.plain.get()
-    assert_same_bits(made["run"], plain["compiled"])
-    if not entry.not_as_eager and not entry.refused:
-        assert_close(made["run"], plain["eager"])
-    if entry.refused:
-        assert entry.refused in str(plain["compiled"]), plain["compiled"]
-    if entry.refused or (entry.nothing and made["report"] is None):
-        assert made["report"] is None and "nothing has been compiled" in made["refusal"], made
-        return
-    if entry.bypass:
-        reasons = [made["refusal"]] if made["report"] is None else [str(reason) for reason in made["report"]["bypasses"]]
-        assert reasons and all(entry.bypass in reason for reason in reasons), reasons
-        assert life.made.stats["bypasses"], life.made.stats
-        if made["report"] is None:
-            return
-    else:
-        assert made["report"] is not None, made["refusal"]
-        assert made["report"]["bypasses"] == () and life.made.stats["bypasses"] == {}, made["report"]
-    served = life.served.get()
-    assert_same_bits(served["run"], made["run"])
-    if not entry.bypass:
-        assert_served(life.served, hits=0 if entry.nothing else 1)
+    coverage_run.check(key, lives[key])
 
 
 def scenarios() -> list[Any]:
@@ -114,3 +55,16 @@ def test_scenario(acts: dict[str, list[Answer]], scenario: str) -> None:
     for answer in later:
         answer.get()
         assert answer.processes == []
+
+
+def test_functions_of_main_and_of_text(tmp_path: Path) -> None:
+    for stage in ("first", "second"):
+        command = [sys.executable, str(HERE / "main_program.py"), stage, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_table_has_every_program() -> None:
+    text = (HERE.parent.parent / "docs" / "coverage.md").read_text()
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if line.startswith("| ")]
+    assert sorted(row for row in rows if row not in ("program", "scenario")) == sorted(coverage_table.rows())

@@ -1,0 +1,101 @@
+"""Runs coverage programs in processes of their own, and says what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import coverage_steps
+import coverage_table
+from child import Answer
+from harness import Processes, assert_close, assert_same_bits, assert_served
+
+
+@dataclass(frozen=True)
+class Life:
+    made: Answer
+    served: Answer
+    plain: Answer
+
+
+Key = tuple[str, str]
+
+
+def live(processes: Processes, folder: Path, keys: Sequence[Key]) -> dict[Key, Life]:
+    """The lives of these programs, all first processes of them in one process, and so on."""
+    folder.mkdir(parents=True)
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor")}
+    jobs = [{"case": case, "backend": backend} for case, backend in keys]
+    saved = [{**job, "path": folder / f"{number}.cfp"} for number, job in enumerate(jobs)]
+    late = [
+        {
+            "case": job["case"],
+            "path": job["path"],
+            "on_miss": "compile" if coverage_table.ENTRIES[job["case"]].bypass else "error",
+        }
+        for job in saved
+    ]
+    made = processes.run_all([(coverage_steps.make, job) for job in saved], env=cache)
+    served = processes.run_all([(coverage_steps.serve, job) for job in late], sealed=True)
+    plain = processes.run_all([(coverage_steps.plain, job) for job in jobs], env=cache)  # finds its kernels in the cache
+    return {key: Life(*answers) for key, *answers in zip(keys, made, served, plain, strict=True)}
+
+
+def run(processes: Processes, folder: Path, keys: Sequence[Key]) -> dict[Key, Life]:
+    """A process sees one backend, so that what programs leave behind in their modules is the same. Programs that leave more
+    behind, or are not saved, have processes apart."""
+    parted: dict[Any, list[Key]] = {}
+    for key in keys:
+        entry = coverage_table.ENTRIES[key[0]]
+        parted.setdefault((key[1], bool(entry.apart or entry.failing or entry.bypass)), []).append(key)
+    groups = [group[start : start + 50] for group in parted.values() for start in range(0, len(group), 50)]
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(lambda item: live(processes, folder / str(item[0]), item[1]), enumerate(groups))
+        return {key: life for group in found for key, life in group.items()}
+
+
+def check(key: Key, life: Life) -> None:
+    """Asserts what the table expects."""
+    entry = coverage_table.ENTRIES[key[0]]
+    made, plain = life.made.get(), life.plain.get()
+    assert_same_bits(made["run"], plain["compiled"])
+    if not entry.not_as_eager and not entry.refused:
+        assert_close(made["run"], plain["eager"])
+    if entry.refused:
+        assert entry.refused in str(plain["compiled"]), plain["compiled"]
+    if entry.refused or (entry.nothing and made["report"] is None):
+        assert made["report"] is None and "nothing has been compiled" in made["refusal"], made
+        return
+    if entry.bypass:
+        reasons = [made["refusal"]] if made["report"] is None else [str(reason) for reason in made["report"]["bypasses"]]
+        assert reasons and all(entry.bypass in reason for reason in reasons), reasons
+        assert life.made.stats["bypasses"], life.made.stats
+        if made["report"] is None:
+            return
+    else:
+        assert made["report"] is not None, made["refusal"]
+        assert made["report"]["bypasses"] == () and life.made.stats["bypasses"] == {}, made["report"]
+    served = life.served.get()
+    assert_same_bits(served["run"], made["run"])
+    if not entry.bypass:
+        assert_served(life.served, hits=0 if entry.nothing else 1)
+
+
+def verdict(key: Key, life: Life) -> str:
+    """What became of a program with a backend, for people."""
+    entry = coverage_table.ENTRIES[key[0]]
+    if entry.failing:
+        return f"known defect: {entry.failing}"
+    made = life.made.get()
+    if entry.refused:
+        return f"refused by torch: {entry.refused}"
+    if entry.nothing:
+        return f"torch compiles nothing: {entry.nothing}"
+    if entry.bypass:
+        reasons = [made["refusal"]] if made["report"] is None else made["report"]["bypasses"]
+        return f"bypass: {reasons[0]}"
+    served = life.served.get()
+    return f"served, hosted: {served['hosted']}" if served["hosted"] else "served, native"
