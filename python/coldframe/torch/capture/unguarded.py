@@ -36,6 +36,7 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_folded(wrap, current)
     _wrap_constants(wrap, current)
     _wrap_sets(wrap, current)
+    _wrap_identities(wrap, current)
     _wrap_trees(wrap, current)
 
 
@@ -138,6 +139,7 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
     polyfills = _private.module("torch._dynamo.polyfills")
     orderless = {function.__code__ for name in _POLYFILLS if (function := getattr(polyfills, name, None)) is not None}
     sets = _private.module("torch._dynamo.variables.sets").SetVariable
+    lists = _private.module("torch._dynamo.variables.lists").ListVariable
 
     # Dynamo goes through a set in the order in which it was filled. That comes from hashes in a set that had items to begin
     # with, and perhaps in any one after such a set went into another.
@@ -172,23 +174,61 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
 
         return unite
 
-    def calls(original: Any) -> Callable[..., Any]:
-        def call_method(self: Any, tx: Any, name: str, args: Any, kwargs: Any) -> Any:
+    def pops(original: Any) -> Callable[..., Any]:
+        def call_method(self: Any, tx: Any, name: str, *args: Any) -> Any:
             premises = current()
             if premises is not None and name == "pop" and self.python_type() in (set, frozenset) and len(self.items) > 1:
                 note(self, premises)  # any item: which one, hashes decide
-            return original(self, tx, name, args, kwargs)
+            return original(self, tx, name, *args)
 
         return call_method
 
-    for name, make in (
-        ("unpack_var_sequence", iterates),
-        ("tp_iter_impl", iterates),
-        ("nb_or_impl", unites),
-        ("nb_inplace_or_impl", unites),
-        ("call_method", calls),
-    ):
-        wrap(sets, name, make)
+    def extends(original: Any) -> Callable[..., Any]:
+        def call_method(self: Any, tx: Any, name: str, args: Any, *rest: Any) -> Any:
+            premises = current()
+            if premises is not None and name == "extend" and args and is_by_hashes(args[0], premises):
+                note(args[0], premises)  # list(items) is one
+            return original(self, tx, name, args, *rest)
+
+        return call_method
+
+    for name in ("unpack_var_sequence", "tp_iter_impl", "repr_impl"):
+        wrap(sets, name, iterates)
+    for name in ("nb_or_impl", "nb_inplace_or_impl"):
+        wrap(sets, name, unites)
+    wrap(sets, "call_method", pops)
+    wrap(_private.module("torch._dynamo.variables.lists").ListVariable, "call_method", extends)
+
+
+def _wrap_identities(wrap: Wrap, current: Current) -> None:
+    """hash() and id(): constants to Dynamo, and others in each process."""
+
+    def hashing(original: Any) -> Callable[..., Any]:
+        def call_hash(self: Any, tx: Any, arg: Any) -> Any:
+            result = original(self, tx, arg)
+            premises = current()
+            if premises is not None and result is not None and result.is_python_constant():
+                if arg.is_python_constant():
+                    premises.iterated([arg.as_python_constant()])
+                else:
+                    premises.failure = "the hash of an object was taken for a constant"
+            return result
+
+        return call_hash
+
+    def identifying(original: Any) -> Callable[..., Any]:
+        def call_id(self: Any, tx: Any, *args: Any) -> Any:
+            result = original(self, tx, *args)
+            premises = current()
+            if premises is not None and result.is_python_constant():
+                premises.failure = "the id of an object was taken for a constant"
+            return result
+
+        return call_id
+
+    builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
+    wrap(builtin, "call_hash", hashing)
+    wrap(builtin, "call_id", identifying)
 
 
 def _wrap_trees(wrap: Wrap, current: Current) -> None:
