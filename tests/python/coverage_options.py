@@ -129,11 +129,6 @@ def aot_eager_decompositions() -> Program:
     return Program(many_operations, lambda f: f(vector(), vector()), {"backend": "aot_eager_decomp_partition"})
 
 
-@covers(OPTIONS, "the backend aot_ts", backends=(), bypass="aot_ts")
-def aot_ts() -> Program:
-    return Program(pure, lambda f: f(vector()), {"backend": "aot_ts"})
-
-
 def own_backend(graph: torch.fx.GraphModule, inputs: Any) -> Any:
     """A function of the user's: what it returns need not be something that can be kept."""
     forward = graph.forward
@@ -149,7 +144,7 @@ def passing_backend(graph: torch.fx.GraphModule, inputs: Any) -> Any:
     return graph.forward
 
 
-@covers(OPTIONS, "a custom backend that returns the graph as it is", backends=(), bypass="backend")
+@covers(OPTIONS, "a custom backend that returns the graph as it is", backends=())
 def custom_backend_of_graph() -> Program:
     return Program(pure, lambda f: f(vector()), {"backend": passing_backend})
 

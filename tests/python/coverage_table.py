@@ -54,6 +54,7 @@ ELSEWHERE: dict[str, str] = {
 # Scenarios of scenarios_coverage.py, and tests of their own.
 SCENARIOS: dict[str, tuple[str, str]] = {
     "shared_helper": (coverage_frames.HOSTED, "a helper that breaks at once, shared by two callables"),
+    "per_process": (coverage_data.STRUCTURES, "the order of sets, hash() and id(): other constants in each process"),
     "registered_nodes": (coverage_data.STRUCTURES, "a pytree node that only the process that compiled has registered"),
     "foreign_bypasses": (coverage_modules.UTILS, "what cannot be saved of one model is no matter of another"),
     "same_names": ("functions with the same name in one or several modules", "two modules, and two local functions"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import shutil
 import sys
@@ -63,6 +64,54 @@ def second_shared_helper(folder: Path, made: Any) -> None:
     NOTES.clear()
     loaded = coldframe.load(folder / "uses_helper", uses_helper, on_miss="error")
     assert same(loaded(vector()), (vector().sin() * 2).cos() + 1) and NOTES == ["helper"]
+
+
+# What is a constant while Dynamo traces, and another one in each process (whose hash seeds differ).
+
+NAMES = {"a", "bb", "ccc", "dddd"}
+
+
+def by_list(x: torch.Tensor) -> torch.Tensor:
+    return x + list(NAMES).index("bb")
+
+
+def by_union(x: torch.Tensor) -> torch.Tensor:
+    return x + len(list(NAMES | {"eeeee"})[0])
+
+
+def by_pop(x: torch.Tensor) -> torch.Tensor:
+    return x + len(set(NAMES).pop())
+
+
+def by_text(x: torch.Tensor) -> torch.Tensor:
+    return x * len(str(NAMES)) + ord(str(NAMES)[2])
+
+
+def by_hash(x: torch.Tensor) -> torch.Tensor:
+    return x + hash("text") % 1000
+
+
+def by_id(x: torch.Tensor) -> torch.Tensor:
+    return x + id(Net) % 1000
+
+
+PER_PROCESS = (by_list, by_union, by_pop, by_text, by_hash, by_id)
+
+
+def first_per_process(folder: Path) -> None:
+    for function in PER_PROCESS:
+        compiled = coldframe.compile(function, **EAGER)
+        assert same(compiled(vector()), function(vector())), function
+        with contextlib.suppress(coldframe.NotPortableError):
+            coldframe.save(compiled, folder / function.__name__)
+    assert not (folder / "by_id").exists()
+
+
+def second_per_process(folder: Path, made: Any) -> None:
+    for function in PER_PROCESS:
+        if (folder / function.__name__).exists():
+            loaded = coldframe.load(folder / function.__name__, function)
+            assert same(loaded(vector()), function(vector())), function
 
 
 # The registry of pytree nodes, to which any library may add.
