@@ -139,7 +139,6 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
     polyfills = _private.module("torch._dynamo.polyfills")
     orderless = {function.__code__ for name in _POLYFILLS if (function := getattr(polyfills, name, None)) is not None}
     sets = _private.module("torch._dynamo.variables.sets").SetVariable
-    lists = _private.module("torch._dynamo.variables.lists").ListVariable
 
     # Dynamo goes through a set in the order in which it was filled. That comes from hashes in a set that had items to begin
     # with, and perhaps in any one after such a set went into another.
