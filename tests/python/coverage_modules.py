@@ -258,19 +258,19 @@ class Symmetric(nn.Module):
         return x.triu() + x.triu(1).mT
 
 
-@covers(UTILS, "a parametrization of the user's", failing="3")
+@covers(UTILS, "a parametrization of the user's")
 def parametrized() -> Program:
     model = nn.Linear(4, 4).eval()
     parametrize.register_parametrization(model, "weight", Symmetric())
     return Program(model, lambda f: [f(matrix()), f(matrix())])
 
 
-@covers(UTILS, "parametrizations.weight_norm in a model", failing="3")
+@covers(UTILS, "parametrizations.weight_norm in a model")
 def weight_norm() -> Program:
     return Program(Frozen(parametrizations.weight_norm(nn.Linear(4, 4))).eval(), lambda f: f(matrix()))
 
 
-@covers(UTILS, "parametrizations.spectral_norm, which has buffers", failing="3")
+@covers(UTILS, "parametrizations.spectral_norm, which has buffers")
 def spectral_norm() -> Program:
     model = parametrizations.spectral_norm(nn.Linear(4, 4)).eval()
     return Program(model, lambda f: [f(matrix()), f(matrix())])
@@ -322,7 +322,7 @@ def calls_functional(model: nn.Module, state: dict[str, torch.Tensor], x: torch.
     return torch.func.functional_call(model, state, (x,))
 
 
-@covers(UTILS, "torch.func.functional_call with other parameters", failing="4")
+@covers(UTILS, "torch.func.functional_call with other parameters")
 def functional_call() -> Program:
     model = nn.Linear(4, 4)
     state = {"weight": torch.eye(4), "bias": torch.ones(4)}

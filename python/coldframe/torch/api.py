@@ -157,7 +157,7 @@ def explain(compiled: Any) -> Explanation:
     for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
         name = locate.frame_name(record.code, record.module, session.target)
         known = frames.get(id(record.code))
-        bypasses = tuple(reason for key, reason in record.bypasses if key == capture.backend_key)
+        bypasses = tuple(record.bypassed(capture.group, capture.used, capture.backend_key))
         frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, len(variants), bypasses)
     refused = tuple(f"{name}: {reason}" for done in session.capture.installs for name, reason in done.refused)
     return Explanation(tuple(frames.values()), refused, tuple(session.capture.misses), session.hosted_because, tuple(imports))

@@ -84,8 +84,7 @@ def _entry(
     record: CodeRecord, variants: list[Variant], capture: CapturePackage, parts: _Parts, built: Built
 ) -> _core.CodeEntry | None:
     name = locate.frame_name(record.code, record.module, capture.target)
-    backend = capture.backend_key
-    bypasses = [reason for key, reason in record.bypasses if key == backend]
+    bypasses = record.bypassed(capture.group, capture.used, capture.backend_key)
     built.bypasses.extend(f"{name}: {reason}" for reason in bypasses)
     if not variants and not record.trivial and not bypasses and record.role != "resume":
         return None

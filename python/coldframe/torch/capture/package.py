@@ -31,7 +31,7 @@ from . import hooks, shapes
 from .names import global_recipe, referenced_names
 from .premises import Premises
 from .recorder import Recording
-from .registry import BackendKey, CodeRecord, Graph, ResumeFunction, Variant, registry
+from .registry import BackendKey, Bypass, CodeRecord, Graph, ResumeFunction, Variant, registry
 
 if TYPE_CHECKING:
     from ..restore.install import Install
@@ -156,7 +156,7 @@ class FrameCapture:
         if self.record is None:
             self.package.unrecorded.append(reason)
         else:
-            self.record.bypasses.append((self.backend, reason))
+            self.record.bypasses.append(Bypass(reason, self.backend, self.group, frozenset((self.name, *self.backends))))
             registry.changed()
 
 

@@ -59,6 +59,16 @@ class ResumeFunction:
     skipped: bool = False  # torch never compiles it
 
 
+@dataclass(eq=False)
+class Bypass:
+    """A compilation that cannot be kept."""
+
+    reason: str
+    backend: BackendKey
+    group: set[int]
+    names: frozenset[str]  # of its graphs, and its own
+
+
 @dataclass
 class CodeRecord:
     code: types.CodeType
@@ -66,7 +76,12 @@ class CodeRecord:
     role: str  # entry, resume or user_function
     variants: list[Variant] = field(default_factory=list)
     trivial: bool = False  # compiled to nothing: torch skips the code from now on, under whatever backend
-    bypasses: list[tuple[BackendKey, str]] = field(default_factory=list)
+    bypasses: list[Bypass] = field(default_factory=list)
+
+    def bypassed(self, group: set[int], used: set[str], backend: BackendKey) -> list[str]:
+        """Why compilations of it that one callable made or ran (see Registry.view) are in no package."""
+        own = (each for each in self.bypasses if each.backend == backend)
+        return [each.reason for each in own if each.group is group or not used.isdisjoint(each.names)]
 
 
 class Registry:
