@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,19 @@ def prepared(case: str, backend: str) -> steps.Program:
     return made
 
 
+def wrapped(compile_: Callable[..., Any], made: steps.Program) -> Any:
+    """What torch.compile refuses when it wraps is refused by each call of the result, so that it can be compared."""
+    try:
+        return compile_(made.target, **made.options)
+    except Exception as error:
+        refusal = error
+
+        def refuse(*args: Any, **kwargs: Any) -> Any:
+            raise refusal
+
+        return refuse
+
+
 def run(made: steps.Program, call: Any) -> Any:
     with printed() as text:
         outputs = steps.use(made, call)
@@ -32,7 +46,7 @@ def run(made: steps.Program, call: Any) -> Any:
 def make(case: str, backend: str, path: Path) -> Any:
     """Compiles, runs and saves. {"run", "report", "refusal"}."""
     made = prepared(case, backend)
-    compiled = coldframe.compile(made.target, **made.options)
+    compiled = wrapped(coldframe.compile, made)
     answer: dict[str, Any] = {"run": run(made, compiled), "report": None, "refusal": ""}
     try:
         answer["report"] = dataclasses.asdict(coldframe.save(compiled, path))
@@ -62,4 +76,4 @@ def plain(case: str, backend: str) -> Any:
     made = prepared(case, backend)
     eager = run(made, made.target)
     again = prepared(case, backend)
-    return {"eager": eager, "compiled": run(again, torch.compile(again.target, **again.options))}
+    return {"eager": eager, "compiled": run(again, wrapped(torch.compile, again))}
