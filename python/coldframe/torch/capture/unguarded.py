@@ -191,12 +191,21 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
 
         return call_method
 
-    for name in ("unpack_var_sequence", "tp_iter_impl", "repr_impl"):
-        wrap(sets, name, iterates)
-    for name in ("nb_or_impl", "nb_inplace_or_impl"):
-        wrap(sets, name, unites)
-    wrap(sets, "call_method", pops)
-    wrap(_private.module("torch._dynamo.variables.lists").ListVariable, "call_method", extends)
+    def printing(original: Any) -> Callable[..., Any]:
+        def call_str(self: Any, tx: Any, arg: Any) -> Any:
+            if isinstance(arg.realize() if hasattr(arg, "realize") else arg, sets):
+                note(arg, tx)
+            return original(self, tx, arg)
+
+        return call_str
+
+    builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
+    for name in ("call_str", "call_repr"):
+        wrap(builtin, name, printing)
+    for name in ("unpack_var_sequence", "tp_iter_impl"):
+        wrap(sets, name, make)
+    wrap(sets, "call_method", popping)
+    wrap(lists, "call_method", extending)
 
 
 def _wrap_identities(wrap: Wrap, current: Current) -> None:
