@@ -191,21 +191,35 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
 
         return call_method
 
-    def printing(original: Any) -> Callable[..., Any]:
-        def call_str(self: Any, tx: Any, arg: Any) -> Any:
-            if isinstance(arg.realize() if hasattr(arg, "realize") else arg, sets):
-                note(arg, tx)
-            return original(self, tx, arg)
+    def prints(original: Any) -> Callable[..., Any]:
+        def show(self: Any, tx: Any, shown: Any) -> Any:
+            premises = current()
+            shown = shown.realize() if hasattr(shown, "realize") else shown
+            if premises is not None and is_by_hashes(shown, premises):
+                note(shown, premises)
+            return original(self, tx, shown)
 
-        return call_str
+        return show
 
-    builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
+    def formats(original: Any) -> Callable[..., Any]:
+        def _format_value(self: Any, *args: Any) -> Any:
+            premises = current()
+            for shown in self.stack[-2:]:  # the value, and perhaps how to format it
+                if premises is not None and is_by_hashes(shown, premises):
+                    note(shown, premises)
+            return original(self, *args)
+
+        return _format_value
+
+    for name in ("unpack_var_sequence", "tp_iter_impl", "repr_impl"):
+        wrap(sets, name, iterates)
+    for name in ("nb_or_impl", "nb_inplace_or_impl"):
+        wrap(sets, name, unites)
+    wrap(sets, "call_method", pops)
+    wrap(_private.module("torch._dynamo.variables.lists").ListVariable, "call_method", extends)
     for name in ("call_str", "call_repr"):
-        wrap(builtin, name, printing)
-    for name in ("unpack_var_sequence", "tp_iter_impl"):
-        wrap(sets, name, make)
-    wrap(sets, "call_method", popping)
-    wrap(lists, "call_method", extending)
+        wrap(_private.module("torch._dynamo.variables.builtin").BuiltinVariable, name, prints)
+    wrap(_private.module("torch._dynamo.symbolic_convert").InstructionTranslatorBase, "_format_value", formats)
 
 
 def _wrap_identities(wrap: Wrap, current: Current) -> None:
