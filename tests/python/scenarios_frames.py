@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -164,3 +166,28 @@ def second_decorated_before_its_helpers(folder: Path, made: Any) -> None:
     with counted() as counts:
         assert all(map(same, use_decorated(folder), made))
     assert counts["compiles"] == 0 and counts["misses"] == {} and counts["hits"] == 2, counts
+
+
+# What refers to its own compiled form dies with it.
+
+
+class Small(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sin()
+
+
+def first_modules_that_hold_what_was_compiled_of_them(folder: Path) -> None:
+    def made(how: str) -> weakref.ref[Small]:
+        module = Small()
+        if how == "method":
+            module.forward = coldframe.compile(module.forward, **EAGER)  # type: ignore[method-assign]
+        else:
+            module.held = [coldframe.compile(module, **EAGER)]
+        for _ in range(3):
+            module(vector()) if how == "method" else module.held[0](vector())
+        return weakref.ref(module)
+
+    for how in ("method", "module"):
+        gone = made(how)
+        gc.collect()
+        assert gone() is None, how

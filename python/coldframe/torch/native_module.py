@@ -141,5 +141,6 @@ def serving(target: Any, call: Callable[..., Any], session: Session) -> tuple[An
 
     served._torchdynamo_orig_callable = target  # type: ignore[attr-defined]
     served._torchdynamo_inline = target  # type: ignore[attr-defined]
+    served._session = session  # type: ignore[attr-defined]
     served._torchdynamo_wrapper_id = id(served)  # type: ignore[attr-defined]
     return served, functools.partial(calls.__setitem__, 0)

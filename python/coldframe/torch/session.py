@@ -9,6 +9,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CellType, FunctionType
@@ -247,7 +248,9 @@ class Session:
             weakref.finalize(compiled, abandon, self._native_installs).atexit = False
         else:
             compiled = self._hosted
-        sessions[compiled] = self
+        sessions.add(self)
+        if self._change is None:
+            _of_others[compiled] = self
         if compiled is not self.target:
             weakref.finalize(compiled, abandon, self.capture.installs).atexit = False
         return compiled
@@ -429,23 +432,25 @@ def _compiled_again(target: Any, options: dict[str, Any], on_miss: OnMiss, path:
     return api.compile(target, package=path, on_miss=on_miss, ignore_inlined_sources=ignore, **options)
 
 
-sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
+# What coldframe makes keeps its session itself, so that both can go together when the target refers to what was made of it.
+sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+_of_others: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
 
 
 @atexit.register
 def _save_at_exit() -> None:
     # A backward that was compiled after the last call is only seen now.
-    for session in list(sessions.values()):
+    for session in list(sessions):
         if session.stale():
             session.autosave()
 
 
 def session_of(compiled: Any) -> Session:
     """The session of what `compile` or `load` returned. InvalidArgumentError for anything else."""
-    try:
-        found = sessions.get(compiled)
-    except TypeError:  # of a type that has no weak references: not one of ours
-        found = None
-    if found is None:
+    found = getattr(compiled, "__dict__", {}).get("_session")
+    if not isinstance(found, Session):
+        with suppress(TypeError):  # of a type that has no weak references: not one of ours
+            found = _of_others.get(compiled)
+    if not isinstance(found, Session):
         raise InvalidArgumentError(f"{type(compiled).__name__} object was not made by coldframe.compile or coldframe.load")
     return found
