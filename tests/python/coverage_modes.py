@@ -118,7 +118,12 @@ def autocast_within() -> Program:
     return Program(autocast_inside, lambda f: f(matrix(), matrix(4, 3)))
 
 
-@covers(MODES, "autocast as a decorator", failing="9", not_as_eager="bfloat16 is rounded elsewhere")
+@covers(
+    MODES,
+    "autocast as a decorator",
+    bypass="torch.amp.autocast_mode.autocast",
+    not_as_eager="bfloat16 is rounded elsewhere",
+)
 def autocast_as_decorator() -> Program:
     return Program(autocast_decorated, lambda f: f(matrix(), matrix(4, 3)))
 

@@ -305,7 +305,11 @@ def lazy_built() -> Program:
     return Program(model, lambda f: [f(matrix()), f(matrix())])
 
 
-@covers(UTILS, "a lazily built module that the first compiled call builds")
+@covers(
+    UTILS,
+    "a lazily built module that the first compiled call builds",
+    failing="the first call finds another class than it leaves: a miss, compiled again",
+)
 def lazy_unbuilt() -> Program:
     model = nn.Sequential(nn.LazyLinear(3), nn.Tanh()).eval()
 

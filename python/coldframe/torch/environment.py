@@ -67,7 +67,7 @@ def describe(
     }
 
 
-def check(recorded: dict[str, Any]) -> None:
+def check(recorded: dict[str, Any], with_settings: bool = True) -> None:
     """Raises IncompatiblePackageError for the first field in which this place differs, with both values."""
     present = _present()
     for name in _EXACT:
@@ -85,6 +85,8 @@ def check(recorded: dict[str, Any]) -> None:
     for name, value in recorded["device"].items():
         if device.get(name) != value:
             raise _refusal(f"device.{name}", value, device.get(name))
+    if not with_settings:
+        return
     settings = _core.resolve(recorded["settings"])
     now = _settings()
     for module in _CONFIGS:

@@ -288,6 +288,8 @@ class Session:
         with self._hosting:
             if self._change is None or self._native_version == (version := self.capture.version()):
                 return
+            if torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack():
+                return  # tensors that are made now are not plain ones: later
             self._native_version = version
             try:
                 built = self.build()
@@ -356,7 +358,8 @@ class Session:
             raise IncompatiblePackageError(
                 f"options: the package was made with {recorded}, here they are {self.portable_options}"
             )
-        environment.check(package.environment)
+        # torch serves what it has compiled whatever becomes of its settings: so does what has been loaded.
+        environment.check(package.environment, with_settings=self._package is None)
         if code != mine[2]:
             raise SourceChangedError(f"source code of {module}.{qualname} has changed: compile again, or restore the source")
         if not self.ignore_inlined_sources:
