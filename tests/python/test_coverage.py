@@ -28,7 +28,7 @@ def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory
     return coverage_run.run(processes, folder, keys)
 
 
-# Of the topics that are Dynamo's alone, each program runs with eager, and unless everything is to run, every third with Inductor.
+# Of the topics that are Dynamo's alone each program runs with eager; unless all is to run, every third with Inductor, too.
 FULL = os.environ.get("COLDFRAME_FULL") == "1"
 OF_DYNAMO = ("breaks", "callables", "frames", "functions", "modules", "shapes")
 
