@@ -22,11 +22,13 @@ std::string in_header(std::string_view field, std::uint64_t value, std::uint64_t
     return "the header's " + std::string(field) + " is " + std::to_string(value) + ", not " + std::to_string(expected);
 }
 
+const std::array<std::uint8_t, 8>& magic_of(Layout layout) { return layout == Layout::whole ? k_magic : k_detached_magic; }
+
 // What every version of the format shares: magic, version and digest of the header.
-Result<Version> decode_preamble(ByteView bytes, std::uint64_t file_size) {
+Result<Version> decode_preamble(ByteView bytes, std::uint64_t file_size, Layout layout) {
     if (file_size == 0) return corrupt("the file is empty");
     const ByteView magic = bytes.first(std::min(bytes.size(), k_magic.size()));
-    if (!std::ranges::equal(magic, std::span(k_magic).first(magic.size()))) {
+    if (!std::ranges::equal(magic, std::span(magic_of(layout)).first(magic.size()))) {
         return corrupt("this is not a coldframe package: it begins with other bytes");
     }
     if (bytes.size() < k_header_size) {
@@ -55,6 +57,17 @@ std::uint64_t max_raw_size(PartKind kind) {
     return kind == PartKind::blob || !is_known(kind) ? k_max_blob_size : k_max_document_size;
 }
 
+Status check_place(const Entry& entry, const std::string& name, std::uint64_t expected_offset, const Header& header) {
+    if (header.layout == Layout::detached && entry.is_detached()) return {};
+    if (entry.offset != expected_offset) {
+        return corrupt(name + " is at offset " + std::to_string(entry.offset) + ", not at " + std::to_string(expected_offset));
+    }
+    if (entry.offset > header.file_size || entry.stored_size > header.file_size - entry.offset) {
+        return corrupt(name + " reaches beyond the end of the file");
+    }
+    return {};
+}
+
 // Checks one entry by itself; `expected_offset` is where it must lie.
 Status check_entry(const Entry& entry, std::uint32_t number, std::uint64_t expected_offset, const Header& header) {
     const std::string name = "entry " + std::to_string(number);
@@ -65,12 +78,7 @@ Status check_entry(const Entry& entry, std::uint32_t number, std::uint64_t expec
     if (entry.codec != Codec::stored && entry.codec != Codec::zstd) {
         return fail(newer ? ErrorCode::unsupported : ErrorCode::corrupt, name + " is packed with an unknown codec");
     }
-    if (entry.offset != expected_offset) {
-        return corrupt(name + " is at offset " + std::to_string(entry.offset) + ", not at " + std::to_string(expected_offset));
-    }
-    if (entry.offset > header.file_size || entry.stored_size > header.file_size - entry.offset) {
-        return corrupt(name + " reaches beyond the end of the file");
-    }
+    if (Status place = check_place(entry, name, expected_offset, header); !place) return place;
     if (entry.raw_size > max_raw_size(entry.kind)) return corrupt(name + " is larger than the limit of its kind");
     if (entry.codec == Codec::stored && (entry.raw_size != entry.stored_size || entry.raw_digest != entry.stored_digest)) {
         return corrupt(name + " is stored as it is, with two sizes or two digests");
@@ -99,7 +107,7 @@ Bytes encode_table(const std::vector<Entry>& entries) {
 
 Bytes encode_header(const Header& header) {
     ByteWriter writer;
-    writer.raw(k_magic);
+    writer.raw(magic_of(header.layout));
     writer.u16(header.version.major);
     writer.u16(header.version.minor);
     writer.u32(k_header_size);
@@ -113,11 +121,12 @@ Bytes encode_header(const Header& header) {
     return std::move(writer).finish();
 }
 
-Result<Header> decode_header(ByteView bytes, std::uint64_t file_size) {
-    const Result<Version> version = decode_preamble(bytes, file_size);
+Result<Header> decode_header(ByteView bytes, std::uint64_t file_size, Layout layout) {
+    const Result<Version> version = decode_preamble(bytes, file_size, layout);
     if (!version) return std::unexpected(version.error());
     ByteReader reader(bytes.subspan(k_magic.size() + 4));
     Header header;
+    header.layout = layout;
     header.version = *version;
     const std::uint32_t header_size = reader.u32();
     header.file_size = reader.u64();
@@ -166,7 +175,7 @@ Result<std::vector<Entry>> decode_table(ByteView bytes, const Header& header) {
         if (Status entry_ok = check_entry(entry, number, aligned(end), header); !entry_ok) {
             return std::unexpected(entry_ok.error());
         }
-        end = entry.offset + entry.stored_size;
+        if (entry.offset != 0) end = entry.offset + entry.stored_size;
         entries.push_back(entry);
     }
     if (!reader.ok() || reader.remaining() != 0) return corrupt("the table has another size than its entries");

@@ -7,6 +7,9 @@
 // The header's digest covers the header, which has the digest of the table, which has the digests of every part: it names
 // the whole file. All integers are little-endian.
 //
+// A store keeps large blobs apart from the rest, so that packages share them. The file of such a package has the same bytes
+// under another magic, and the entries of those blobs have offset 0: docs/store.md.
+//
 // Thread-safety: values and free functions. Failure: corrupt, or unsupported for a newer version, each naming the field.
 #pragma once
 
@@ -21,6 +24,7 @@
 namespace coldframe::archive {
 
 inline constexpr std::array<std::uint8_t, 8> k_magic = {0x89, 'C', 'F', 'P', 0x0d, 0x0a, 0x1a, 0x0a};
+inline constexpr std::array<std::uint8_t, 8> k_detached_magic = {0x89, 'C', 'F', 'M', 0x0d, 0x0a, 0x1a, 0x0a};
 inline constexpr std::uint16_t k_major_version = 1;
 inline constexpr std::uint16_t k_minor_version = 0;
 inline constexpr std::size_t k_header_size = 128;
@@ -41,7 +45,11 @@ struct Version {
     bool operator==(const Version&) const = default;
 };
 
+// Whether all parts lie in the file, or large blobs elsewhere, by the digest of their stored bytes.
+enum class Layout : std::uint8_t { whole, detached };
+
 struct Header {
+    Layout layout = Layout::whole;
     Version version;
     std::uint64_t file_size = 0;
     std::uint32_t entry_count = 0;
@@ -58,6 +66,7 @@ struct Entry {
     Digest stored_digest{};
     Digest raw_digest{};
     bool operator==(const Entry&) const = default;
+    [[nodiscard]] bool is_detached() const { return kind == PartKind::blob && offset == 0; }
 };
 
 [[nodiscard]] constexpr std::uint64_t aligned(std::uint64_t offset) {
@@ -71,7 +80,7 @@ struct Entry {
 [[nodiscard]] Bytes encode_header(const Header& header);  // computes header.digest anew
 
 // `bytes`: what the file begins with, at most k_header_size; `file_size`: as the file system says.
-[[nodiscard]] Result<Header> decode_header(ByteView bytes, std::uint64_t file_size);
+[[nodiscard]] Result<Header> decode_header(ByteView bytes, std::uint64_t file_size, Layout layout = Layout::whole);
 // `bytes`: the table, not yet verified. Checks its digest, then every field, and that parts lie without hole or overlap.
 [[nodiscard]] Result<std::vector<Entry>> decode_table(ByteView bytes, const Header& header);
 

@@ -4,6 +4,7 @@
 #include <coldframe/archive/reader.hpp>
 
 #include <coldframe/archive/compress.hpp>
+#include <coldframe/archive/detached.hpp>
 #include <coldframe/util/memory_fs.hpp>
 
 #include <algorithm>
@@ -99,7 +100,8 @@ class ReaderParts final : public PartSource {
 Status Reader::load() {
     Bytes start(static_cast<std::size_t>(std::min<std::uint64_t>(file_.info().size, k_header_size)));
     if (Status read = file_.read_at(0, start); !read) return read;
-    Result<Header> header = decode_header(start, file_.info().size);
+    const Layout layout = objects_ == nullptr ? Layout::whole : Layout::detached;
+    Result<Header> header = decode_header(start, file_.info().size, layout);
     if (!header) return std::unexpected(header.error());
     header_ = *header;
 
@@ -110,6 +112,7 @@ Status Reader::load() {
     entries_ = std::move(*entries);
     std::uint64_t end = table_end(header_.entry_count);
     for (const Entry& entry : entries_) {
+        if (entry.is_detached()) continue;
         if (Status zeros = check_padding(end, entry.offset); !zeros) return zeros;
         end = entry.offset + entry.stored_size;
     }
@@ -124,6 +127,14 @@ Status Reader::check_padding(std::uint64_t begin, std::uint64_t end) const {
     return fail(ErrorCode::corrupt, "the padding at offset " + std::to_string(begin) + " is not zero");
 }
 
+Result<Bytes> Reader::read_stored(const Entry& entry, std::uint32_t number) const {
+    if (entry.is_detached()) return objects_->read(entry);
+    Bytes stored(static_cast<std::size_t>(entry.stored_size));
+    if (Status read = file_.read_at(entry.offset, stored); !read) return std::unexpected(std::move(read.error()));
+    if (sha256(stored) == entry.stored_digest) return stored;
+    return fail(ErrorCode::corrupt, name_of(entry, number) + " is damaged: its bytes do not match their digest");
+}
+
 Result<Bytes> Reader::read_entry(std::uint32_t number) const {
     if (number >= entries_.size()) {
         return fail(ErrorCode::invalid_argument, "the package has no entry " + std::to_string(number));
@@ -133,11 +144,9 @@ Result<Bytes> Reader::read_entry(std::uint32_t number) const {
         return fail(ErrorCode::corrupt, name_of(entry, number) + " is damaged: " + how);
     };
     try {
-        Bytes stored(static_cast<std::size_t>(entry.stored_size));
-        if (Status read = file_.read_at(entry.offset, stored); !read) return std::unexpected(read.error());
-        if (sha256(stored) != entry.stored_digest) return damaged("its bytes do not match their digest");
-        if (entry.codec == Codec::stored) return stored;  // one digest, as the table says
-        Result<Bytes> raw = decompress(stored, entry.raw_size);
+        Result<Bytes> stored = read_stored(entry, number);
+        if (!stored || entry.codec == Codec::stored) return stored;  // one digest, as the table says
+        Result<Bytes> raw = decompress(*stored, entry.raw_size);
         if (!raw) return damaged(raw.error().message);
         if (sha256(*raw) != entry.raw_digest) return damaged("its decompressed bytes do not match their digest");
         return raw;
@@ -194,14 +203,31 @@ Result<Package> open(const std::string& path, const OpenOptions& options) {
     return (*reader)->package();
 }
 
-Result<Package> from_bytes(Bytes bytes, const std::string& name) {
+Result<std::shared_ptr<const Reader>> Reader::of_bytes(Bytes bytes, const std::string& name,
+                                                       std::shared_ptr<const ObjectSource> objects) {
     const auto memory = std::make_shared<MemoryFs>(std::move(bytes));
     Result<InputFile> file = InputFile::open(*memory, name);
     if (!file) return std::unexpected(std::move(file.error()));
     std::shared_ptr<Reader> reader(new Reader(std::move(*file)));
     reader->memory_ = memory;
+    reader->objects_ = std::move(objects);
     if (Status loaded = reader->load(); !loaded) return at_path(std::move(loaded.error()), name);
-    return reader->package();
+    return reader;
+}
+
+Result<std::shared_ptr<const Reader>> reader_of_bytes(Bytes bytes, const std::string& name) {
+    return Reader::of_bytes(std::move(bytes), name, nullptr);
+}
+
+Result<std::shared_ptr<const Reader>> open_detached(Bytes file, const std::string& name,
+                                                    std::shared_ptr<const ObjectSource> source) {
+    return Reader::of_bytes(std::move(file), name, std::move(source));
+}
+
+Result<Package> from_bytes(Bytes bytes, const std::string& name) {
+    const auto reader = reader_of_bytes(std::move(bytes), name);
+    if (!reader) return std::unexpected(reader.error());
+    return (*reader)->package();
 }
 
 Status verify(const std::string& path, const OpenOptions& options) {

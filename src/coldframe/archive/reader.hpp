@@ -32,6 +32,14 @@ struct OpenOptions {
     Fs* fs = nullptr;  // Fs::real() when null; outlives the reader and the blobs
 };
 
+// Where blobs lie that are not in the file (detached.hpp).
+class ObjectSource {
+   public:
+    virtual ~ObjectSource() = default;
+    // Exactly entry.stored_size bytes whose digest is entry.stored_digest: the source has verified them.
+    [[nodiscard]] virtual Result<Bytes> read(const Entry& entry) const = 0;
+};
+
 class Reader : public std::enable_shared_from_this<Reader> {
    public:
     [[nodiscard]] const std::string& path() const { return file_.path(); }
@@ -49,13 +57,18 @@ class Reader : public std::enable_shared_from_this<Reader> {
    private:
     friend class ReaderParts;
     friend Result<std::shared_ptr<const Reader>> open_reader(const std::string&, const OpenOptions&);
-    friend Result<Package> from_bytes(Bytes, const std::string&);
+    friend Result<std::shared_ptr<const Reader>> reader_of_bytes(Bytes, const std::string&);
+    friend Result<std::shared_ptr<const Reader>> open_detached(Bytes, const std::string&, std::shared_ptr<const ObjectSource>);
     explicit Reader(InputFile file) : file_(std::move(file)) {}
+    [[nodiscard]] static Result<std::shared_ptr<const Reader>> of_bytes(Bytes bytes, const std::string& name,
+                                                                        std::shared_ptr<const ObjectSource> objects);
     [[nodiscard]] Status load();
+    [[nodiscard]] Result<Bytes> read_stored(const Entry& entry, std::uint32_t number) const;
     [[nodiscard]] Result<Bytes> read_entry(std::uint32_t number) const;
     [[nodiscard]] Status check_padding(std::uint64_t begin, std::uint64_t end) const;
 
-    std::shared_ptr<Fs> memory_;  // of a package that came as bytes
+    std::shared_ptr<Fs> memory_;                   // of a package that came as bytes
+    std::shared_ptr<const ObjectSource> objects_;  // of one whose large blobs lie apart; else null
     InputFile file_;
     Header header_;
     std::vector<Entry> entries_;
@@ -66,6 +79,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
 [[nodiscard]] Result<Package> open(const std::string& path, const OpenOptions& options = {});
 // The same from memory; `name` stands for the path in errors. Owner and mode are the caller's business.
 [[nodiscard]] Result<Package> from_bytes(Bytes bytes, const std::string& name = "package");
+[[nodiscard]] Result<std::shared_ptr<const Reader>> reader_of_bytes(Bytes bytes, const std::string& name = "package");
 [[nodiscard]] Status verify(const std::string& path, const OpenOptions& options = {});
 
 // Untrusted, with what to do about it, unless only `effective_user` or root can have written the file.

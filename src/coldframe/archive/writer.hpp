@@ -19,9 +19,6 @@
 
 namespace coldframe::archive {
 
-inline constexpr int k_compression_level = 3;
-inline constexpr std::uint64_t k_min_compressed_size = 1024;  // smaller parts are stored as they are
-
 struct WriteOptions {
     Fs* fs = nullptr;  // Fs::real() when null
 };

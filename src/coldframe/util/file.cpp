@@ -14,38 +14,41 @@ namespace {
 // One call moves at most this much, as Linux does anyhow.
 constexpr std::size_t k_max_transfer = std::size_t{1} << 30;
 
-// Repeats `call` until it is not interrupted.
-template <typename Call>
-auto uninterrupted(Call&& call) {
-    auto result = call();
-    while (result == -EINTR) result = call();
-    return result;
-}
-
 std::string directory_of(const std::string& path) {
     const std::size_t slash = path.find_last_of('/');
     if (slash == std::string::npos) return ".";
     return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Unique on every host that shares the directory: host, process and 128 random bits.
-Result<std::string> temporary_name(Fs& fs, const std::string& directory) {
+}  // namespace
+
+Status write_all(Fs& fs, int fd, std::uint64_t offset, ByteView bytes, std::string_view path) {
+    while (!bytes.empty()) {
+        const ByteView chunk = bytes.first(std::min(bytes.size(), k_max_transfer));
+        const std::int64_t count = uninterrupted([&] { return fs.write_at(fd, chunk, offset); });
+        if (count < 0) return std::unexpected(errno_error(static_cast<int>(-count), "write", path));
+        if (count == 0) return std::unexpected(errno_error(EIO, "write", path));
+        bytes = bytes.subspan(static_cast<std::size_t>(count));
+        offset += static_cast<std::uint64_t>(count);
+    }
+    return {};
+}
+
+Result<std::string> unique_name(Fs& fs) {
     std::array<std::uint8_t, 16> random{};
     std::size_t filled = 0;
     while (filled < random.size()) {
         const std::int64_t count = uninterrupted([&] { return fs.random(std::span(random).subspan(filled)); });
-        if (count <= 0) return std::unexpected(errno_error(static_cast<int>(-count), "get random bytes for", directory));
+        if (count <= 0) return std::unexpected(errno_error(static_cast<int>(-count), "get", "random bytes"));
         filled += static_cast<std::size_t>(count);
     }
-    std::string name = directory + "/.coldframe-" + fs.host_name() + "-" + std::to_string(::getpid()) + "-";
+    std::string name = fs.host_name() + "-" + std::to_string(::getpid()) + "-";
     for (const std::uint8_t byte : random) {
         name += "0123456789abcdef"[byte >> 4];
         name += "0123456789abcdef"[byte & 15];
     }
-    return name + ".tmp";
+    return name;
 }
-
-}  // namespace
 
 FileDescriptor::FileDescriptor(FileDescriptor&& other) noexcept
     : fs_(std::exchange(other.fs_, nullptr)), fd_(std::exchange(other.fd_, -1)) {}
@@ -67,10 +70,20 @@ int FileDescriptor::close() {
 Result<InputFile> InputFile::open(Fs& fs, const std::string& path) {
     const int fd = uninterrupted([&] { return fs.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0); });
     if (fd < 0) return std::unexpected(errno_error(-fd, "open", path));
-    InputFile file(fs, FileDescriptor(fs, fd), path);
+    return adopt(fs, fd, path);
+}
+
+Result<InputFile> InputFile::adopt(Fs& fs, int fd, std::string path) {
+    InputFile file(fs, FileDescriptor(fs, fd), std::move(path));
     const int result = uninterrupted([&] { return fs.stat(fd, file.info_); });
-    if (result < 0) return std::unexpected(errno_error(-result, "examine", path));
+    if (result < 0) return std::unexpected(errno_error(-result, "examine", file.path_));
     return file;
+}
+
+Result<Bytes> InputFile::read_all() const {
+    Bytes bytes(static_cast<std::size_t>(info_.size));
+    if (Status read = read_at(0, bytes); !read) return std::unexpected(std::move(read.error()));
+    return bytes;
 }
 
 Status InputFile::read_at(std::uint64_t offset, std::span<std::uint8_t> out) const {
@@ -99,12 +112,13 @@ Result<AtomicFile> AtomicFile::create(Fs& fs, const std::string& path) {
     if (directory_fd < 0) return std::unexpected(errno_error(-directory_fd, "open the directory", directory));
     file.directory_ = FileDescriptor(fs, directory_fd);
 
-    Result<std::string> name = temporary_name(fs, directory);
-    if (!name) return std::unexpected(name.error());
-    const int fd = uninterrupted([&] { return fs.open(*name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644); });
+    const Result<std::string> unique = unique_name(fs);
+    if (!unique) return std::unexpected(unique.error());
+    std::string name = directory + "/.coldframe-" + *unique + ".tmp";
+    const int fd = uninterrupted([&] { return fs.open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644); });
     if (fd < 0) return std::unexpected(errno_error(-fd, "create a file in", directory));
     file.file_ = FileDescriptor(fs, fd);
-    file.temporary_ = std::move(*name);
+    file.temporary_ = std::move(name);
     return file;
 }
 
@@ -121,17 +135,7 @@ AtomicFile::~AtomicFile() {
     static_cast<void>(uninterrupted([&] { return fs_->unlink(temporary_); }));
 }
 
-Status AtomicFile::write_at(std::uint64_t offset, ByteView bytes) {
-    while (!bytes.empty()) {
-        const ByteView chunk = bytes.first(std::min(bytes.size(), k_max_transfer));
-        const std::int64_t count = uninterrupted([&] { return fs_->write_at(file_.get(), chunk, offset); });
-        if (count < 0) return std::unexpected(errno_error(static_cast<int>(-count), "write", path_));
-        if (count == 0) return std::unexpected(errno_error(EIO, "write", path_));
-        bytes = bytes.subspan(static_cast<std::size_t>(count));
-        offset += static_cast<std::uint64_t>(count);
-    }
-    return {};
-}
+Status AtomicFile::write_at(std::uint64_t offset, ByteView bytes) { return write_all(*fs_, file_.get(), offset, bytes, path_); }
 
 Status AtomicFile::commit() {
     if (const int result = uninterrupted([&] { return fs_->sync(file_.get()); }); result < 0) {

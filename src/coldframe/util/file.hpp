@@ -7,6 +7,9 @@
 //   if (Status written = out->write_at(0, bytes); !written) ...
 //   return out->commit();                                          // fsync, close, rename, fsync of the directory
 //
+//   Result<std::string> name = unique_name(Fs::real());            // "host-4711-<32 digits>": no two processes choose the same
+//   Status written = write_all(fs, fd, 0, bytes, path);
+//
 // An AtomicFile that is destroyed before commit() has succeeded removes its temporary file; what was at `path` stays. Only
 // when the last step, the fsync of the directory, fails is the new file already in place: commit() reports it, because the
 // rename may not survive a power loss. A failed fsync is final: the kernel may have dropped the data.
@@ -39,14 +42,23 @@ class FileDescriptor {
     int fd_ = -1;
 };
 
+// All of `bytes`, in as many calls as it takes; `path` is for the message.
+[[nodiscard]] Status write_all(Fs& fs, int fd, std::uint64_t offset, ByteView bytes, std::string_view path);
+// Unique on every host that shares the directory: host, process and 128 random bits.
+[[nodiscard]] Result<std::string> unique_name(Fs& fs);
+
 class InputFile {
    public:
     // Follows symbolic links. Never blocks on a FIFO: whoever needs a regular file asks info().
     [[nodiscard]] static Result<InputFile> open(Fs& fs, const std::string& path);
+    // One that is open already; `path` is for messages.
+    [[nodiscard]] static Result<InputFile> adopt(Fs& fs, int fd, std::string path);
 
     [[nodiscard]] const FileInfo& info() const { return info_; }
     [[nodiscard]] const std::string& path() const { return path_; }
     [[nodiscard]] Status read_at(std::uint64_t offset, std::span<std::uint8_t> out) const;
+    [[nodiscard]] Result<Bytes> read_all() const;  // as many bytes as info() says
+    [[nodiscard]] int touch() const { return fs_->touch(fd_.get()); }
 
    private:
     InputFile(Fs& fs, FileDescriptor fd, std::string path) : fs_(&fs), fd_(std::move(fd)), path_(std::move(path)) {}

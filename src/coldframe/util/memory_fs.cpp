@@ -17,7 +17,11 @@ int MemoryFs::open(const std::string&, int flags, std::uint32_t) {
 }
 
 int MemoryFs::stat(int, FileInfo& info) {
-    info = {FileKind::regular, bytes_.size(), k_owner, 0600};
+    info = {};
+    info.kind = FileKind::regular;
+    info.size = bytes_.size();
+    info.owner = k_owner;
+    info.permissions = 0600;
     return 0;
 }
 

@@ -1,0 +1,51 @@
+#include <coldframe/archive/detached.hpp>
+
+#include <coldframe/util/byte_io.hpp>
+
+#include <utility>
+
+namespace coldframe::archive {
+
+Result<Bytes> to_detached(const Package& package, ObjectSink& sink) {
+    const Result<std::vector<Part>> parts = collect_parts(package);
+    if (!parts) return std::unexpected(parts.error());
+    const std::uint64_t start = table_end(parts->size());
+    std::vector<Entry> entries;
+    ByteWriter body;
+    for (const Part& part : *parts) {
+        Result<PackedPart> packed = pack(part);
+        if (!packed) return std::unexpected(std::move(packed.error()));
+        if (part.kind == PartKind::blob && packed->entry.stored_size >= k_min_detached_size) {
+            if (Status added = sink.add(*packed); !added) return std::unexpected(std::move(added.error()));
+        } else {
+            packed->entry.offset = aligned(start + body.size());
+            body.zeros(static_cast<std::size_t>(packed->entry.offset - start) - body.size());
+            body.raw(packed->stored);
+        }
+        entries.push_back(packed->entry);
+    }
+    const Bytes table = encode_table(entries);
+    Header header;
+    header.layout = Layout::detached;
+    header.file_size = start + body.size();
+    header.entry_count = static_cast<std::uint32_t>(entries.size());
+    header.table_digest = sha256(table);
+    ByteWriter file;
+    file.raw(encode_header(header));
+    file.raw(table);
+    file.raw(body.view());
+    return std::move(file).finish();
+}
+
+Result<EntryTable> decode_entries(ByteView start, std::uint64_t file_size) {
+    const ByteView fixed = start.first(std::min<std::size_t>(start.size(), k_header_size));
+    const Result<Header> header = decode_header(fixed, file_size, Layout::detached);
+    if (!header) return std::unexpected(header.error());
+    const auto end = static_cast<std::size_t>(table_end(header->entry_count));
+    if (start.size() < end) return EntryTable{{}, end};
+    Result<std::vector<Entry>> entries = decode_table(start.subspan(k_header_size, end - k_header_size), *header);
+    if (!entries) return std::unexpected(std::move(entries.error()));
+    return EntryTable{std::move(*entries), 0};
+}
+
+}  // namespace coldframe::archive
