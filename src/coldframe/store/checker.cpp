@@ -1,0 +1,122 @@
+// fsck: every byte of a disk store against its name, every manifest against what it names.
+#include <coldframe/store/objects.hpp>
+#include <coldframe/store/walk.hpp>
+
+#include <unordered_set>
+
+namespace coldframe::store {
+namespace {
+
+bool is_absent(const Error& error) { return error.code == ErrorCode::not_found; }
+
+class Checker {
+   public:
+    Checker(const std::shared_ptr<DiskState>& state, const Tree& tree, Repair repair)
+        : state_(state), tree_(tree), repair_(repair) {}
+
+    Result<CheckReport> run() {
+        check_format();
+        // Objects first: a manifest is complete when what it names is intact.
+        if (Status walked = walk_objects(); !walked) return std::unexpected(std::move(walked.error()));
+        if (Status walked = walk_manifests(); !walked) return std::unexpected(std::move(walked.error()));
+        return std::move(report_);
+    }
+
+   private:
+    void check_format() {
+        const Status format = tree_.check_format();
+        if (format) return;
+        problem(tree_.root(), k_format, format.error());
+        if (repair_ == Repair::yes) static_cast<void>(tree_.write_format());
+    }
+
+    Status walk_objects() {
+        Walk walk(tree_);
+        walk.on_object = [&](const Directory& in, const Digest& digest) { check_object(in, digest); };
+        walk.on_stranger = [&](const Directory& in, const std::string& name, const Error& error) { problem(in, name, error); };
+        return walk.run();
+    }
+
+    Status walk_manifests() {
+        Walk walk(tree_);
+        walk.on_manifest = [&](const Directory& in, const Digest& key, const Digest& id) {
+            const Result<std::uint64_t> size = check_manifest(in, key, id);
+            if (size) {
+                ++report_.usage.variants;
+                report_.usage.bytes += disk_size(*size);
+            } else if (!is_absent(size.error()) || in.look_at(manifest_name(id))) {
+                problem(in, manifest_name(id), size.error());
+            }
+        };
+        return walk.run();
+    }
+
+    void check_object(const Directory& in, const Digest& digest) {
+        const std::string name = object_name(digest);
+        const Result<InputFile> file = tree_.open_file(in, name);
+        const Result<Bytes> bytes = file ? read_named(*file, digest) : std::unexpected(file.error());
+        if (bytes) {
+            intact_.insert(digest);
+            ++report_.usage.objects;
+            report_.usage.bytes += disk_size(bytes->size());
+        } else if (!is_absent(bytes.error())) {
+            problem(in, name, bytes.error());
+        }
+    }
+
+    Result<std::uint64_t> check_manifest(const Directory& in, const Digest& key, const Digest& id) {
+        const Result<InputFile> file = tree_.open_file(in, manifest_name(id));
+        if (!file) return std::unexpected(file.error());
+        if (file->info().size > k_max_manifest_size) return fail(ErrorCode::corrupt, "'" + file->path() + "' is too large");
+        Result<Bytes> bytes = read_named(*file, id);
+        if (!bytes) return std::unexpected(std::move(bytes.error()));
+        const auto reader = archive::open_detached(std::move(*bytes), file->path(), std::make_shared<StoredObjects>(state_));
+        if (!reader) return std::unexpected(reader.error());
+        for (const archive::Entry& entry : (*reader)->entries()) {
+            if (!entry.is_detached() || is_there(entry)) continue;
+            return fail(ErrorCode::not_found, "the object " + to_hex(entry.stored_digest) + " is missing");
+        }
+        if (Status sound = (*reader)->verify(); !sound) return std::unexpected(std::move(sound.error()));
+        const Result<Package> package = (*reader)->package();
+        if (!package) return std::unexpected(package.error());
+        if (key_digest(package->key) != key) {
+            return fail(ErrorCode::corrupt, "'" + file->path() + "' belongs to another key");
+        }
+        return file->info().size;
+    }
+
+    // Intact, or written since the objects were gone through.
+    bool is_there(const archive::Entry& entry) {
+        if (intact_.contains(entry.stored_digest)) return true;
+        const Result<Directory> shard = tree_.object_shard(entry.stored_digest);
+        const Result<InputFile> file =
+            shard ? tree_.open_file(*shard, object_name(entry.stored_digest)) : std::unexpected(shard.error());
+        return file && read_named(*file, entry.stored_digest);
+    }
+
+    void problem(const Directory& in, const std::string& name, const Error& error) {
+        report_.problems.push_back({in.path_of(name), error});
+        const bool for_newer = error.code == ErrorCode::unsupported || error.code == ErrorCode::io;
+        if (repair_ == Repair::yes && !for_newer && tree_.quarantine(in, name)) ++report_.repaired;
+    }
+
+    const std::shared_ptr<DiskState>& state_;
+    const Tree& tree_;
+    Repair repair_;
+    std::unordered_set<Digest, DigestHash> intact_;
+    CheckReport report_;
+};
+
+}  // namespace
+
+Result<CheckReport> DiskStore::check(Repair repair) {
+    if (repair == Repair::yes && state_->read_only()) {
+        return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
+    }
+    const Result<Tree> tree = state_->tree();
+    if (!tree && is_absent(tree.error())) return CheckReport{};
+    if (!tree) return std::unexpected(tree.error());
+    return Checker(state_, *tree, repair).run();
+}
+
+}  // namespace coldframe::store

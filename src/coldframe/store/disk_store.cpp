@@ -1,0 +1,210 @@
+#include <coldframe/store/disk_store.hpp>
+
+#include <coldframe/store/objects.hpp>
+#include <coldframe/store/publisher.hpp>
+#include <coldframe/store/reports.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace coldframe::store {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int k_attempts = 3;
+constexpr std::int64_t k_touch_after = std::chrono::nanoseconds(1h).count();
+constexpr std::int64_t k_flush_after = 60;  // seconds
+
+std::int64_t steady_seconds() {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Absent directories are what an empty store looks like.
+bool is_absent(const Error& error) { return error.code == ErrorCode::not_found; }
+
+bool is_damage(const Error& error) { return error.code == ErrorCode::corrupt || error.code == ErrorCode::untrusted; }
+
+// The time of last use, for eviction. Whatever this host's clock says: what is far from it, in either direction, gets the file
+// system's time, which is the same for all.
+void touch(const InputFile& file) {
+    const std::int64_t now = std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
+    const std::int64_t modified = file.info().modified;
+    if (modified > now - k_touch_after && modified < now + k_touch_after) return;
+    static_cast<void>(uninterrupted([&] { return file.touch(); }));
+}
+
+// One lookup.
+class Lookup {
+   public:
+    Lookup(const std::shared_ptr<DiskState>& state, const Tree& tree, const Digest& key, const PackageKey* name)
+        : state_(state), tree_(tree), key_(key), name_(name) {}
+
+    Result<Found> run() {
+        const Result<Directory> directory = tree_.key_directory(key_);
+        if (!directory && is_absent(directory.error())) return Found{};
+        if (!directory) return std::unexpected(directory.error());
+        const Result<std::vector<std::string>> names = directory->names();
+        if (!names) return std::unexpected(names.error());
+        for (const std::string& name : *names) {
+            const std::optional<Digest> id = parse_manifest_name(name);
+            if (!id) continue;
+            Result<Variant> variant = open(*directory, name, *id);
+            if (variant) {
+                found_.variants.push_back(std::move(*variant));
+            } else {
+                refuse(*directory, name, *id, std::move(variant.error()));
+            }
+        }
+        std::ranges::sort(found_.variants, std::ranges::greater{}, &Variant::last_used);
+        return std::move(found_);
+    }
+
+   private:
+    Result<Variant> open(const Directory& directory, const std::string& name, const Digest& id) {
+        const Result<InputFile> file = tree_.open_file(directory, name);
+        if (!file) return std::unexpected(file.error());
+        if (file->info().size > k_max_manifest_size) return fail(ErrorCode::corrupt, "'" + file->path() + "' is too large");
+        Result<Bytes> bytes = read_named(*file, id);
+        if (!bytes) return std::unexpected(std::move(bytes.error()));
+        state_->counters.add(Counter::bytes_read, bytes->size());
+        const auto objects = std::make_shared<StoredObjects>(state_);
+        const auto reader = archive::open_detached(std::move(*bytes), file->path(), objects);
+        if (!reader) return std::unexpected(reader.error());
+        objects_failed_ = true;
+        if (Status found = objects->find(tree_, (*reader)->entries()); !found) return std::unexpected(std::move(found.error()));
+        objects_failed_ = false;
+        Result<Package> package = (*reader)->package();
+        if (!package) return std::unexpected(std::move(package.error()));
+        if (key_digest(package->key) != key_ || (name_ != nullptr && !(package->key == *name_))) {
+            return fail(ErrorCode::corrupt, "'" + file->path() + "' belongs to another key");
+        }
+        if (!state_->read_only()) touch(*file);
+        return Variant{id, std::move(*package), *reader, file->info().modified};
+    }
+
+    void refuse(const Directory& directory, const std::string& name, const Digest& id, Error error) {
+        const bool object_failed = std::exchange(objects_failed_, false);
+        if (is_absent(error) && !object_failed) return;  // removed between listing and opening
+        if (is_damage(error) && !object_failed) state_->quarantine(tree_, directory, name);
+        found_.refusals.push_back({to_hex(id), std::move(error)});
+    }
+
+    const std::shared_ptr<DiskState>& state_;
+    const Tree& tree_;
+    Digest key_;
+    const PackageKey* name_;
+    Found found_;
+    bool objects_failed_ = false;
+};
+
+void count(Counters& counters, const Found& found) {
+    counters.add(found.variants.empty() ? Counter::misses : Counter::hits);
+    for (const Refusal& refusal : found.refusals) counters.add(refusal_counter(refusal.error.code));
+    for (const Variant& variant : found.variants) {
+        const double saved = variant.package.compile_seconds * 1000;
+        if (std::isfinite(saved) && saved > 0 && saved < 1e12) {
+            counters.add(Counter::milliseconds_saved, static_cast<std::uint64_t>(saved));
+        }
+    }
+}
+
+bool worth_another_try(const Found& found) {
+    return std::ranges::any_of(found.refusals, [](const Refusal& refusal) { return refusal.error.code == ErrorCode::io; });
+}
+
+}  // namespace
+
+DiskStore::DiskStore(std::shared_ptr<DiskState> state) : state_(std::move(state)), flushed_(steady_seconds()) {}
+
+DiskStore::~DiskStore() { static_cast<void>(flush()); }
+
+const std::string& DiskStore::path() const { return state_->path; }
+
+Result<std::unique_ptr<DiskStore>> DiskStore::open(const std::string& path, const DiskOptions& options) {
+    auto state = std::make_shared<DiskState>(path, options);
+    if (const Result<Tree> tree = state->tree()) {
+        if (Status safe = tree->check_ancestors(); !safe) return std::unexpected(std::move(safe.error()));
+        // A damaged FORMAT stops what writes, not what reads: every other file vouches for itself.
+        Status format = tree->check_format();
+        if (!format && format.error().code == ErrorCode::unsupported) return std::unexpected(std::move(format.error()));
+    } else if (!is_absent(tree.error())) {
+        return std::unexpected(tree.error());
+    }
+    return std::unique_ptr<DiskStore>(new DiskStore(std::move(state)));
+}
+
+Result<Found> DiskStore::get(const PackageKey& key) { return look_up(key_digest(key), &key); }
+Result<Found> DiskStore::get(const Digest& key) { return look_up(key, nullptr); }
+
+Result<Found> DiskStore::look_up(const Digest& key, const PackageKey* name) {
+    Result<Found> found = Found{};
+    for (int attempt = 0; attempt < k_attempts; ++attempt) {
+        const Result<Tree> tree = state_->tree();
+        if (tree) {
+            found = Lookup(state_, *tree, key, name).run();
+        } else if (is_absent(tree.error())) {
+            found = Found{};
+        } else {
+            found = std::unexpected(tree.error());
+        }
+        const bool again = found ? worth_another_try(*found) : found.error().code == ErrorCode::io;
+        if (!again) break;
+    }
+    if (found) {
+        count(state_->counters, *found);
+    } else {
+        state_->counters.add(Counter::misses);
+        state_->counters.add(refusal_counter(found.error().code));
+    }
+    flush_now_and_then();
+    return found;
+}
+
+Result<PutReport> DiskStore::put(const Package& package) {
+    if (state_->read_only()) return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
+    const auto once = [&]() -> Result<PutReport> {
+        const Result<Tree> tree = state_->prepared_tree();
+        if (!tree) return std::unexpected(tree.error());
+        Publisher publisher(*state_, *tree, key_digest(package.key));
+        const Result<Bytes> manifest = archive::to_detached(package, publisher);
+        if (!manifest) return std::unexpected(manifest.error());
+        return publisher.publish(*manifest);
+    };
+    Result<PutReport> report = std::unexpected(Error{});
+    if (Status room = make_room(); !room) {
+        report = std::unexpected(std::move(room.error()));
+    } else {
+        report = once();
+        // A collector has taken a directory or an object from under it, or a file server was replaced.
+        for (int i = 1; i < k_attempts && !report && is_absent(report.error()); ++i) report = once();
+    }
+    if (!report) {
+        state_->counters.add(Counter::put_failures);
+        return std::unexpected(std::move(report.error()).with("while storing into '" + path() + "'"));
+    }
+    state_->counters.add(Counter::puts);
+    state_->counters.add(Counter::bytes_written, report->bytes_written);
+    static_cast<void>(flush());  // others judge by it how full the store is
+    return report;
+}
+
+void DiskStore::flush_now_and_then() {
+    const std::int64_t now = steady_seconds();
+    if (now - flushed_ < k_flush_after) return;
+    flushed_ = now;
+    static_cast<void>(flush());
+}
+
+Status DiskStore::flush() {
+    if (state_->read_only()) return {};
+    const CounterValues delta = state_->counters.take();
+    if (delta.empty()) return {};
+    const Result<Tree> tree = state_->tree();
+    if (!tree && is_absent(tree.error())) return {};  // nothing was put yet: nobody will ask
+    Status written = tree ? write_report(*tree, delta) : std::unexpected(tree.error());
+    if (!written) state_->counters.give_back(delta);
+    return written;
+}
+
+}  // namespace coldframe::store

@@ -1,0 +1,154 @@
+// Correct without a lock: names are digests, so two writers of one name write the same bytes; nothing is replaced; and the
+// manifest, by which alone the rest is found, comes when the rest is there.
+#include <coldframe/store/publisher.hpp>
+
+#include <coldframe/store/objects.hpp>
+
+namespace coldframe::store {
+namespace {
+
+constexpr std::size_t k_single_syncs = 16;  // more files than that are synced together
+
+}  // namespace
+
+Publisher::~Publisher() {
+    const Result<Directory> staging = tree_.folder(k_staging);
+    for (const Pending& pending : pending_) {
+        if (staging && !pending.staged.name.empty()) static_cast<void>(staging->remove(pending.staged.name));
+    }
+}
+
+bool Publisher::is_intact(const Directory& in, const std::string& name, const Digest& digest, std::uint64_t size) {
+    const Result<InputFile> file = tree_.open_file(in, name);
+    if (!file && file.error().code == ErrorCode::not_found) return false;
+    // Its age is what keeps a collector from it until the manifest names it.
+    if (file && file->info().size == size && read_named(*file, digest) && uninterrupted([&] { return file->touch(); }) == 0) {
+        return true;
+    }
+    state_.quarantine(tree_, in, name);
+    return false;
+}
+
+Result<Publisher::Pending> Publisher::stage(ByteView bytes, const Digest& digest, bool synced) {
+    const Result<Directory> staging = tree_.folder(k_staging, Make::yes);
+    if (!staging) return std::unexpected(staging.error());
+    Result<Tree::Staged> staged = tree_.stage(*staging, bytes, synced);
+    if (!staged) return std::unexpected(std::move(staged.error()));
+    return Pending{digest, bytes.size(), std::move(*staged)};
+}
+
+Status Publisher::add(const archive::PackedPart& object) {
+    const archive::Entry& entry = object.entry;
+    if (!objects_.emplace(entry.stored_digest, entry.stored_size).second) return {};
+    const Result<Directory> shard = tree_.object_shard(entry.stored_digest, Make::yes);
+    if (!shard) return std::unexpected(shard.error());
+    if (is_intact(*shard, object_name(entry.stored_digest), entry.stored_digest, entry.stored_size)) return {};
+    Result<Pending> pending = stage(object.stored, entry.stored_digest, durable() && pending_.size() < k_single_syncs);
+    if (!pending) return std::unexpected(std::move(pending.error()));
+    pending_.push_back(std::move(*pending));
+    return {};
+}
+
+Result<Published> Publisher::name_file(Pending& pending, const Directory& in, const std::string& name) {
+    const Result<Directory> staging = tree_.folder(k_staging);
+    if (!staging) return std::unexpected(staging.error());
+    Result<Published> published = staging->publish(pending.staged.name, pending.staged.info, in, name);
+    if (published && *published == Published::before && !is_intact(in, name, pending.digest, pending.size)) {
+        published = staging->publish(pending.staged.name, pending.staged.info, in, name);
+    }
+    if (!published) return published;
+    if (*published == Published::before) {
+        static_cast<void>(staging->remove(pending.staged.name));
+    } else {
+        report_.bytes_written += pending.size;
+    }
+    pending.staged.name.clear();
+    return published;
+}
+
+Status Publisher::publish_objects() {
+    if (durable() && pending_.size() > k_single_syncs) {
+        const int result = uninterrupted([&] { return state_.fs.sync_all(tree_.root().fd()); });
+        if (result < 0) return std::unexpected(errno_error(-result, "write to disk", tree_.root().path()));
+    }
+    for (Pending& pending : pending_) {
+        const Result<Directory> shard = tree_.object_shard(pending.digest, Make::yes);
+        if (!shard) return std::unexpected(shard.error());
+        if (Result<Published> published = name_file(pending, *shard, object_name(pending.digest)); !published) {
+            return std::unexpected(std::move(published.error()));
+        }
+    }
+    return sync_objects();
+}
+
+// The names of the objects, and of their directories, before the manifest's.
+Status Publisher::sync_objects() {
+    if (!durable() || objects_.empty()) return {};
+    std::map<std::string, Digest> shards;
+    for (const auto& [digest, size] : objects_) shards.try_emplace(shard_name(digest), digest);
+    for (const auto& [name, digest] : shards) {
+        const Result<Directory> shard = tree_.object_shard(digest);
+        if (!shard) return std::unexpected(shard.error());
+        if (Status synced = shard->sync(); !synced) return synced;
+    }
+    const Result<Directory> objects = tree_.folder(k_objects);
+    if (!objects) return std::unexpected(objects.error());
+    if (Status synced = objects->sync(); !synced) return synced;
+    return tree_.root().sync();
+}
+
+Status Publisher::sync_manifest(const Directory& in) {
+    if (!durable()) return {};
+    const Result<Directory> manifests = tree_.folder(k_manifests);
+    const Result<Directory> shard = manifests ? tree_.enter(*manifests, shard_name(key_)) : std::unexpected(manifests.error());
+    if (!shard) return std::unexpected(shard.error());
+    for (const Directory* directory : {&in, &*shard, &*manifests, &tree_.root()}) {
+        if (Status synced = directory->sync(); !synced) return synced;
+    }
+    return {};
+}
+
+// A collector may have taken an object between our finding it and the manifest's naming it.
+Status Publisher::check_all_there(const Directory& in, const Digest& id, std::uint64_t size) {
+    const bool read_back = state_.options.durability == Durability::verified;
+    const auto check = [&](const Directory& directory, const std::string& name, const Digest& digest,
+                           std::uint64_t expected) -> Status {
+        if (!read_back) {
+            const Result<FileInfo> info = directory.look_at(name);
+            if (!info) return std::unexpected(info.error());
+            if (info->size == expected) return {};
+            return fail(ErrorCode::not_found, "'" + directory.path_of(name) + "' is not what was written");
+        }
+        const Result<InputFile> file = tree_.open_file(directory, name);
+        if (!file) return std::unexpected(file.error());
+        if (Result<Bytes> bytes = read_named(*file, digest); !bytes) return std::unexpected(std::move(bytes.error()));
+        return {};
+    };
+    for (const auto& [digest, object_size] : objects_) {
+        const Result<Directory> shard = tree_.object_shard(digest);
+        if (!shard) return std::unexpected(shard.error());
+        if (Status there = check(*shard, object_name(digest), digest, object_size); !there) return there;
+    }
+    return check(in, manifest_name(id), id, size);
+}
+
+Result<PutReport> Publisher::publish(const Bytes& manifest) {
+    if (Status published = publish_objects(); !published) return std::unexpected(std::move(published.error()));
+    report_.key = key_;
+    report_.id = sha256(manifest);
+    const Result<Directory> directory = tree_.key_directory(key_, Make::yes);
+    if (!directory) return std::unexpected(directory.error());
+    Result<Pending> pending = stage(manifest, report_.id, durable());
+    if (!pending) return std::unexpected(std::move(pending.error()));
+    pending_.push_back(std::move(*pending));
+    const Result<Published> published = name_file(pending_.back(), *directory, manifest_name(report_.id));
+    if (!published) return std::unexpected(published.error());
+    report_.added = *published == Published::now;
+    if (Status synced = sync_manifest(*directory); !synced) return std::unexpected(std::move(synced.error()));
+    if (Status there = check_all_there(*directory, report_.id, manifest.size()); !there) {
+        return std::unexpected(std::move(there.error()));
+    }
+    return report_;
+}
+
+}  // namespace coldframe::store

@@ -1,0 +1,129 @@
+#include <coldframe/store/reports.hpp>
+
+#include <charconv>
+
+namespace coldframe::store {
+namespace {
+
+constexpr std::uint64_t k_max_report_size = 4096;
+constexpr std::size_t k_many_reports = 64;
+constexpr std::string_view k_usage_start = "coldframe usage 1\n";
+
+ByteView view(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+
+// Nothing when there is no such file, or it is none of ours.
+std::optional<std::string> read_text(const Tree& tree, const Directory& in, const std::string& name) {
+    const Result<InputFile> file = tree.open_file(in, name);
+    if (!file || file->info().size > k_max_report_size) return std::nullopt;
+    const Result<Bytes> bytes = file->read_all();
+    if (!bytes) return std::nullopt;
+    return std::string(bytes->begin(), bytes->end());
+}
+
+std::optional<CounterValues> read_report(const Tree& tree, const Directory& in, const std::string& name) {
+    const std::optional<std::string> text = read_text(tree, in, name);
+    return text ? decode_counters(*text) : std::nullopt;
+}
+
+// Written aside and then renamed: a reader sees all of it or none.
+Status write_file(const Tree& tree, std::string_view text, const char* name) {
+    const Result<Directory> staging = tree.folder(k_staging, Make::yes);
+    if (!staging) return std::unexpected(staging.error());
+    const Result<Directory> reports = tree.folder(k_reports, Make::yes);
+    if (!reports) return std::unexpected(reports.error());
+    const Result<Tree::Staged> staged = tree.stage(*staging, view(text), false);
+    if (!staged) return std::unexpected(staged.error());
+    const std::string as = name == nullptr ? staged->name : std::string(name);
+    const int result =
+        uninterrupted([&] { return tree.fs().rename_at(staging->fd(), staged->name, reports->fd(), as, Replace::yes); });
+    if (result == 0) return {};
+    static_cast<void>(staging->remove(staged->name));
+    return std::unexpected(errno_error(-result, "write", reports->path_of(as)));
+}
+
+Result<std::vector<std::string>> report_names(const Directory& reports) {
+    Result<std::vector<std::string>> names = reports.names();
+    if (names) std::erase(*names, k_usage);
+    return names;
+}
+
+struct UsageRecord {
+    std::uint64_t bytes = 0;    // that a walk has found
+    std::uint64_t written = 0;  // according to the reports at that time
+};
+
+std::optional<UsageRecord> decode_usage(std::string_view text) {
+    if (!text.starts_with(k_usage_start)) return std::nullopt;
+    text.remove_prefix(k_usage_start.size());
+    UsageRecord usage;
+    const auto [space, first] = std::from_chars(text.data(), text.data() + text.size(), usage.bytes);
+    if (first != std::errc{} || space == text.data() + text.size() || *space != ' ') return std::nullopt;
+    const auto [end, second] = std::from_chars(space + 1, text.data() + text.size(), usage.written);
+    if (second != std::errc{} || end + 1 != text.data() + text.size() || *end != '\n') return std::nullopt;
+    return usage;
+}
+
+}  // namespace
+
+Status write_report(const Tree& tree, const CounterValues& values) {
+    return write_file(tree, encode_counters(values), nullptr);
+}
+
+Result<CounterValues> sum_reports(const Tree& tree) {
+    const Result<Directory> reports = tree.folder(k_reports);
+    if (!reports && reports.error().code == ErrorCode::not_found) return CounterValues{};
+    if (!reports) return std::unexpected(reports.error());
+    const Result<std::vector<std::string>> names = report_names(*reports);
+    if (!names) return std::unexpected(names.error());
+    CounterValues sum;
+    for (const std::string& name : *names) sum += read_report(tree, *reports, name).value_or(CounterValues{});
+    return sum;
+}
+
+Result<CounterValues> merge_reports(const Tree& tree) {
+    const Result<Directory> reports = tree.folder(k_reports);
+    if (!reports && reports.error().code == ErrorCode::not_found) return CounterValues{};
+    if (!reports) return std::unexpected(reports.error());
+    const Result<std::vector<std::string>> names = report_names(*reports);
+    if (!names) return std::unexpected(names.error());
+    const Result<Directory> staging = tree.folder(k_staging, Make::yes);
+    if (!staging) return std::unexpected(staging.error());
+    CounterValues sum;
+    std::vector<std::string> taken;
+    for (const std::string& name : *names) {
+        const std::optional<CounterValues> report = read_report(tree, *reports, name);
+        if (!report) continue;
+        if (!reports->move(name, *staging, name)) continue;  // another process merges it
+        taken.push_back(name);
+        sum += *report;
+    }
+    Status written = sum.empty() ? Status{} : write_report(tree, sum);
+    for (const std::string& name : taken) {
+        // Without the sum, the parts go back.
+        static_cast<void>(written ? staging->remove(name) : staging->move(name, *reports, name));
+    }
+    if (!written) return std::unexpected(std::move(written.error()));
+    return sum;
+}
+
+Result<std::uint64_t> estimate_bytes(const Tree& tree) {
+    const Result<Directory> reports = tree.folder(k_reports);
+    if (!reports && reports.error().code == ErrorCode::not_found) return std::uint64_t{0};
+    if (!reports) return std::unexpected(reports.error());
+    const Result<std::vector<std::string>> names = report_names(*reports);
+    if (!names) return std::unexpected(names.error());
+    const Result<CounterValues> sum = names->size() > k_many_reports ? merge_reports(tree) : sum_reports(tree);
+    if (!sum) return std::unexpected(sum.error());
+    const std::optional<std::string> text = read_text(tree, *reports, k_usage);
+    const UsageRecord usage = text ? decode_usage(*text).value_or(UsageRecord{}) : UsageRecord{};
+    const std::uint64_t written = (*sum)[Counter::bytes_written];
+    return usage.bytes + (written > usage.written ? written - usage.written : 0);
+}
+
+Status write_usage(const Tree& tree, std::uint64_t bytes, const CounterValues& sum) {
+    const std::string text =
+        std::string(k_usage_start) + std::to_string(bytes) + " " + std::to_string(sum[Counter::bytes_written]) + "\n";
+    return write_file(tree, text, k_usage);
+}
+
+}  // namespace coldframe::store

@@ -1,0 +1,126 @@
+// A store: packages by key, several variants a key, verified whenever they are read.
+//
+//   Store        what every kind of store can do: DiskStore (disk_store.hpp), MemoryStore (memory_store.hpp)
+//   Found        what is there for a key: the variants that passed every check, and why the others did not
+//
+//   std::unique_ptr<Store> store = DiskStore::open(default_directory().value()).value();
+//   store->put(package);                                       // under package.key, beside the variants that are there
+//   Result<Found> found = store->get(package.key);
+//   if (found && found->variants.empty()) ...                  // a miss; found->refusals say what was there and why not
+//
+// A miss is a value. An error means that the store as a whole cannot be used: untrusted, unsupported, io.
+//
+// Thread-safety: all functions may be called from many threads, and from many processes on one directory. Failure: as each
+// says; no failure leaves a store in which a wrong byte could be returned.
+#pragma once
+
+#include <coldframe/archive/reader.hpp>
+#include <coldframe/model/package.hpp>
+#include <coldframe/store/counters.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace coldframe::store {
+
+// What names a key in a store: a digest over all of its fields.
+[[nodiscard]] Digest key_digest(const PackageKey& key);
+
+struct Variant {
+    Digest id{};  // of the variant's manifest: names its whole content
+    Package package;
+    std::shared_ptr<const archive::Reader> reader;
+    std::int64_t last_used = 0;  // nanoseconds since the epoch, to the hour
+};
+
+struct Refusal {
+    std::string name;  // of the variant: its id in hex, or of the file that cannot be one
+    Error error;
+};
+
+struct Found {
+    std::vector<Variant> variants;  // the most recently used first
+    std::vector<Refusal> refusals;
+};
+
+struct PutReport {
+    Digest key{};
+    Digest id{};
+    bool added = false;               // else the same variant was there already
+    std::uint64_t bytes_written = 0;  // less what other packages share
+};
+
+// One variant, without the bulk.
+struct Item {
+    Digest key{};
+    Digest id{};
+    PackageKey name;
+    std::uint64_t size = 0;  // manifest and objects, some of which it may share
+    std::int64_t last_used = 0;
+    double compile_seconds = 0;
+};
+
+struct Usage {
+    std::uint64_t variants = 0;
+    std::uint64_t objects = 0;
+    std::uint64_t bytes = 0;        // that they take on the disk
+    std::uint64_t quarantined = 0;  // damaged files kept for a day
+};
+
+struct Statistics {
+    Usage usage;
+    std::uint64_t max_bytes = 0;  // 0: no limit
+    CounterValues counters;       // of all processes, as far as they have reported
+};
+
+struct CollectOptions {
+    std::optional<std::uint64_t> max_bytes;  // instead of the store's own limit
+    bool dry_run = false;
+};
+
+struct CollectReport {
+    bool busy = false;  // another collector is at work: nothing was done
+    Usage before;
+    std::uint64_t evicted = 0;        // variants, least recently used first
+    std::uint64_t swept = 0;          // objects that no variant needs any more
+    std::uint64_t freed = 0;          // bytes
+    std::uint64_t pending_bytes = 0;  // of objects that none needs, yet too young to tell
+};
+
+struct Problem {
+    std::string path;
+    Error error;
+};
+
+enum class Repair : std::uint8_t { no, yes };
+
+struct CheckReport {
+    Usage usage;
+    std::vector<Problem> problems;
+    std::uint64_t repaired = 0;
+};
+
+class Store {
+   public:
+    virtual ~Store() = default;
+
+    [[nodiscard]] virtual Result<Found> get(const PackageKey& key) = 0;
+    // The key by its digest, as list() gives it.
+    [[nodiscard]] virtual Result<Found> get(const Digest& key) = 0;
+    [[nodiscard]] virtual Result<PutReport> put(const Package& package) = 0;
+    // How many variants went: all of the key, or the one of that id.
+    [[nodiscard]] virtual Result<std::uint64_t> remove(const Digest& key, const std::optional<Digest>& id = std::nullopt) = 0;
+    [[nodiscard]] virtual Result<std::vector<Item>> list() = 0;
+    // Evicts what is over the limit, and clears away what crashed processes have left.
+    [[nodiscard]] virtual Result<CollectReport> collect(const CollectOptions& options = {}) = 0;
+    // Reads and verifies every byte. Repairing moves what is damaged away, so that the next put heals it.
+    [[nodiscard]] virtual Result<CheckReport> check(Repair repair = Repair::no) = 0;
+    [[nodiscard]] virtual Result<Statistics> statistics() = 0;
+    // Makes this process's counters known to others. Done now and then by itself.
+    [[nodiscard]] virtual Status flush() = 0;
+};
+
+}  // namespace coldframe::store
