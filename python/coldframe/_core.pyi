@@ -237,6 +237,48 @@ class Package:
         """Reads and verifies every blob."""
     def __iter__(self) -> Iterator[CodeEntry]: ...
 
+PackageKey = tuple[str, str, bytes, bytes]
+
+@final
+class Store:
+    """Packages by key, several variants a key, verified whenever they are read. May be used from many threads; a directory also
+    from many processes and hosts. src/coldframe/store/store.hpp says what each function promises."""
+
+    @staticmethod
+    def open(
+        path: str | os.PathLike[str] | None = None,
+        *,
+        read_only: bool = False,
+        durability: str = "none",
+        max_bytes: int = ...,
+        min_free_bytes: int = ...,
+    ) -> Store:
+        """`path`: None for $COLDFRAME_DIR or the user's caches; it need not exist. `durability`: none, synced or verified.
+        `max_bytes` 0: no limit. UntrustedPackageError for a directory that others may write, UnsupportedPackageError."""
+    @staticmethod
+    def in_memory(*, max_bytes: int = 0) -> Store: ...
+    @property
+    def path(self) -> str:
+        """Empty: in memory."""
+    @staticmethod
+    def key_digest(key: PackageKey) -> bytes: ...
+    def get(self, key: PackageKey) -> tuple[list[tuple[bytes, Package]], list[tuple[str, str, str]]]:
+        """Variants as (id, package), the last used first, and refusals as (name, code, message). No variant: a miss."""
+    def put(self, package: Package) -> dict[str, Any]:
+        """Under `package.key`. `key`, `id`, `added`, `bytes_written`. NoSpaceError, PackageIOError."""
+    def remove(self, key: bytes, id: bytes | None = None) -> int:
+        """`key`: its digest. All variants of it, or the one; how many."""
+    def ls(self) -> list[dict[str, Any]]:
+        """`key`, `id`, `name` (a PackageKey), `size` in bytes, `last_used` in seconds since the epoch, `compile_seconds`."""
+    def gc(self, max_bytes: int | None = None, *, dry_run: bool = False) -> dict[str, Any]:
+        """`busy`, `variants_before`, `bytes_before`, `evicted`, `swept`, `freed` and `pending_bytes`."""
+    def fsck(self, *, repair: bool = False) -> dict[str, Any]:
+        """`variants`, `objects` and `bytes` that are intact, `problems` as (path, code, message), `repaired`."""
+    def stats(self) -> dict[str, Any]:
+        """`variants`, `objects`, `bytes`, `quarantined`, `max_bytes`, and the counters of all processes by name."""
+    def flush(self) -> None:
+        """Makes this process's counters known to others; done now and then by itself."""
+
 @final
 class SharedLibrary:
     """A kernel's shared object, loaded from bytes under a path never used before in this process (RTLD_NOW | RTLD_LOCAL).

@@ -7,6 +7,7 @@
 #include <python/object_codec.hpp>
 #include <python/records.hpp>
 #include <python/shared_library.hpp>
+#include <python/store_module.hpp>
 #include <python/wrappers.hpp>
 
 #include <coldframe/archive/reader.hpp>
@@ -411,4 +412,5 @@ NB_MODULE(_core, m) {
     bind_package(m);
     bind_host(m);
     bind_native(m);
+    bind_store(m);
 }

@@ -3,6 +3,7 @@
 #include <coldframe/cli/exit_code.hpp>
 #include <coldframe/cli/options.hpp>
 #include <coldframe/cli/report.hpp>
+#include <coldframe/cli/store_command.hpp>
 #include <coldframe/cli/text.hpp>
 
 #include <exception>
@@ -52,6 +53,10 @@ ExitCode execute(const Parsed& parsed, std::ostream& out, std::ostream& err) {
         out << answer->out;
         err << answer->err;
         return answer->code;
+    }
+    if (const auto* command = std::get_if<StoreCommand>(&parsed)) {
+        const Result<ExitCode> code = run_store_command(*command, out, err);
+        return code ? *code : report(code.error(), store_directory(*command), err);
     }
     const auto* inspected = std::get_if<InspectOptions>(&parsed);
     const auto* verified = std::get_if<VerifyOptions>(&parsed);

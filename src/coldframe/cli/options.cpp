@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <optional>
 #include <sstream>
 #include <string>
 
@@ -10,6 +11,8 @@ namespace coldframe::cli {
 namespace {
 
 constexpr const char* k_any_owner_help = "Also take a file that another user owns or can write";
+constexpr const char* k_store_help = "The store, instead of $COLDFRAME_DIR or coldframe in the user's cache directory";
+constexpr const char* k_key_help = "The first digits of a key or of a variant, as ls lists them";
 
 Answer answer(const CLI::App& app, const CLI::ParseError& error) {
     std::ostringstream out;
@@ -20,10 +23,83 @@ Answer answer(const CLI::App& app, const CLI::ParseError& error) {
     return {.code = ExitCode::usage, .out = {}, .err = text.append(advice(ExitCode::usage)) + "\n"};
 }
 
+// A subcommand and the options that it was given.
+template <typename Options>
+struct Subcommand {
+    CLI::App* app;
+    Options options;
+
+    Subcommand(CLI::App& parent, const std::string& name, const std::string& help) : app(parent.add_subcommand(name, help)) {
+        app->footer(exit_code_help());
+    }
+    Subcommand(const Subcommand&) = delete;
+    Subcommand& operator=(const Subcommand&) = delete;
+};
+
+template <typename Options>
+struct StoreSubcommand : Subcommand<Options> {
+    StoreSubcommand(CLI::App& parent, const std::string& name, const std::string& help)
+        : Subcommand<Options>(parent, name, help) {
+        this->app->add_option("--store", this->options.directory, k_store_help)->type_name("DIRECTORY");
+    }
+};
+
+// Every subcommand about a store, with its options.
+struct StoreSubcommands {
+    StoreSubcommand<StatsOptions> stats;
+    StoreSubcommand<ListOptions> list;
+    StoreSubcommand<ShowOptions> show;
+    StoreSubcommand<CollectOptions> collect;
+    StoreSubcommand<CheckOptions> check;
+    StoreSubcommand<ExportOptions> save;
+    StoreSubcommand<ImportOptions> load;
+
+    explicit StoreSubcommands(CLI::App& app)
+        : stats(app, "stats", "Print how full a store is, and its hits and misses"),
+          list(app, "ls", "List what a store holds, the last used first"),
+          show(app, "show", "Print what the packages of a key hold, as inspect does"),
+          collect(app, "gc", "Evict what was not used for longest until the store is within its limit"),
+          check(app, "fsck", "Read every byte of a store and check it against its digests"),
+          save(app, "export", "Write what a store holds for a key to a package"),
+          load(app, "import", "Put a package into a store") {
+        stats.app->add_flag("--json", stats.options.json, "Print JSON");
+        list.app->add_flag("--json", list.options.json, "Print JSON");
+        show.app->add_option("KEY", show.options.key, k_key_help)->required()->type_name("");
+        show.app->add_flag("--json", show.options.json, "Print JSON");
+        collect.app->add_option("--max-bytes", collect.options.max_bytes, "How large the store may be, for example 500M or 10G")
+            ->transform(CLI::AsSizeValue(false));
+        collect.app->add_flag("--dry-run", collect.options.dry_run, "Only say what would be removed");
+        check.app->add_flag("--repair", check.options.repair,
+                            "Move what is damaged away, so that it is compiled and stored again");
+        save.app->add_option("KEY", save.options.key, k_key_help)->required()->type_name("");
+        save.app->add_option("FILE", save.options.file, "The package to write")->required()->type_name("");
+        load.app->add_option("FILE", load.options.file, "The package")->required()->type_name("");
+        load.app->add_flag("--any-owner", load.options.any_owner, k_any_owner_help);
+    }
+    StoreSubcommands(const StoreSubcommands&) = delete;
+    StoreSubcommands& operator=(const StoreSubcommands&) = delete;
+
+    [[nodiscard]] std::optional<StoreCommand> parsed() const {
+        std::optional<StoreCommand> command;
+        const auto take = [&](const auto& subcommand) {
+            if (subcommand.app->parsed()) command = subcommand.options;
+        };
+        take(stats);
+        take(list);
+        take(show);
+        take(collect);
+        take(check);
+        take(save);
+        take(load);
+        return command;
+    }
+};
+
 }  // namespace
 
 Parsed parse_options(int argc, const char* const* argv) {
-    CLI::App app{"Looks into compile packages (.cfp) and checks them. Runs nothing that is in them.", "coldframe"};
+    CLI::App app{"Looks into compile packages (.cfp) and stores of them, and checks them. Runs nothing that is in them.",
+                 "coldframe"};
     app.get_formatter()->column_width(28);
     app.set_version_flag("--version", std::string(k_producer), "Print the version and exit");
     app.footer(exit_code_help());
@@ -44,13 +120,16 @@ Parsed parse_options(int argc, const char* const* argv) {
     verify_command->add_flag("--any-owner", verify.any_owner, k_any_owner_help);
     verify_command->footer(exit_code_help());
 
+    const StoreSubcommands store(app);
+
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         return answer(app, error);
     }
     if (inspect_command->parsed()) return inspect;
-    return verify;
+    if (verify_command->parsed()) return verify;
+    return store.parsed().value();
 }
 
 }  // namespace coldframe::cli

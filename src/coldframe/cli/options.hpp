@@ -7,6 +7,7 @@
 #pragma once
 
 #include <coldframe/cli/exit_code.hpp>
+#include <coldframe/cli/store_options.hpp>
 
 #include <string>
 #include <variant>
@@ -33,7 +34,7 @@ struct Answer {
     std::string err;
 };
 
-using Parsed = std::variant<InspectOptions, VerifyOptions, Answer>;
+using Parsed = std::variant<InspectOptions, VerifyOptions, StoreCommand, Answer>;
 
 [[nodiscard]] Parsed parse_options(int argc, const char* const* argv);
 

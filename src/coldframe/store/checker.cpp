@@ -11,8 +11,8 @@ bool is_absent(const Error& error) { return error.code == ErrorCode::not_found; 
 
 class Checker {
    public:
-    Checker(const std::shared_ptr<DiskState>& state, const Tree& tree, Repair repair)
-        : state_(state), tree_(tree), repair_(repair) {}
+    Checker(const std::shared_ptr<DiskState>& state, const Tree& tree, Repair repair, const Progress& progress)
+        : state_(state), tree_(tree), repair_(repair), progress_(progress) {}
 
     Result<CheckReport> run() {
         check_format();
@@ -43,7 +43,7 @@ class Checker {
             const Result<std::uint64_t> size = check_manifest(in, key, id);
             if (size) {
                 ++report_.usage.variants;
-                report_.usage.bytes += disk_size(*size);
+                count(*size);
             } else if (!is_absent(size.error()) || in.look_at(manifest_name(id))) {
                 problem(in, manifest_name(id), size.error());
             }
@@ -58,7 +58,7 @@ class Checker {
         if (bytes) {
             intact_.insert(digest);
             ++report_.usage.objects;
-            report_.usage.bytes += disk_size(bytes->size());
+            count(bytes->size());
         } else if (!is_absent(bytes.error())) {
             problem(in, name, bytes.error());
         }
@@ -85,6 +85,11 @@ class Checker {
         return file->info().size;
     }
 
+    void count(std::uint64_t size) {
+        report_.usage.bytes += disk_size(size);
+        if (progress_) progress_(report_.usage.bytes);
+    }
+
     // Intact, or written since the objects were gone through.
     bool is_there(const archive::Entry& entry) {
         if (intact_.contains(entry.stored_digest)) return true;
@@ -103,20 +108,21 @@ class Checker {
     const std::shared_ptr<DiskState>& state_;
     const Tree& tree_;
     Repair repair_;
+    const Progress& progress_;
     std::unordered_set<Digest, DigestHash> intact_;
     CheckReport report_;
 };
 
 }  // namespace
 
-Result<CheckReport> DiskStore::check(Repair repair) {
+Result<CheckReport> DiskStore::check(Repair repair, const Progress& progress) {
     if (repair == Repair::yes && state_->read_only()) {
         return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
     }
     const Result<Tree> tree = state_->tree();
     if (!tree && is_absent(tree.error())) return CheckReport{};
     if (!tree) return std::unexpected(tree.error());
-    return Checker(state_, *tree, repair).run();
+    return Checker(state_, *tree, repair, progress).run();
 }
 
 }  // namespace coldframe::store

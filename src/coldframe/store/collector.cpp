@@ -153,27 +153,29 @@ Result<std::uint64_t> Collector::bytes_to_free(const CollectOptions& options) {
     return excess;
 }
 
-bool Collector::remove_manifest(const Manifest& manifest) {
-    if (dry_run_) return true;
+Status Collector::remove_manifest(const Manifest& manifest) {
+    if (dry_run_) return {};
     const Result<Directory> directory = tree_.key_directory(manifest.key);
-    if (!directory) return false;
-    if (!directory->remove(manifest_name(manifest.id))) return false;
+    if (!directory) return std::unexpected(directory.error());
+    if (Status removed = directory->remove(manifest_name(manifest.id)); !removed) return removed;
     state_.counters.add(Counter::evicted);
-    if (const Result<std::vector<std::string>> rest = directory->names(); !rest || !rest->empty()) return true;
+    if (const Result<std::vector<std::string>> rest = directory->names(); !rest || !rest->empty()) return {};
     // A writer that is about to publish here makes the directory again.
     const Result<Directory> manifests = tree_.folder(k_manifests);
     const Result<Directory> shard =
         manifests ? tree_.enter(*manifests, shard_name(manifest.key)) : std::unexpected(manifests.error());
     if (shard) static_cast<void>(shard->remove_directory(to_hex(manifest.key)));
-    return true;
+    return {};
 }
 
-void Collector::evict(std::uint64_t bytes) {
+Status Collector::evict(std::uint64_t bytes) {
     std::ranges::sort(manifests_, {}, &Manifest::last_used);
     std::uint64_t freed = 0;
     for (const Manifest& manifest : manifests_) {
-        if (freed >= bytes) return;
-        if (!remove_manifest(manifest)) continue;
+        if (freed >= bytes) break;
+        // What cannot be removed is no reason to remove what was used later. Gone already is as good as removed.
+        Status removed = remove_manifest(manifest);
+        if (!removed && removed.error().code != ErrorCode::not_found) return removed;
         ++report_.evicted;
         freed += manifest.size;
         removed_ += manifest.size;
@@ -182,6 +184,7 @@ void Collector::evict(std::uint64_t bytes) {
             if (--object.references == 0) freed += object.size;
         }
     }
+    return {};
 }
 
 bool Collector::remove_object(const Digest& digest, std::int64_t older_than) {
@@ -229,7 +232,7 @@ Result<CollectReport> Collector::run(const CollectOptions& options) {
     if (Status marked = mark(); !marked) return std::unexpected(std::move(marked.error()));
     const Result<std::uint64_t> excess = bytes_to_free(options);
     if (!excess) return std::unexpected(excess.error());
-    evict(*excess);
+    if (Status evicted = evict(*excess); !evicted) return std::unexpected(std::move(evicted.error()));
     sweep();
     report_.freed += removed_;
     if (dry_run_) return report_;

@@ -48,8 +48,8 @@ class Collector {
     void mark_manifest(const Directory& in, const Digest& key, const Digest& id);
     void set_time_right(const Directory& in, const std::string& name, FileInfo& info);
     [[nodiscard]] Result<std::uint64_t> bytes_to_free(const CollectOptions& options);
-    void evict(std::uint64_t bytes);
-    [[nodiscard]] bool remove_manifest(const Manifest& manifest);
+    [[nodiscard]] Status evict(std::uint64_t bytes);
+    [[nodiscard]] Status remove_manifest(const Manifest& manifest);
     void sweep();
     [[nodiscard]] bool remove_object(const Digest& digest, std::int64_t older_than);
 

@@ -56,7 +56,7 @@ class DiskStore final : public Store {
     [[nodiscard]] Result<std::uint64_t> remove(const Digest& key, const std::optional<Digest>& id = std::nullopt) override;
     [[nodiscard]] Result<std::vector<Item>> list() override;
     [[nodiscard]] Result<CollectReport> collect(const CollectOptions& options = {}) override;
-    [[nodiscard]] Result<CheckReport> check(Repair repair = Repair::no) override;
+    [[nodiscard]] Result<CheckReport> check(Repair repair = Repair::no, const Progress& progress = {}) override;
     [[nodiscard]] Result<Statistics> statistics() override;
     [[nodiscard]] Status flush() override;
 

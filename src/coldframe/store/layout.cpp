@@ -107,7 +107,9 @@ Status Tree::make_format() const {
     const Result<std::vector<std::string>> names = root_.names();
     if (!names) return std::unexpected(names.error());
     if (std::ranges::find(*names, k_format) != names->end()) return check_format();  // made meanwhile
-    const auto ours = [](const std::string& name) { return name.starts_with(k_temporary_prefix) || name == "lost+found"; };
+    const auto ours = [](const std::string& name) {
+        return name.starts_with(k_temporary_prefix) || name == k_tag || name == "lost+found";
+    };
     if (!std::ranges::all_of(*names, ours)) {
         return fail(ErrorCode::invalid_argument,
                     "'" + root_.path() + "' is not empty and no store: name an empty directory, or one that does not exist");

@@ -19,6 +19,7 @@
 #include <coldframe/store/counters.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -96,6 +97,7 @@ struct Problem {
 };
 
 enum class Repair : std::uint8_t { no, yes };
+using Progress = std::function<void(std::uint64_t bytes_done)>;
 
 struct CheckReport {
     Usage usage;
@@ -117,7 +119,7 @@ class Store {
     // Evicts what is over the limit, and clears away what crashed processes have left.
     [[nodiscard]] virtual Result<CollectReport> collect(const CollectOptions& options = {}) = 0;
     // Reads and verifies every byte. Repairing moves what is damaged away, so that the next put heals it.
-    [[nodiscard]] virtual Result<CheckReport> check(Repair repair = Repair::no) = 0;
+    [[nodiscard]] virtual Result<CheckReport> check(Repair repair = Repair::no, const Progress& progress = {}) = 0;
     [[nodiscard]] virtual Result<Statistics> statistics() = 0;
     // Makes this process's counters known to others. Done now and then by itself.
     [[nodiscard]] virtual Status flush() = 0;

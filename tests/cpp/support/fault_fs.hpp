@@ -7,6 +7,8 @@
 
 #include <coldframe/util/fs.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -21,7 +23,10 @@ struct Fault {
     bool only_once = true;     // else every later call that is no cleanup fails too
     bool interrupt = false;    // every call is interrupted once before it works
     std::size_t transfer = 0;  // reads and writes move at most so many bytes; 0: all
+    bool exits = false;        // instead of failing, the call ends the process
 };
+
+inline constexpr int k_fault_exit = 77;
 
 class FaultFs final : public Fs {
    public:
@@ -68,6 +73,55 @@ class FaultFs final : public Fs {
     std::uint32_t effective_user() override { return real_.effective_user(); }
     std::string host_name() override { return "host"; }
 
+    int open_at(int directory, const std::string& name, int flags, std::uint32_t permissions) override {
+        if (const int error = enter("open_at")) return error;
+        const int fd = real_.open_at(directory, name, flags, permissions);
+        if (fd >= 0) ++open_;
+        return fd;
+    }
+    int stat_at(int directory, const std::string& name, FileInfo& info) override {
+        if (const int error = enter("stat_at")) return error;
+        return real_.stat_at(directory, name, info);
+    }
+    int list(int directory, std::vector<std::string>& names) override {
+        if (const int error = enter("list")) return error;
+        return real_.list(directory, names);
+    }
+    int make_directory_at(int directory, const std::string& name, std::uint32_t permissions) override {
+        if (const int error = enter("make_directory_at")) return error;
+        return real_.make_directory_at(directory, name, permissions);
+    }
+    int remove_directory_at(int directory, const std::string& name) override {
+        if (const int error = enter("remove_directory_at")) return error;
+        return real_.remove_directory_at(directory, name);
+    }
+    int rename_at(int from_directory, const std::string& from, int to_directory, const std::string& to,
+                  Replace replace) override {
+        if (const int error = enter("rename_at")) return error;
+        return real_.rename_at(from_directory, from, to_directory, to, replace);
+    }
+    int link_at(int from_directory, const std::string& from, int to_directory, const std::string& to) override {
+        if (const int error = enter("link_at")) return error;
+        return real_.link_at(from_directory, from, to_directory, to);
+    }
+    int unlink_at(int directory, const std::string& name) override {
+        if (const int error = enter("unlink_at")) return error;
+        return real_.unlink_at(directory, name);
+    }
+    int touch(int fd) override {
+        if (const int error = enter("touch")) return error;
+        return real_.touch(fd);
+    }
+    int sync_all(int) override { return enter("sync_all"); }
+    int space(int fd, FileSpace& space) override {
+        if (const int error = enter("space")) return error;
+        return real_.space(fd, space);
+    }
+    int try_lock(int fd) override {
+        if (const int error = enter("try_lock")) return error;
+        return real_.try_lock(fd);
+    }
+
    private:
     int enter(const char* name, bool can_interrupt = true) {
         if (fault_.interrupt && can_interrupt && !interrupted_) {
@@ -77,6 +131,7 @@ class FaultFs final : public Fs {
         interrupted_ = false;
         names_.emplace_back(name);
         const bool fails = fault_.only_once ? calls() == fault_.at_call : fault_.at_call != 0 && calls() >= fault_.at_call;
+        if (fails && fault_.exits) ::_exit(k_fault_exit);
         return fails ? -fault_.error : 0;
     }
     [[nodiscard]] std::size_t limited(std::size_t size) const {

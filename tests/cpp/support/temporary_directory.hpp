@@ -17,8 +17,9 @@ namespace coldframe::testing {
 
 class TemporaryDirectory {
    public:
-    TemporaryDirectory() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "coldframe-test-XXXXXX").string();
+    TemporaryDirectory() : TemporaryDirectory(std::filesystem::temp_directory_path()) {}
+    explicit TemporaryDirectory(const std::filesystem::path& parent) {
+        std::string pattern = (parent / "coldframe-test-XXXXXX").string();
         REQUIRE(::mkdtemp(pattern.data()) != nullptr);
         path_ = pattern;
     }

@@ -1,0 +1,56 @@
+// The subcommands that work on a store.
+//
+//   if (auto* stats = std::get_if<StatsOptions>(&parsed)) ...
+//
+// Thread-safety: values. Failure: none.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace coldframe::cli {
+
+// The directory; empty: the user's own.
+struct StorePlace {
+    std::string directory;
+};
+
+struct StatsOptions : StorePlace {
+    bool json = false;
+};
+
+struct ListOptions : StorePlace {
+    bool json = false;
+};
+
+// KEY is the beginning of a key's digest, or of a variant's id.
+struct ShowOptions : StorePlace {
+    std::string key;
+    bool json = false;
+};
+
+struct CollectOptions : StorePlace {
+    std::optional<std::uint64_t> max_bytes;
+    bool dry_run = false;
+};
+
+struct CheckOptions : StorePlace {
+    bool repair = false;
+};
+
+struct ExportOptions : StorePlace {
+    std::string key;
+    std::string file;
+};
+
+struct ImportOptions : StorePlace {
+    std::string file;
+    bool any_owner = false;
+};
+
+using StoreCommand =
+    std::variant<StatsOptions, ListOptions, ShowOptions, CollectOptions, CheckOptions, ExportOptions, ImportOptions>;
+
+}  // namespace coldframe::cli

@@ -1,0 +1,77 @@
+#include <coldframe/cli/store_report.hpp>
+#include <coldframe/cli/text.hpp>
+
+#include <ostream>
+
+namespace coldframe::cli {
+namespace {
+
+constexpr std::int64_t k_nanoseconds = 1'000'000'000;
+constexpr std::size_t k_short = 12;
+
+std::string limit_text(std::uint64_t bytes) { return bytes == 0 ? "no limit" : size_text(bytes); }
+
+}  // namespace
+
+void print_statistics(const std::string& directory, const store::Statistics& statistics, std::ostream& out) {
+    const store::Usage& usage = statistics.usage;
+    out << "store " << printable(directory) << '\n';
+    Table table(2);
+    table.add({"holds", count_text(usage.variants, "variant") + ", " + count_text(usage.objects, "object")});
+    table.add({"size", size_text(usage.bytes) + " of " + limit_text(statistics.max_bytes)});
+    if (usage.quarantined != 0) table.add({"damaged", count_text(usage.quarantined, "file") + " moved away"});
+    for (std::size_t i = 0; i < store::k_counter_count; ++i) {
+        const auto counter = static_cast<store::Counter>(i);
+        const std::uint64_t value = statistics.counters[counter];
+        const bool always = counter == store::Counter::hits || counter == store::Counter::misses;
+        if (value == 0 && !always) continue;
+        if (counter == store::Counter::milliseconds_saved) {
+            table.add({"saved", seconds_text(static_cast<double>(value) / 1000) + " of compiling"});
+            continue;
+        }
+        const bool bytes = counter == store::Counter::bytes_read || counter == store::Counter::bytes_written;
+        std::string name(store::name_of(counter));
+        for (char& letter : name) letter = letter == '_' ? ' ' : letter;
+        table.add({name, bytes ? size_text(value) : std::to_string(value)});
+    }
+    table.print(out);
+}
+
+void print_items(const std::vector<store::Item>& items, std::ostream& out) {
+    Table table(0);
+    table.add({"KEY", "VARIANT", "SIZE", "SAVES", "LAST USED", "FUNCTION"});
+    table.align_right(2);
+    table.align_right(3);
+    for (const store::Item& item : items) {
+        table.add({to_hex(item.key).substr(0, k_short), to_hex(item.id).substr(0, k_short), size_text(item.size),
+                   seconds_text(item.compile_seconds), time_text(item.last_used / k_nanoseconds),
+                   printable(item.name.module + "." + item.name.qualname)});
+    }
+    table.print(out);
+}
+
+void print_collected(const store::CollectReport& report, bool dry_run, std::ostream& out) {
+    if (report.busy) {
+        out << "another collector is at work: nothing was done\n";
+        return;
+    }
+    out << (dry_run ? "would evict " : "evicted ") << count_text(report.evicted, "variant") << " of " << report.before.variants
+        << ", " << (dry_run ? "would remove " : "removed ") << count_text(report.swept, "object") << ": "
+        << size_text(report.freed) << " of " << size_text(report.before.bytes) << '\n';
+    if (report.pending_bytes != 0) {
+        out << size_text(report.pending_bytes) << " that nothing needs are too young to be removed: run it again in a minute\n";
+    }
+}
+
+void print_checked(const store::CheckReport& report, std::ostream& out) {
+    for (const store::Problem& problem : report.problems) {
+        out << to_string(problem.error.code) << ": " << printable(problem.path) << '\n'
+            << "  " << printable(problem.error.what()) << '\n';
+    }
+    out << "intact: " << count_text(report.usage.variants, "variant") << ", " << count_text(report.usage.objects, "object")
+        << ", " << size_text(report.usage.bytes) << '\n';
+    if (report.problems.empty()) return;
+    out << count_text(report.problems.size(), "problem") << ", " << report.repaired << " moved away\n";
+}
+
+}  // namespace coldframe::cli

@@ -1,0 +1,185 @@
+// Stores as Python sees them. Reports become dicts of their fields; whatever touches a disk runs without the GIL.
+#include <python/bridge.hpp>
+#include <python/records.hpp>
+#include <python/store_module.hpp>
+
+#include <coldframe/store/disk_store.hpp>
+#include <coldframe/store/memory_store.hpp>
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace coldframe::python {
+namespace {
+
+using KeyTuple = std::tuple<std::string, std::string, nb::bytes, nb::bytes>;
+
+constexpr double k_nanoseconds = 1e9;
+
+struct StoreHandle {
+    std::shared_ptr<store::Store> store;
+    std::string path;  // empty: in memory
+
+    // No other thread of Python waits for the disk.
+    template <typename Body>
+    auto run(Body&& body) const {
+        return value_or_raise(without_gil([&] { return body(*store); }));
+    }
+};
+
+nb::bytes bytes_of(const Digest& digest) { return nb::bytes(digest.data(), digest.size()); }
+
+PackageKey to_key(const KeyTuple& key) {
+    const auto& [module, qualname, code, options] = key;
+    return {module, qualname, to_digest(code.ptr()), to_digest(options.ptr())};
+}
+
+store::Durability to_durability(const std::string& name) {
+    if (name == "none") return store::Durability::none;
+    if (name == "synced") return store::Durability::synced;
+    if (name == "verified") return store::Durability::verified;
+    raise({ErrorCode::invalid_argument, "a durability is none, synced or verified, not '" + name + "'", {}});
+}
+
+StoreHandle open_store(nb::handle path, bool read_only, const std::string& durability, std::uint64_t max_bytes,
+                       std::uint64_t min_free_bytes) {
+    const std::string directory = path.is_none() ? value_or_raise(store::default_directory()) : to_path(path.ptr());
+    const store::DiskOptions options{.access = read_only ? store::Access::read_only : store::Access::read_write,
+                                     .durability = to_durability(durability),
+                                     .max_bytes = max_bytes,
+                                     .min_free_bytes = min_free_bytes};
+    return {value_or_raise(without_gil([&] { return store::DiskStore::open(directory, options); })), directory};
+}
+
+nb::tuple get(const StoreHandle& self, const KeyTuple& key) {
+    const PackageKey name = to_key(key);
+    store::Found found = self.run([&](store::Store& store) { return store.get(name); });
+    nb::list refusals;
+    for (const store::Refusal& refusal : found.refusals) {
+        const std::string code(to_string(refusal.error.code));
+        refusals.append(nb::make_tuple(refusal.name, code, refusal.error.what()));
+    }
+    nb::list variants;
+    for (store::Variant& variant : found.variants) {
+        variants.append(nb::make_tuple(bytes_of(variant.id), nb::cast(std::move(variant.package))));
+    }
+    return nb::make_tuple(variants, refusals);
+}
+
+nb::dict put(const StoreHandle& self, const Package& package) {
+    const Package copy = snapshot(package);
+    const auto report = self.run([&](store::Store& store) { return store.put(copy); });
+    nb::dict dict;
+    dict["key"] = bytes_of(report.key);
+    dict["id"] = bytes_of(report.id);
+    dict["added"] = report.added;
+    dict["bytes_written"] = report.bytes_written;
+    return dict;
+}
+
+std::uint64_t remove(const StoreHandle& self, const nb::bytes& key, const std::optional<nb::bytes>& id) {
+    const Digest digest = to_digest(key.ptr());
+    std::optional<Digest> variant;
+    if (id) variant = to_digest(id->ptr());
+    return self.run([&](store::Store& store) { return store.remove(digest, variant); });
+}
+
+nb::list ls(const StoreHandle& self) {
+    const auto items = self.run([](store::Store& store) { return store.list(); });
+    nb::list list;
+    for (const store::Item& item : items) {
+        nb::dict dict;
+        dict["key"] = bytes_of(item.key);
+        dict["id"] = bytes_of(item.id);
+        dict["name"] =
+            nb::make_tuple(item.name.module, item.name.qualname, bytes_of(item.name.code), bytes_of(item.name.options));
+        dict["size"] = item.size;
+        dict["last_used"] = static_cast<double>(item.last_used) / k_nanoseconds;
+        dict["compile_seconds"] = item.compile_seconds;
+        list.append(dict);
+    }
+    return list;
+}
+
+void add_usage(nb::dict& dict, const store::Usage& usage) {
+    dict["variants"] = usage.variants;
+    dict["objects"] = usage.objects;
+    dict["bytes"] = usage.bytes;
+    dict["quarantined"] = usage.quarantined;
+}
+
+nb::dict gc(const StoreHandle& self, std::optional<std::uint64_t> max_bytes, bool dry_run) {
+    const store::CollectOptions options{.max_bytes = max_bytes, .dry_run = dry_run};
+    const auto report = self.run([&](store::Store& store) { return store.collect(options); });
+    nb::dict dict;
+    dict["busy"] = report.busy;
+    dict["variants_before"] = report.before.variants;
+    dict["bytes_before"] = report.before.bytes;
+    dict["evicted"] = report.evicted;
+    dict["swept"] = report.swept;
+    dict["freed"] = report.freed;
+    dict["pending_bytes"] = report.pending_bytes;
+    return dict;
+}
+
+nb::dict fsck(const StoreHandle& self, bool repair) {
+    const store::Repair wanted = repair ? store::Repair::yes : store::Repair::no;
+    const auto report = self.run([&](store::Store& store) { return store.check(wanted); });
+    nb::list problems;
+    for (const store::Problem& problem : report.problems) {
+        const std::string code(to_string(problem.error.code));
+        problems.append(nb::make_tuple(problem.path, code, problem.error.what()));
+    }
+    nb::dict dict;
+    add_usage(dict, report.usage);
+    dict["problems"] = problems;
+    dict["repaired"] = report.repaired;
+    return dict;
+}
+
+nb::dict stats(const StoreHandle& self) {
+    const auto statistics = self.run([](store::Store& store) { return store.statistics(); });
+    nb::dict dict;
+    add_usage(dict, statistics.usage);
+    dict["max_bytes"] = statistics.max_bytes;
+    for (std::size_t i = 0; i < store::k_counter_count; ++i) {
+        const auto counter = static_cast<store::Counter>(i);
+        dict[nb::str(store::name_of(counter).data())] = statistics.counters[counter];
+    }
+    return dict;
+}
+
+}  // namespace
+
+void bind_store(nb::module_& m) {
+    using Self = const StoreHandle&;
+    const store::DiskOptions defaults;
+    nb::class_<StoreHandle>(m, "Store", nb::is_final())
+        .def_static("open", &open_store, "path"_a = nb::none(), nb::kw_only(), "read_only"_a = false, "durability"_a = "none",
+                    "max_bytes"_a = defaults.max_bytes, "min_free_bytes"_a = defaults.min_free_bytes)
+        .def_static(
+            "in_memory",
+            [](std::uint64_t max_bytes) {
+                return StoreHandle{std::make_shared<store::MemoryStore>(store::MemoryOptions{max_bytes}), {}};
+            },
+            nb::kw_only(), "max_bytes"_a = 0)
+        .def_prop_ro("path", [](Self self) { return self.path; })
+        .def_static(
+            "key_digest", [](const KeyTuple& key) { return bytes_of(store::key_digest(to_key(key))); }, "key"_a)
+        .def("get", &get, "key"_a)
+        .def("put", &put, "package"_a)
+        .def("remove", &remove, "key"_a, "id"_a = nb::none())
+        .def("ls", &ls)
+        .def("gc", &gc, "max_bytes"_a = nb::none(), nb::kw_only(), "dry_run"_a = false)
+        .def("fsck", &fsck, nb::kw_only(), "repair"_a = false)
+        .def("stats", &stats)
+        .def("flush", [](Self self) { self.run([](store::Store& store) { return store.flush(); }); });
+}
+
+}  // namespace coldframe::python
