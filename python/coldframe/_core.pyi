@@ -266,7 +266,7 @@ class Store:
         """Variants as (id, package), the last used first, and refusals as (name, code, message). No variant: a miss."""
     def put(self, package: Package) -> dict[str, Any]:
         """Under `package.key`. `key`, `id`, `added`, `bytes_written`. NoSpaceError, PackageIOError."""
-    def remove(self, key: bytes, id: bytes | None = None) -> int:
+    def remove(self, key: bytes, variant: bytes | None = None) -> int:
         """`key`: its digest. All variants of it, or the one; how many."""
     def ls(self) -> list[dict[str, Any]]:
         """`key`, `id`, `name` (a PackageKey), `size` in bytes, `last_used` in seconds since the epoch, `compile_seconds`."""

@@ -174,7 +174,7 @@ void bind_store(nb::module_& m) {
             "key_digest", [](const KeyTuple& key) { return bytes_of(store::key_digest(to_key(key))); }, "key"_a)
         .def("get", &get, "key"_a)
         .def("put", &put, "package"_a)
-        .def("remove", &remove, "key"_a, "id"_a = nb::none())
+        .def("remove", &remove, "key"_a, "variant"_a = nb::none())
         .def("ls", &ls)
         .def("gc", &gc, "max_bytes"_a = nb::none(), nb::kw_only(), "dry_run"_a = false)
         .def("fsck", &fsck, nb::kw_only(), "repair"_a = false)

@@ -27,7 +27,7 @@ class Checker {
         const Status format = tree_.check_format();
         if (format) return;
         problem(tree_.root(), k_format, format.error());
-        if (repair_ == Repair::yes) static_cast<void>(tree_.write_format());
+        if (repair_ == Repair::yes) ignore_failure(tree_.write_format());
     }
 
     Status walk_objects() {

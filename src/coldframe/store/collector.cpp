@@ -52,7 +52,7 @@ Status Collector::read_clock() {
     const Result<Tree::Staged> staged = tree_.stage(*staging, Bytes{0}, false);
     if (!staged) return std::unexpected(staged.error());
     now_ = staged->info.modified;
-    static_cast<void>(staging->remove(staged->name));
+    ignore_failure(staging->remove(staged->name));
     return {};
 }
 
@@ -77,7 +77,7 @@ void Collector::restore_trash() {
         const std::optional<Digest> object = digest_from_hex(name.substr(0, name.find('.')));
         if (!object || name.find(".m.") != std::string::npos) continue;
         const Result<Directory> shard = tree_.object_shard(*object, Make::yes);
-        if (shard) static_cast<void>(trash->move(name, *shard, object_name(*object)));
+        if (shard) ignore_failure(trash->move(name, *shard, object_name(*object)));
     }
 }
 
@@ -164,7 +164,7 @@ Status Collector::remove_manifest(const Manifest& manifest) {
     const Result<Directory> manifests = tree_.folder(k_manifests);
     const Result<Directory> shard =
         manifests ? tree_.enter(*manifests, shard_name(manifest.key)) : std::unexpected(manifests.error());
-    if (shard) static_cast<void>(shard->remove_directory(to_hex(manifest.key)));
+    if (shard) ignore_failure(shard->remove_directory(to_hex(manifest.key)));
     return {};
 }
 
@@ -198,7 +198,7 @@ bool Collector::remove_object(const Digest& digest, std::int64_t older_than) {
     if (!shard->move(name, *trash, trashed)) return false;
     const Result<FileInfo> info = trash->look_at(trashed);
     if (info && info->modified < older_than) return trash->remove(trashed).has_value();
-    static_cast<void>(trash->move(trashed, *shard, name));  // a writer wants it
+    ignore_failure(trash->move(trashed, *shard, name));  // a writer wants it
     return false;
 }
 

@@ -42,9 +42,8 @@ class Lookup {
 
     Result<Found> run() {
         const Result<Directory> directory = tree_.key_directory(key_);
-        if (!directory && is_absent(directory.error())) return Found{};
-        if (!directory) return std::unexpected(directory.error());
-        const Result<std::vector<std::string>> names = directory->names();
+        const Result<std::vector<std::string>> names = directory ? directory->names() : std::unexpected(directory.error());
+        if (!names && is_absent(names.error())) return Found{};  // never there, or just removed by a collector
         if (!names) return std::unexpected(names.error());
         for (const std::string& name : *names) {
             const std::optional<Digest> id = parse_manifest_name(name);
@@ -117,7 +116,7 @@ bool worth_another_try(const Found& found) {
 
 DiskStore::DiskStore(std::shared_ptr<DiskState> state) : state_(std::move(state)), flushed_(steady_seconds()) {}
 
-DiskStore::~DiskStore() { static_cast<void>(flush()); }
+DiskStore::~DiskStore() { ignore_failure(flush()); }
 
 const std::string& DiskStore::path() const { return state_->path; }
 
@@ -163,7 +162,7 @@ Result<Found> DiskStore::look_up(const Digest& key, const PackageKey* name) {
 
 Result<PutReport> DiskStore::put(const Package& package) {
     if (state_->read_only()) return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
-    const auto once = [&]() -> Result<PutReport> {
+    const auto once = [&] -> Result<PutReport> {
         const Result<Tree> tree = state_->prepared_tree();
         if (!tree) return std::unexpected(tree.error());
         Publisher publisher(*state_, *tree, key_digest(package.key));
@@ -185,7 +184,7 @@ Result<PutReport> DiskStore::put(const Package& package) {
     }
     state_->counters.add(Counter::puts);
     state_->counters.add(Counter::bytes_written, report->bytes_written);
-    static_cast<void>(flush());  // others judge by it how full the store is
+    ignore_failure(flush());  // others judge by it how full the store is
     return report;
 }
 
@@ -193,7 +192,7 @@ void DiskStore::flush_now_and_then() {
     const std::int64_t now = steady_seconds();
     if (now - flushed_ < k_flush_after) return;
     flushed_ = now;
-    static_cast<void>(flush());
+    ignore_failure(flush());
 }
 
 Status DiskStore::flush() {

@@ -75,9 +75,8 @@ Result<std::uint64_t> DiskStore::remove(const Digest& key, const std::optional<D
     if (state_->read_only()) return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
     const Result<Tree> tree = state_->tree();
     const Result<Directory> directory = tree ? tree->key_directory(key) : std::unexpected(tree.error());
-    if (!directory && is_absent(directory.error())) return std::uint64_t{0};
-    if (!directory) return std::unexpected(directory.error());
-    const Result<std::vector<std::string>> names = directory->names();
+    const Result<std::vector<std::string>> names = directory ? directory->names() : std::unexpected(directory.error());
+    if (!names && is_absent(names.error())) return std::uint64_t{0};
     if (!names) return std::unexpected(names.error());
     std::uint64_t removed = 0;
     for (const std::string& name : *names) {
@@ -118,7 +117,7 @@ Result<CollectReport> DiskStore::collect(const CollectOptions& options) {
         return std::unexpected(std::move(format.error()));
     }
     Result<CollectReport> report = Collector(*state_, *tree).run(options);
-    static_cast<void>(flush());
+    ignore_failure(flush());
     return report;
 }
 
@@ -133,7 +132,7 @@ Status DiskStore::make_room() {
         if (!bytes) return std::unexpected(bytes.error());
         return options.max_bytes != 0 && *bytes > limit;
     };
-    const auto is_nearly_full = [&]() -> Result<bool> {
+    const auto is_nearly_full = [&] -> Result<bool> {
         FileSpace space;
         const int result = uninterrupted([&] { return state_->fs.space(tree->root().fd(), space); });
         if (result < 0) return std::unexpected(errno_error(-result, "ask for the free space of", path()));

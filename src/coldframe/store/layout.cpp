@@ -20,6 +20,15 @@ constexpr int k_max_depth = 256;
 
 ByteView view(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
 
+// What lies in it survives a power loss only if its own name does.
+Status sync_name(Fs& fs, const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    const std::string above = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+    const Result<Directory> directory = Directory::open(fs, above);
+    if (!directory) return std::unexpected(directory.error());
+    return directory->sync();
+}
+
 // Makes the directories of `path` that are not there, each for this user alone.
 Status make_path(Fs& fs, const std::string& path) {
     for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
@@ -27,6 +36,9 @@ Status make_path(Fs& fs, const std::string& path) {
         const int made = uninterrupted([&] { return fs.make_directory_at(k_by_path, prefix, k_root_permissions); });
         if (made < 0 && made != -EEXIST && (end == std::string::npos || made != -EROFS)) {
             return std::unexpected(errno_error(-made, "make the directory", prefix));
+        }
+        if (made == 0) {
+            if (Status synced = sync_name(fs, prefix); !synced) return synced;
         }
         if (end == std::string::npos) return {};
     }
@@ -59,7 +71,10 @@ Result<Tree> Tree::prepare(Fs& fs, const std::string& path, archive::OwnerCheck 
     }
     if (!tree) return tree;
     Status format = tree->check_format();
-    if (!format && format.error().code == ErrorCode::not_found) format = tree->make_format();
+    if (!format && format.error().code == ErrorCode::not_found) {
+        format = tree->check_ancestors();
+        if (format) format = tree->make_format();
+    }
     if (!format) return std::unexpected(std::move(format.error()));
     return tree;
 }
@@ -106,11 +121,12 @@ Status Tree::check_format() const {
 Status Tree::make_format() const {
     const Result<std::vector<std::string>> names = root_.names();
     if (!names) return std::unexpected(names.error());
-    if (std::ranges::find(*names, k_format) != names->end()) return check_format();  // made meanwhile
     const auto ours = [](const std::string& name) {
         return name.starts_with(k_temporary_prefix) || name == k_tag || name == "lost+found";
     };
     if (!std::ranges::all_of(*names, ours)) {
+        // Another process may have made it meanwhile. Then FORMAT was there before anything else, listed or not.
+        if (Status format = check_format(); format || format.error().code != ErrorCode::not_found) return format;
         return fail(ErrorCode::invalid_argument,
                     "'" + root_.path() + "' is not empty and no store: name an empty directory, or one that does not exist");
     }
@@ -125,11 +141,11 @@ Status Tree::write_format() const {
         const Result<FileInfo> created = root_.create(temporary, view(text), k_file_permissions, true);
         if (!created) return std::unexpected(created.error());
         const Result<Published> published = root_.publish(temporary, *created, root_, name);
-        if (!published || *published == Published::before) static_cast<void>(root_.remove(temporary));
+        if (!published || *published == Published::before) ignore_failure(root_.remove(temporary));
         if (!published) return std::unexpected(published.error());
         return {};
     };
-    static_cast<void>(write(k_tag, k_tag_text));  // a convenience
+    ignore_failure(write(k_tag, k_tag_text));  // a convenience
     if (Status written = write(k_format, k_format_text); !written) return written;
     return root_.sync();
 }

@@ -41,6 +41,9 @@ inline constexpr std::uint64_t k_max_manifest_size = std::uint64_t{256} << 20;
 [[nodiscard]] std::optional<Digest> parse_manifest_name(std::string_view name);
 [[nodiscard]] std::string shard_name(const Digest& digest);
 
+// What a file takes on the disk: blocks of 4 KiB.
+[[nodiscard]] constexpr std::uint64_t disk_size(std::uint64_t size) { return (size + 4095) / 4096 * 4096; }
+
 class Tree {
    public:
     [[nodiscard]] static Result<Tree> open(Fs& fs, const std::string& path, archive::OwnerCheck owner_check);

@@ -14,17 +14,22 @@ constexpr std::size_t k_single_syncs = 16;  // more files than that are synced t
 Publisher::~Publisher() {
     const Result<Directory> staging = tree_.folder(k_staging);
     for (const Pending& pending : pending_) {
-        if (staging && !pending.staged.name.empty()) static_cast<void>(staging->remove(pending.staged.name));
+        if (staging && !pending.staged.name.empty()) ignore_failure(staging->remove(pending.staged.name));
     }
 }
 
-bool Publisher::is_intact(const Directory& in, const std::string& name, const Digest& digest, std::uint64_t size) {
+Result<bool> Publisher::is_intact(const Directory& in, const std::string& name, const Digest& digest, std::uint64_t size) {
     const Result<InputFile> file = tree_.open_file(in, name);
     if (!file && file.error().code == ErrorCode::not_found) return false;
-    // Its age is what keeps a collector from it until the manifest names it.
-    if (file && file->info().size == size && read_named(*file, digest) && uninterrupted([&] { return file->touch(); }) == 0) {
+    Result<Bytes> bytes = file ? read_named(*file, digest) : std::unexpected(file.error());
+    if (bytes && bytes->size() == size) {
+        // Its age is what keeps a collector from it until the manifest names it. Where that fails, the check at the end finds
+        // out.
+        static_cast<void>(uninterrupted([&] { return file->touch(); }));
         return true;
     }
+    const bool damaged = bytes || bytes.error().code == ErrorCode::corrupt || bytes.error().code == ErrorCode::untrusted;
+    if (!damaged) return std::unexpected(std::move(bytes.error()));  // it may well be sound: other packages may need it
     state_.quarantine(tree_, in, name);
     return false;
 }
@@ -42,7 +47,9 @@ Status Publisher::add(const archive::PackedPart& object) {
     if (!objects_.emplace(entry.stored_digest, entry.stored_size).second) return {};
     const Result<Directory> shard = tree_.object_shard(entry.stored_digest, Make::yes);
     if (!shard) return std::unexpected(shard.error());
-    if (is_intact(*shard, object_name(entry.stored_digest), entry.stored_digest, entry.stored_size)) return {};
+    const Result<bool> intact = is_intact(*shard, object_name(entry.stored_digest), entry.stored_digest, entry.stored_size);
+    if (!intact) return std::unexpected(intact.error());
+    if (*intact) return {};
     Result<Pending> pending = stage(object.stored, entry.stored_digest, durable() && pending_.size() < k_single_syncs);
     if (!pending) return std::unexpected(std::move(pending.error()));
     pending_.push_back(std::move(*pending));
@@ -53,14 +60,16 @@ Result<Published> Publisher::name_file(Pending& pending, const Directory& in, co
     const Result<Directory> staging = tree_.folder(k_staging);
     if (!staging) return std::unexpected(staging.error());
     Result<Published> published = staging->publish(pending.staged.name, pending.staged.info, in, name);
-    if (published && *published == Published::before && !is_intact(in, name, pending.digest, pending.size)) {
-        published = staging->publish(pending.staged.name, pending.staged.info, in, name);
+    if (published && *published == Published::before) {
+        const Result<bool> intact = is_intact(in, name, pending.digest, pending.size);
+        if (!intact) return std::unexpected(intact.error());
+        if (!*intact) published = staging->publish(pending.staged.name, pending.staged.info, in, name);
     }
     if (!published) return published;
     if (*published == Published::before) {
-        static_cast<void>(staging->remove(pending.staged.name));
+        ignore_failure(staging->remove(pending.staged.name));
     } else {
-        report_.bytes_written += pending.size;
+        report_.bytes_written += disk_size(pending.size);
     }
     pending.staged.name.clear();
     return published;

@@ -37,7 +37,8 @@ class Publisher final : public archive::ObjectSink {
     };
 
     [[nodiscard]] bool durable() const { return state_.options.durability != Durability::none; }
-    [[nodiscard]] bool is_intact(const Directory& in, const std::string& name, const Digest& digest, std::uint64_t size);
+    [[nodiscard]] Result<bool> is_intact(const Directory& in, const std::string& name, const Digest& digest,
+                                         std::uint64_t size);
     [[nodiscard]] Result<Pending> stage(ByteView bytes, const Digest& digest, bool synced);
     [[nodiscard]] Result<Published> name_file(Pending& pending, const Directory& in, const std::string& name);
     [[nodiscard]] Status publish_objects();

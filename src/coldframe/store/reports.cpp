@@ -37,7 +37,7 @@ Status write_file(const Tree& tree, std::string_view text, const char* name) {
     const int result =
         uninterrupted([&] { return tree.fs().rename_at(staging->fd(), staged->name, reports->fd(), as, Replace::yes); });
     if (result == 0) return {};
-    static_cast<void>(staging->remove(staged->name));
+    ignore_failure(staging->remove(staged->name));
     return std::unexpected(errno_error(-result, "write", reports->path_of(as)));
 }
 
@@ -100,7 +100,7 @@ Result<CounterValues> merge_reports(const Tree& tree) {
     Status written = sum.empty() ? Status{} : write_report(tree, sum);
     for (const std::string& name : taken) {
         // Without the sum, the parts go back.
-        static_cast<void>(written ? staging->remove(name) : staging->move(name, *reports, name));
+        ignore_failure(written ? staging->remove(name) : staging->move(name, *reports, name));
     }
     if (!written) return std::unexpected(std::move(written.error()));
     return sum;

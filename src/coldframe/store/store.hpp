@@ -51,7 +51,7 @@ struct PutReport {
     Digest key{};
     Digest id{};
     bool added = false;               // else the same variant was there already
-    std::uint64_t bytes_written = 0;  // less what other packages share
+    std::uint64_t bytes_written = 0;  // what it takes on the disk, less what other packages share
 };
 
 // One variant, without the bulk.

@@ -39,9 +39,6 @@ class Walk {
     const Tree& tree_;
 };
 
-// What a file takes on the disk: blocks of 4 KiB.
-[[nodiscard]] constexpr std::uint64_t disk_size(std::uint64_t size) { return (size + 4095) / 4096 * 4096; }
-
 // The entries of a manifest, from its start alone: its name is not verified.
 [[nodiscard]] Result<std::vector<archive::Entry>> read_entries(const InputFile& manifest);
 

@@ -107,7 +107,7 @@ Result<FileInfo> Directory::create(const std::string& name, ByteView bytes, std:
     if (fd < 0) return errno_failure(fd, "create", path_of(name));
     FileInfo info;
     if (Status written = write_new(fd, name, bytes, synced, info); !written) {
-        static_cast<void>(remove(name));
+        ignore_failure(remove(name));
         return std::unexpected(std::move(written.error()));
     }
     return info;
@@ -118,13 +118,13 @@ Result<Published> Directory::publish(const std::string& name, const FileInfo& cr
     int result = uninterrupted([&] { return fs_->rename_at(fd_.get(), name, to.fd(), as, Replace::no); });
     if (result == -EINVAL || result == -ENOSYS || result == -ENOTSUP) {
         result = uninterrupted([&] { return fs_->link_at(fd_.get(), name, to.fd(), as); });
-        if (result == 0) static_cast<void>(remove(name));
+        if (result == 0) ignore_failure(remove(name));
     }
     if (result == 0) return Published::now;
     // A repeated request to a file server may have succeeded the first time: what counts is what lies there.
     if (const Result<FileInfo> there = to.look_at(as)) {
         const bool ours = there->inode == created.inode && there->device == created.device;
-        if (ours) static_cast<void>(remove(name));
+        if (ours) ignore_failure(remove(name));
         if (ours || result == -EEXIST) return ours ? Published::now : Published::before;
     }
     return errno_failure(result, "publish", to.path_of(as));

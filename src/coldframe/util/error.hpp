@@ -51,6 +51,10 @@ template <typename T>
 using Result = std::expected<T, Error>;
 using Status = Result<void>;
 
+// For tidying up and the like, where a failure changes nothing for the caller.
+template <typename T>
+void ignore_failure(const Result<T>&) {}
+
 [[nodiscard]] std::unexpected<Error> fail(ErrorCode code, std::string message);
 
 }  // namespace coldframe

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <iostream>
 
 using namespace coldframe;
 using namespace coldframe::testing;
@@ -106,6 +107,7 @@ void fail_each_call(const Operation& operation, const Fault& pattern, store::Dur
 }
 
 void fail_in_all_ways(const Operation& operation, store::Durability durability) {
+    std::cout << std::size(k_errors) + 2 << " ways to fail at each of " << count_calls(operation, durability) << " calls\n";
     for (const int error : k_errors) fail_each_call(operation, {.error = error}, durability);
     fail_each_call(operation, {.error = ENOSPC, .only_once = false}, durability);
     fail_each_call(operation, {.error = EIO, .only_once = false}, durability);
@@ -113,6 +115,7 @@ void fail_in_all_ways(const Operation& operation, store::Durability durability) 
 
 void exit_at_each_call(const Operation& operation, store::Durability durability) {
     const std::size_t calls = count_calls(operation, durability);
+    std::cout << "a process that ends at each of " << calls << " calls\n";
     for (std::size_t call = 1; call <= calls; ++call) {
         const Scratch scratch;
         fill(scratch);

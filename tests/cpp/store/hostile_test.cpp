@@ -142,6 +142,8 @@ TEST_CASE("a directory that others may write is untrusted, whether the root, one
     expect_untrusted(std::filesystem::path(scratch.manifests().at(0)).parent_path());
     std::filesystem::permissions(scratch.directory.path(), std::filesystem::perms(0777));
     CHECK(store::DiskStore::open(scratch.path).error().code == ErrorCode::untrusted);
+    const auto unmade = store::DiskStore::open(scratch.path + "2", {.min_free_bytes = 0}).value();
+    CHECK(unmade->put(package).error().code == ErrorCode::untrusted);
     std::filesystem::permissions(scratch.directory.path(), std::filesystem::perms(01777));
     CHECK(store::DiskStore::open(scratch.path).has_value());
 }
