@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint format asan clean
+.PHONY: help setup demo test reliability bench lint format asan clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -14,6 +14,9 @@ demo: setup  ## compile a BERT once, serve it in another process without a compi
 
 test: setup  ## every test, C++ and Python
 	@tools/test
+
+reliability: setup  ## the long run of the store's tests: 2,000 processes killed, 10,000 power losses, every call failing
+	@tools/reliability
 
 bench: setup  ## side-by-side tables of time and size
 	@OMP_NUM_THREADS=1 python -m bench.run
