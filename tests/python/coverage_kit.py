@@ -26,6 +26,8 @@ class Entry:
     bypass: str = ""  # what it runs as is plain torch.compile: in the reason of the bypass, or of the refusal to save
     refused: str = ""  # torch.compile refuses it: in its message
     nothing: str = ""  # why torch compiles nothing of it, so that there is nothing to save
+    not_as_torch: str = ""  # why torch.compile alone answers otherwise with Inductor than eager, and than coldframe
+    any_variant: str = ""  # why several variants serve a call, so that another process may answer by another one
     not_as_eager: str = ""  # why torch.compile itself answers otherwise than eager
     apart: str = ""  # why it does not run in the processes of the others: what it leaves in a process
     failing: str = ""  # a defect that is known: the test is expected to fail

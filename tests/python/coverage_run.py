@@ -11,7 +11,7 @@ from typing import Any
 import coverage_steps
 import coverage_table
 from child import Answer
-from harness import Processes, assert_close, assert_same_bits, assert_served
+from harness import Processes, assert_close, assert_same_bits, assert_served, differ
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,26 @@ def run(processes: Processes, folder: Path, keys: Sequence[Key]) -> dict[Key, Li
         return {key: life for group in found for key, life in group.items()}
 
 
+def has_raised(run: dict[str, Any]) -> bool:
+    """See coverage_kit.attempt."""
+    return isinstance(run["outputs"], list) and run["outputs"][:1] == ["raised"]
+
+
 def check(key: Key, life: Life) -> None:
     """Asserts what the table expects."""
     entry = coverage_table.ENTRIES[key[0]]
     made, plain = life.made.get(), life.plain.get()
-    assert_same_bits(made["run"], plain["compiled"])
-    if not entry.not_as_eager and not entry.refused:
+    by_inductor = key[1] == "inductor"
+    # What a process has seen before may change how Inductor fuses.
+    if not (by_inductor and entry.not_as_torch):
+        (assert_close if by_inductor else assert_same_bits)(made["run"], plain["compiled"])
+    as_eager = not by_inductor or entry.not_as_torch or differ(plain["compiled"], plain["eager"]) is None
+    if as_eager and not entry.not_as_eager and not entry.refused:
         assert_close(made["run"], plain["eager"])
     if entry.refused:
         assert entry.refused in str(plain["compiled"]), plain["compiled"]
+    if made["report"] is None and has_raised(plain["compiled"]):
+        return  # by the backend that this is about
     if entry.refused or (entry.nothing and made["report"] is None):
         assert made["report"] is None and made["refusal"].startswith("InvalidArgumentError"), made
         return
@@ -73,13 +84,13 @@ def check(key: Key, life: Life) -> None:
         reasons = [made["refusal"]] if made["report"] is None else [str(reason) for reason in made["report"]["bypasses"]]
         assert reasons and all(entry.bypass in reason for reason in reasons), reasons
         assert life.made.stats["bypasses"], life.made.stats
-        if made["report"] is None:
+        if made["report"] is None or by_inductor:  # what is not there would be compiled, where there is no compiler
             return
     else:
         assert made["report"] is not None, made["refusal"]
         assert made["report"]["bypasses"] == () and life.made.stats["bypasses"] == {}, made["report"]
     served = life.served.get()
-    assert_same_bits(served["run"], made["run"])
+    (assert_close if entry.any_variant else assert_same_bits)(served["run"], made["run"])
     if not entry.bypass:
         assert_served(life.served, hits=0 if entry.nothing else 1)
 
@@ -94,6 +105,8 @@ def verdict(key: Key, life: Life) -> str:
         return f"refused by torch: {entry.refused}"
     if entry.nothing:
         return f"torch compiles nothing: {entry.nothing}"
+    if made["report"] is None and has_raised(made["run"]):
+        return f"refused by torch: {made['run']['outputs'][1]}"
     if entry.bypass:
         reasons = [made["refusal"]] if made["report"] is None else made["report"]["bypasses"]
         return f"bypass: {reasons[0]}"

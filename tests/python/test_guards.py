@@ -140,7 +140,7 @@ def _function_without_module() -> Any:
 
 UNPORTABLE = {
     "instance by identity": (Local(), lambda kit: kit.check(x, "ID_MATCH"), "not portable"),
-    "local class": (_local_class()(), lambda kit: kit.check(x, "TYPE_MATCH"), "not portable"),
+    "local class": (_local_class()(), lambda kit: kit.check(x, "TYPE_MATCH"), "no name leads to class"),
     "function over no module": (_function_without_module(), lambda kit: kit.check(x, "ID_MATCH"), "no imported module"),
     "distributed tensor": (Spec(), lambda kit: kit.check(x, "DTENSOR_SPEC_MATCH"), "only this process has"),
     "code without owner": (

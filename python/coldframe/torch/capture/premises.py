@@ -59,6 +59,7 @@ class Premises:
         self._values: dict[bytes, tuple[Expression, Any]] = {}
         self._contained: dict[bytes, tuple[Expression, Any, bool]] = {}
         self._hashes: dict[Any, int] = {}
+        self.ids: set[int] = set()  # of objects, which the program has asked for
         self.sets_mixed = False  # a set whose order comes from hashes went into another one
 
     def restart(self) -> None:

@@ -6,6 +6,7 @@ As in hooks.py, a wrapper calls the original and otherwise leaves everything as 
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -222,6 +223,10 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
     wrap(_private.module("torch._dynamo.symbolic_convert").InstructionTranslatorBase, "_format_value", formats)
 
 
+# What ids may be asked: which objects are the same, that is. Anything else makes numbers of them.
+_OF_IDENTITY = frozenset([operator.eq, operator.ne, operator.is_, operator.is_not, operator.contains, isinstance, type, bool])
+
+
 def _wrap_identities(wrap: Wrap, current: Current) -> None:
     """hash() and id(): constants to Dynamo, and others in each process."""
 
@@ -243,14 +248,26 @@ def _wrap_identities(wrap: Wrap, current: Current) -> None:
             result = original(self, tx, *args)
             premises = current()
             if premises is not None and result.is_python_constant():
-                premises.failure = "the id of an object was taken for a constant"
+                premises.ids.add(result.as_python_constant())
             return result
 
         return call_id
 
+    def calling(original: Any) -> Callable[..., Any]:
+        def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
+            premises = current()
+            if premises is not None and premises.ids and self.fn not in _OF_IDENTITY:
+                for arg in args:
+                    if type(arg).__name__ == "ConstantVariable" and type(arg.value) is int and arg.value in premises.ids:
+                        premises.failure = f"{self.fn.__name__}() of the id of an object, another one in each process"
+            return original(self, tx, args, kwargs)
+
+        return call_function
+
     builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
     wrap(builtin, "call_hash", hashing)
     wrap(builtin, "call_id", identifying)
+    wrap(builtin, "call_function", calling)
 
 
 def _wrap_trees(wrap: Wrap, current: Current) -> None:

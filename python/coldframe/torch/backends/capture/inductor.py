@@ -17,7 +17,7 @@ from .wrapper_source import reduce_wrapper
 
 def encode_graph(encoder: Encoder, graph: Any, where: str) -> dict[str, Any]:
     """The node of a CompiledFxGraph. NotPortableError for other devices and for what wraps the graph's own callable."""
-    devices = set(graph.device_types) - {"cpu"}
+    devices = set(graph.device_types) - {"cpu", "meta"}
     if devices:
         raise NotPortableError(f"{where}: compiled for {', '.join(sorted(devices))}; only CPU graphs can be saved")
     if graph.frozen_param_names:
