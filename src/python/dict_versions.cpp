@@ -18,7 +18,7 @@ DictVersion dict_version(PyObject* dict) {
 
 namespace {
 
-using Counters = std::unordered_map<PyObject*, std::shared_ptr<std::uint64_t>>;
+using Counters = std::unordered_map<PyObject*, std::shared_ptr<std::uint64_t> >;
 
 // Never destroyed: dicts die after static objects do.
 Counters& counters() {

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from scenario_support import counted, same, vector
+from scenario_support import counted, same, strict, vector
 from torch._dynamo.utils import counters
 
 import coldframe.package
@@ -283,7 +283,7 @@ def first_any_target(folder: Path) -> None:
     full = folder / "full"
     full.mkdir()
     (full / "dynamo").write_text("a file where the cache wants a folder")
-    with automatic(full), counted() as grown, warnings.catch_warnings(record=True) as said:
+    with strict("0"), automatic(full), counted() as grown, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         assert same(torch.compile(sine, backend="eager")(vector()), sine(vector()))
         assert counters["dynamo_cache"] == {"dynamo_cache_miss": 1, "dynamo_cache_error": 1}

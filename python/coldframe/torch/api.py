@@ -15,7 +15,8 @@ from . import locate
 from .capture.registry import registry
 from .keys import unnamed
 from .misses import Miss
-from .session import OnMiss, SaveReport, Session, session_of
+from .reports import SaveReport
+from .session import OnMiss, Session, session_of
 from .stats import stats as _stats
 
 

@@ -36,6 +36,7 @@ from .keys import Key, check_name, package_key, portable, unknown
 from .misses import Miss
 from .native_module import can_be_served, serving
 from .progress import Progress
+from .reports import SaveReport
 from .restore.install import Install, abandon, install, packages_of
 from .restore.native import Native
 from .restore.native_frames import Live
@@ -45,24 +46,6 @@ from .stats import stats
 OnMiss = Literal["compile", "eager", "error"]
 # What torch.compile sets on what it returns.
 _ATTRIBUTES = {"get_compiler_config", "aot_compile", "_is_torch_compile", "_isolate_recompiles_id"}
-
-
-@dataclass(frozen=True)
-class SaveReport:
-    """What `save` wrote: size in bytes, numbers of frames, variants and artifacts, seconds that a hit saves.
-
-    `pending` names frames saved forward-only, because their backward has not been compiled yet; `bypasses` says what could
-    not be saved, and why.
-    """
-
-    path: str
-    size: int
-    frames: int
-    variants: int
-    artifacts: int
-    compile_seconds: float
-    pending: tuple[str, ...] = ()
-    bypasses: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)

@@ -22,7 +22,7 @@ GUARDS_TOKEN = b"coldframe"  # what stands for torch's pickled guards, which do 
 
 
 class Frame(Protocol):
-    """What a wrapper reports to: the frame being compiled (see package.FrameCapture)."""
+    """What a wrapper reports to: the frame being compiled (see frame.FrameCapture)."""
 
     recording: recorder.Recording | None
     premises: Premises

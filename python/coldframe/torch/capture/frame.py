@@ -1,0 +1,133 @@
+"""One frame that is being compiled: what arrives of it, and what becomes of that."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+import types
+from typing import TYPE_CHECKING, Any
+
+from ... import _core
+from ...errors import NotPortableError
+from ..sources import SourceSet
+from ..stats import stats
+from . import hooks
+from .names import global_recipe, referenced_names
+from .premises import Premises
+from .recorder import Recording
+from .registry import Bypass, CodeRecord, Graph, ResumeFunction, Variant, registry
+
+if TYPE_CHECKING:
+    from .package import CapturePackage
+
+_numbers = itertools.count()
+
+
+class FrameCapture:
+    """One compilation of one code object, as its parts arrive."""
+
+    def __init__(self, record: CodeRecord | None, package: CapturePackage, reason: str | None = None) -> None:
+        self.record = record
+        self.package = package
+        self.backend = package.backend_key
+        self.group = package.group
+        self.reason = reason
+        self.recording: Recording | None = None
+        self.program: _core.GuardProgram | None = None
+        self.dynamo_code: types.CodeType | None = None
+        self.backends: dict[str, Graph] = {}
+        self.resumes: dict[str, ResumeFunction] = {}
+        self.imports: dict[str, str] = {}
+        self.recipes: dict[str, Any] = {}
+        self.unportable: dict[str, str] = {}
+        self.sources = SourceSet()
+        self.premises = Premises()
+        self.traced: list[types.CodeType] = []
+        self.device_type = "cpu"
+        self.name = f"compilation {next(_numbers)}"
+        self.started = time.perf_counter()
+
+    def bypass(self, reason: str) -> None:
+        self.reason = self.reason or reason
+
+    def guards_built(self, recording: Recording) -> None:
+        try:
+            if not self.backends:
+                self.package.own.add(self.name)
+                hooks.note_hits(recording.root, self.name)
+            self.program = recording.finish()
+        except Exception as error:
+            self.bypass(str(error))
+
+    def global_installed(self, name: str, value: Any) -> Any:
+        """Notes a global that torch installs; returns what is to be installed."""
+        try:
+            if name in self.backends:
+                if type(value).__name__ == "function" and "specialized_dispatch" in _original_name(value):
+                    self.unportable[name] = "a graph compiled for several specialisations of mark_dynamic"
+                elif "_tf_disabled_wrapper" in _original_name(value):
+                    self.unportable[name] = "a graph over tensor subclasses with __torch_function__"
+                return hooks.noting(name, value)
+            if name not in self.resumes:
+                self.recipes[name] = global_recipe(name, value)
+        except NotPortableError as error:
+            self.unportable[name] = str(error)
+        except Exception as error:
+            self.unportable[name] = f"global {name!r}: {error}"
+        return value
+
+    def resume_installed(self, name: str, code: types.CodeType, namespace: dict[str, Any]) -> None:
+        module = namespace.get("__name__")
+        found = sys.modules.get(module) if isinstance(module, str) else None
+        if found is None or vars(found) is not namespace:
+            self.unportable[name] = f"resume function over globals that belong to no imported module ({module!r})"
+            return
+        self.resumes[name] = ResumeFunction(code, str(module), skipped=not code.co_name.startswith("torch_dynamo_resume_in"))
+
+    def finish(self) -> None:
+        """Adds what was captured to the registry, or counts the bypass."""
+        if self.record is None or self.reason is not None:
+            return self._bypassed(self.reason or "unknown code")
+        if self.dynamo_code is None:
+            self.record.trivial = True
+            return registry.changed()
+        if self.program is None:
+            return self._bypassed("no guards were recorded")
+        try:
+            self.premises.add_to(self.program, self.traced)
+        except Exception as error:
+            return self._bypassed(str(error))
+        names = referenced_names(self.dynamo_code, self.program)
+        for name in names & self.unportable.keys():
+            return self._bypassed(self.unportable[name])
+        self.record.variants.append(
+            Variant(
+                self.name,
+                self.dynamo_code,
+                self.program,
+                self.backend,
+                self.group,
+                {name: value for name, value in self.backends.items() if name in names},
+                {name: value for name, value in self.resumes.items() if name in names},
+                {name: value for name, value in self.imports.items() if name in names},
+                {name: value for name, value in self.recipes.items() if name in names},
+                self.sources,
+                self.device_type,
+                time.perf_counter() - self.started,
+            )
+        )
+        return registry.changed()
+
+    def _bypassed(self, reason: str) -> None:
+        stats.count_bypass(reason)
+        if self.record is None:
+            self.package.unrecorded.append(reason)
+        else:
+            self.record.bypasses.append(Bypass(reason, self.backend, self.group, frozenset((self.name, *self.backends))))
+            registry.changed()
+
+
+def _original_name(value: Any) -> str:
+    inner = getattr(value, "_torchdynamo_orig_callable", value)
+    return str(getattr(inner, "__qualname__", ""))
