@@ -75,7 +75,7 @@ class Lookup {
         objects_failed_ = false;
         Result<Package> package = (*reader)->package();
         if (!package) return std::unexpected(std::move(package.error()));
-        if (key_digest(package->key) != key_ || (name_ != nullptr && !(package->key == *name_))) {
+        if (key_digest(*package) != key_ || (name_ != nullptr && !(package->key == *name_))) {
             return fail(ErrorCode::corrupt, "'" + file->path() + "' belongs to another key");
         }
         if (!state_->read_only()) touch(*file);
@@ -165,7 +165,7 @@ Result<PutReport> DiskStore::put(const Package& package) {
     const auto once = [&] -> Result<PutReport> {
         const Result<Tree> tree = state_->prepared_tree();
         if (!tree) return std::unexpected(tree.error());
-        Publisher publisher(*state_, *tree, key_digest(package.key));
+        Publisher publisher(*state_, *tree, key_digest(package));
         const Result<Bytes> manifest = archive::to_detached(package, publisher);
         if (!manifest) return std::unexpected(manifest.error());
         return publisher.publish(*manifest);
@@ -187,6 +187,8 @@ Result<PutReport> DiskStore::put(const Package& package) {
     ignore_failure(flush());  // others judge by it how full the store is
     return report;
 }
+
+Joined DiskStore::join(const Digest& key, const JoinOptions& options) { return join_flight(*state_, key, options); }
 
 void DiskStore::flush_now_and_then() {
     const std::int64_t now = steady_seconds();
