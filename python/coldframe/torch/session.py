@@ -210,10 +210,10 @@ class Session:
     def _install(self, package: _core.Package) -> None:
         hooks.install()
         serves, same = runs_with(self.capture.backend_key), not self.ignore_inlined_sources
-        frames = {f.entry.python_code.digest: f.known for f in self.native.frames} if self.native is not None else {}
-        bound = {digest: [each.bindings for each in known] for digest, known in frames.items()}
+        known = self.native.known_of(package) if self.native is not None else {}
+        bound = {digest: [each.bindings for each in found] for digest, found in known.items()}
         done = install(package, self.target, serves, same_sources=same, bindings=bound)
-        planned = [each for entry in package.codes for each in frames.get(entry.python_code.digest, ())]
+        planned = [each for entry in package.codes for each in known.get(entry.python_code.digest, ())]
         if len(done.variants) == len(planned):
             for variant, each in zip(done.variants, planned, strict=True):
                 variant.served = each.served  # and counted

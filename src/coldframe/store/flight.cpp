@@ -32,11 +32,11 @@ class Wait {
         auto pause = std::chrono::milliseconds(k_first_pause);
         for (const auto end = steady_clock::now() + options_.wait;;) {
             const bool ended = has_ended(*locks);  // before looking, for what it published came before its end
-            if (has_arrived(*tree)) return {.role = Role::served, .flight = {}};
+            if (has_arrived(*tree)) return {.role = Role::served};
             if (ended || steady_clock::now() >= end) return {};
             Result<std::unique_ptr<Flight>> flight = Flight::take(*locks, lock_name(key_, generation_));
             if (!flight) return {};
-            if (*flight && has_arrived(*tree)) return {.role = Role::served, .flight = {}};
+            if (*flight && has_arrived(*tree)) return {.role = Role::served};
             if (*flight) return {.role = Role::leader, .flight = std::move(*flight)};
             if (options_.interrupted && options_.interrupted()) return {};
             std::this_thread::sleep_for(pause);

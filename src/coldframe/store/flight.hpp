@@ -7,10 +7,10 @@
 //       case Role::alone:  compile: nobody else does, or does not get done in time
 //   }
 //
-// A leader holds a lock on a file, which ends with its process, and touches the file twice a second from a thread of its own. Who
-// waits goes by his own clock: when the file does not change for `stalled`, its holder is stopped, and the next file of the same
-// key is tried. A leader that ends its flight removes the file, so those who wait and find nothing new know that there is nothing
-// to wait for. Nothing rests on this but how often the same is compiled.
+// A leader holds a lock on a file, which ends with its process, and touches the file twice a second from a thread of its own.
+// Who waits goes by his own clock: when the file does not change for `stalled`, its holder is stopped, and the next file of the
+// same key is tried. A leader that ends its flight removes the file, so those who wait and find nothing new know that there is
+// nothing to wait for. Nothing rests on this but how often the same is compiled.
 //
 // Thread-safety: a Flight belongs to one thread at a time. Failure: none; whatever does not work means Role::alone.
 #pragma once
@@ -31,10 +31,10 @@ namespace coldframe::store {
 enum class Role : std::uint8_t { leader, served, alone };
 
 struct JoinOptions {
-    std::vector<Digest> known;              // variants of the key that are no use to the caller
+    std::vector<Digest> known{};             // variants of the key that are no use to the caller
     std::chrono::milliseconds wait{600000};  // at most
     std::chrono::milliseconds stalled{5000};
-    std::function<bool()> interrupted;  // asked now and then: whether to stop waiting
+    std::function<bool()> interrupted{};  // asked now and then: whether to stop waiting
 };
 
 // What a leader holds, until it is destroyed or its process ends.
@@ -63,7 +63,7 @@ class Flight {
 
 struct Joined {
     Role role = Role::alone;
-    std::unique_ptr<Flight> flight;  // of a leader
+    std::unique_ptr<Flight> flight{};  // of a leader
 };
 
 struct DiskState;

@@ -8,7 +8,7 @@
 namespace coldframe::store {
 namespace {
 
-constexpr const char* k_structure = "structure";  // in the settings
+constexpr const char* k_structure = "structure";          // in the settings
 constexpr std::string_view k_domain = "coldframe key 1";  // no other digest is over bytes that begin so
 
 void write_text(ByteWriter& writer, std::string_view text) {

@@ -21,6 +21,7 @@ from ... import _core
 from ...errors import NotPortableError, PackageError
 from .. import environment
 from ..capture.build import build, merge
+from ..capture.registry import registry
 from ..session import Session
 from ..stats import stats
 from .structure import Structure, structure_of
@@ -48,6 +49,7 @@ class Slot:
     packages: list[_core.Package] = field(default_factory=list)  # that were found under the exact structure
     general: bytes | None = None  # what was put under the general structure last
     names: set[str] = field(default_factory=set)  # of the graphs that the calls ran
+    settings: dict[str, Any] = field(default_factory=dict)  # of torch, under which they were compiled
     led: Led | None = None
 
 
@@ -86,6 +88,8 @@ class StoredSession(Session):
     single_flight: bool = True
     _slots: dict[bytes, Slot] = field(default_factory=dict)
     _last: Slot | None = None
+    _begins_uncompiled = False  # nothing is heard of a call until it is under way
+    _assigned: set[str] = field(default_factory=set)  # names of compiled variants that belong to a slot
 
     def slot_of(self, structure: Structure) -> Slot:
         self._last = self._slots.setdefault(structure.exact, Slot(structure))
@@ -103,12 +107,12 @@ class StoredSession(Session):
     # A call.
 
     def call_hosted(self, *args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or _is_transforming():
             return super().call_hosted(*args, **kwargs)
         call = _Call(self, args, kwargs)
         _calls.running.append(call)
         try:
-            if self._hosted is None and self._look_up(call) and self.native is not None:
+            if (self._hosted is None or self._begins_uncompiled) and self._look_up(call) and self.native is not None:
                 return self.native.dispatcher(*args, **kwargs)
             for _ in range(_ATTEMPTS):
                 try:
@@ -207,13 +211,16 @@ class StoredSession(Session):
             return False
         new, *others = found
         for other in others:
+            new.environment = other.environment
             merge(new, other)
         with self._hosting:
             everything = new
             if self._package is not None:
                 everything = copy.copy(new)
+                everything.environment = self._package.environment  # each fits this process, if not each other
                 merge(everything, self._package)
             self.capture.loaded, self._package = True, everything
+            self._begins_uncompiled |= not any(entry.role == "entry" and entry.guarded_codes for entry in new.codes)
             self._native_version = None
             if self.capture.own:
                 self._catch_up()
@@ -235,11 +242,21 @@ class StoredSession(Session):
             if slot is None or version == self._saved_version:
                 return
             self._saved_version = version
-            slot.names |= self.capture.ran
+            slot.names |= self.capture.ran | self._newly_compiled()
+            slot.settings = environment.settings()
             if self.store is not None and not self.read_only:
                 writer.submit(functools.partial(self._publish, slot))
         except Exception as error:
             self._contained("save", error)
+
+    def _newly_compiled(self) -> set[str]:
+        """Names of variants: one without a graph is not among what ran in the call that compiled it."""
+        capture = self.capture
+        view = list(registry.view(capture.group, set(), capture.backend_key))
+        new = {variant.name for _, variants in view for variant in variants} - self._assigned
+        self._begins_uncompiled |= any(record.trivial and id(record.code) in capture.entries for record, _ in view)
+        self._assigned |= new
+        return new
 
     def _end_flight(self) -> None:
         call = self._running()
@@ -269,6 +286,8 @@ class StoredSession(Session):
             key = self.key()
             built = build(view, key, self.portable_options)
             package = built.package
+            settings = {"options": self.portable_options, **slot.settings}
+            package.environment = {**package.environment, "settings": settings}
             for artifact in built.pending_artifacts:
                 artifact.on_backward = artifact.on_backward or functools.partial(self._backward_compiled, slot)
             for known in slot.packages:
@@ -309,6 +328,11 @@ def without_structure(package: _core.Package) -> _core.Package:
     settings = {name: value for name, value in given["settings"].items() if name != "structure"}
     package.environment = {**given, "settings": settings}
     return package
+
+
+def _is_transforming() -> bool:
+    """Whether tensors that are made now are not plain ones."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or bool(torch._C._len_torch_dispatch_stack())
 
 
 def _compiled_again(target: Any, options: dict[str, Any]) -> Any:
