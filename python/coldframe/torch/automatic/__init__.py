@@ -10,10 +10,11 @@ import torch
 
 from ... import _core
 from .. import _private
+from ..backends.kinds import wants_backward
 from ..keys import portable, unknown
 from ..native_module import can_be_served
 from ..stats import stats
-from .stored import StoredSession
+from .stored import StoredSession, backward_wanted
 from .writer import writer
 
 _MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
@@ -28,6 +29,8 @@ def install(store: _core.Store | None, *, read_only: bool, single_flight: bool) 
     """torch.compile is served from `store` from now on; again, with another one."""
     global _store, _read_only, _single_flight
     _store, _read_only, _single_flight = store, read_only, single_flight
+    if backward_wanted not in wants_backward:
+        wants_backward.append(backward_wanted)
     if not hasattr(torch.compile, "_coldframe_replaces"):
         torch.compile = _replacement(torch.compile)
 

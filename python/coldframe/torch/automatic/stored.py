@@ -22,7 +22,8 @@ from ...errors import NotPortableError, PackageError
 from .. import environment
 from ..capture.build import build, merge
 from ..capture.registry import registry
-from ..session import Session
+from ..restore.install import abandon
+from ..session import Session, sessions
 from ..stats import stats
 from .structure import Structure, structure_of
 from .writer import Led, writer
@@ -290,6 +291,8 @@ class StoredSession(Session):
             package.environment = {**package.environment, "settings": settings}
             for artifact in built.pending_artifacts:
                 artifact.on_backward = artifact.on_backward or functools.partial(self._backward_compiled, slot)
+            if not all(artifact.pending for artifact in built.pending_artifacts):
+                self._backward_compiled(slot)  # before anybody listened
             for known in slot.packages:
                 merge(package, known)
         if not any(entry.guarded_codes or entry.skipped for entry in package.codes):
@@ -309,10 +312,50 @@ class StoredSession(Session):
     def _backward_compiled(self, slot: Slot) -> None:
         writer.submit(functools.partial(self._publish, slot))
 
+    def drop(self, graph: str) -> None:
+        """Serves no variant with this graph any more: the next call compiles it, with its backward."""
+        with self._hosting:
+            if self._package is None or graph not in {artifact.backend_id for artifact in self._package.artifacts}:
+                return
+            self._package = _without(self._package, graph)
+            for slot in self._slots.values():
+                slot.packages = [_without(package, graph) for package in slot.packages]
+            self._native_version, self.native = None, None
+            abandon(self._native_installs)
+            if self._change is not None:
+                self._change(self.call_hosted)
+            abandon(self.capture.installs)
+            self.capture.installs.clear()
+            self._install(self._package)
+
     def _contained(self, what: str, error: Exception) -> None:
         log.debug("%s failed", what, exc_info=True)
         stats.contain(what, error)
         warnings.warn(f"coldframe could not {what} {self.target!r}: {error}", RuntimeWarning, stacklevel=4)
+
+
+def backward_wanted(graph: str) -> None:
+    """A backward ran that had not been compiled when its forward was stored."""
+    stats.count_miss("backward")
+    for session in list(sessions):
+        if isinstance(session, StoredSession):
+            try:
+                session.drop(graph)
+            except Exception as error:
+                session._contained("load", error)
+
+
+def _without(package: _core.Package, graph: str) -> _core.Package:
+    """The package less the variants that call this graph."""
+    new = copy.copy(package)
+    codes = []
+    for entry in package.codes:
+        kept = copy.copy(entry)
+        kept.guarded_codes = [guarded for guarded in entry.guarded_codes if graph not in guarded.backend_ids]
+        codes.append(kept)
+    new.codes = codes
+    new.artifacts = [artifact for artifact in package.artifacts if artifact.backend_id != graph]
+    return new
 
 
 def with_structure(package: _core.Package, structure: bytes) -> _core.Package:
