@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from coldframe import _core
+from coldframe import _core, spawned
 from coldframe.errors import InvalidArgumentError, PackageError
 
 # What a child process is told by.
@@ -96,6 +96,7 @@ def enable_as_told() -> None:
     if os.environ.get(_ENABLED) != "1":
         return
     try:
+        spawned.install()
         enable(
             store=os.environ.get(_STORE) or None,
             remote=os.environ.get(_REMOTE) or None,

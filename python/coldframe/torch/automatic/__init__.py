@@ -18,6 +18,7 @@ from .stored import StoredSession, backward_wanted
 from .writer import writer
 
 _MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+_BACKENDS = ("inductor", "eager", "aot_eager")
 _OURS = ("fullgraph", "dynamic", "backend", "mode", "options")
 
 _store: _core.Store | None = None
@@ -75,7 +76,7 @@ def _served(model: Any, options: dict[str, Any]) -> Any:
         why = f"a {kind} among the options has no name" if kind else f"a {type(model).__name__} is not called as functions are"
         stats.count_bypass(f"not stored: {why}")
         return original(model, **options)
-    if settings["mode"] not in _MODES or settings["options"] or settings["backend"] != "inductor":
+    if settings["mode"] not in _MODES or settings["options"] or settings["backend"] not in _BACKENDS:
         original(model, **options)  # refuses what it refuses now, and not at the first call
     session = StoredSession(model, settings, store=_store, read_only=_read_only, single_flight=_single_flight)
     return session.serve()

@@ -19,7 +19,7 @@ import torch
 
 from ... import _core
 from ...errors import NotPortableError, PackageError
-from .. import environment
+from .. import backends, environment
 from ..capture.build import build, merge
 from ..capture.registry import registry
 from ..restore.install import abandon
@@ -90,6 +90,7 @@ class StoredSession(Session):
     _slots: dict[bytes, Slot] = field(default_factory=dict)
     _last: Slot | None = None
     _begins_uncompiled = False  # nothing is heard of a call until it is under way
+    _dropped: set[str] = field(default_factory=set)  # names of graphs that lack a backward which was wanted
     _assigned: set[str] = field(default_factory=set)  # names of compiled variants that belong to a slot
 
     def slot_of(self, structure: Structure) -> Slot:
@@ -198,6 +199,8 @@ class StoredSession(Session):
                 environment.check(package.environment)
                 package.verify()
                 for_all = without_structure(package)
+                for graph in self._dropped:
+                    for_all = _without(for_all, graph)
             except PackageError as error:
                 stats.count_miss(error.code)
                 log.info("a package in the store is not used: %s", error)
@@ -317,6 +320,7 @@ class StoredSession(Session):
         with self._hosting:
             if self._package is None or graph not in {artifact.backend_id for artifact in self._package.artifacts}:
                 return
+            self._dropped.add(graph)
             self._package = _without(self._package, graph)
             for slot in self._slots.values():
                 slot.packages = [_without(package, graph) for package in slot.packages]
@@ -346,7 +350,9 @@ def backward_wanted(graph: str) -> None:
 
 
 def _without(package: _core.Package, graph: str) -> _core.Package:
-    """The package less the variants that call this graph."""
+    """The package less the variants that call this graph, if it lacks its backward."""
+    if not any(each.backend_id == graph and backends.lacks_backward(each) for each in package.artifacts):
+        return package
     new = copy.copy(package)
     codes = []
     for entry in package.codes:
