@@ -291,6 +291,8 @@ class Store:
         """Under `package.key`. `key`, `id`, `added`, `bytes_written`. NoSpaceError, PackageIOError."""
     def remove(self, key: bytes, variant: bytes | None = None) -> int:
         """`key`: its digest. All variants of it, or the one; how many."""
+    def trim(self, key: bytes, keep: int) -> int:
+        """Removes the least recently used variants of a key until no more than `keep` are left; how many went."""
     def ls(self) -> list[dict[str, Any]]:
         """`key`, `id`, `name` (a PackageKey), `size` in bytes, `last_used` in seconds since the epoch, `compile_seconds`."""
     def gc(self, max_bytes: int | None = None, *, dry_run: bool = False) -> dict[str, Any]:

@@ -103,7 +103,8 @@ nb::tuple join(const StoreHandle& self, const KeyTuple& key, const std::optional
     using std::chrono::milliseconds;
     const Digest name = name_of(key, structure);
     store::JoinOptions options{.wait = std::chrono::duration_cast<milliseconds>(duration<double>(wait)),
-                               .stalled = std::chrono::duration_cast<milliseconds>(duration<double>(stalled))};
+                               .stalled = std::chrono::duration_cast<milliseconds>(duration<double>(stalled)),
+                               .interrupted = {}};
     for (const nb::bytes& id : known) options.known.push_back(to_digest(id.ptr()));
     options.interrupted = [] {
         const nb::gil_scoped_acquire gil;
@@ -132,6 +133,11 @@ std::uint64_t remove(const StoreHandle& self, const nb::bytes& key, const std::o
     std::optional<Digest> variant;
     if (id) variant = to_digest(id->ptr());
     return self.run([&](store::Store& store) { return store.remove(digest, variant); });
+}
+
+std::uint64_t trim(const StoreHandle& self, const nb::bytes& key, std::size_t keep) {
+    const Digest digest = to_digest(key.ptr());
+    return self.run([&](store::Store& store) { return store.trim(digest, keep); });
 }
 
 nb::list ls(const StoreHandle& self) {
@@ -226,6 +232,7 @@ void bind_store(nb::module_& m) {
              "stalled"_a = 5.0)
         .def("put", &put, "package"_a)
         .def("remove", &remove, "key"_a, "variant"_a = nb::none())
+        .def("trim", &trim, "key"_a, "keep"_a)
         .def("ls", &ls)
         .def("gc", &gc, "max_bytes"_a = nb::none(), nb::kw_only(), "dry_run"_a = false)
         .def("fsck", &fsck, nb::kw_only(), "repair"_a = false)

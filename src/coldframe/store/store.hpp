@@ -121,6 +121,8 @@ class Store {
     [[nodiscard]] virtual Joined join(const Digest& /*key*/, const JoinOptions& /*options*/) { return {}; }
     // How many variants went: all of the key, or the one of that id.
     [[nodiscard]] virtual Result<std::uint64_t> remove(const Digest& key, const std::optional<Digest>& id = std::nullopt) = 0;
+    // Removes the least recently used variants of a key until no more than `keep` are left; how many went.
+    [[nodiscard]] virtual Result<std::uint64_t> trim(const Digest& /*key*/, std::size_t /*keep*/) { return std::uint64_t{0}; }
     [[nodiscard]] virtual Result<std::vector<Item>> list() = 0;
     // Evicts what is over the limit, and clears away what crashed processes have left.
     [[nodiscard]] virtual Result<CollectReport> collect(const CollectOptions& options = {}) = 0;

@@ -306,9 +306,11 @@ class StoredSession(Session):
             del slot.known[variant]
         slot.known[exact], slot.packages = True, [package]
         general = self.store.put(with_structure(package, slot.structure.general))["id"]
+        name = self.store.key_digest(key, slot.structure.general)
         if slot.general not in (None, general):
-            self.store.remove(self.store.key_digest(key, slot.structure.general), slot.general)
+            self.store.remove(name, slot.general)
         slot.general = general
+        self.store.trim(name, _GENERAL_VARIANTS)
         stats.add(saves=1)
         return bool(built.pending_artifacts)
 
