@@ -140,6 +140,22 @@ std::uint64_t trim(const StoreHandle& self, const nb::bytes& key, std::size_t ke
     return self.run([&](store::Store& store) { return store.trim(digest, keep); });
 }
 
+void note_miss(const StoreHandle& self, const std::string& function, const std::vector<std::string>& reasons) {
+    self.run([&](store::Store& store) { return store.note_miss({.function = function, .reasons = reasons}); });
+}
+
+nb::list misses(const StoreHandle& self) {
+    nb::list list;
+    for (const store::MissNote& miss : self.run([](store::Store& store) { return store.misses(); })) {
+        nb::dict dict;
+        dict["when"] = static_cast<double>(miss.when) / k_nanoseconds;
+        dict["function"] = miss.function;
+        dict["reasons"] = miss.reasons;
+        list.append(dict);
+    }
+    return list;
+}
+
 nb::list ls(const StoreHandle& self) {
     const auto items = self.run([](store::Store& store) { return store.list(); });
     nb::list list;
@@ -233,6 +249,8 @@ void bind_store(nb::module_& m) {
         .def("put", &put, "package"_a)
         .def("remove", &remove, "key"_a, "variant"_a = nb::none())
         .def("trim", &trim, "key"_a, "keep"_a)
+        .def("note_miss", &note_miss, "function"_a, "reasons"_a)
+        .def("misses", &misses)
         .def("ls", &ls)
         .def("gc", &gc, "max_bytes"_a = nb::none(), nb::kw_only(), "dry_run"_a = false)
         .def("fsck", &fsck, nb::kw_only(), "repair"_a = false)

@@ -16,6 +16,7 @@ using std::chrono::nanoseconds;
 
 constexpr std::int64_t k_staged_age = nanoseconds(1h).count();       // since its last write: its process is gone or stopped
 constexpr std::int64_t k_quarantine_age = nanoseconds(24h).count();  // time enough to look at what was damaged
+constexpr std::int64_t k_miss_age = nanoseconds(7 * 24h).count();
 constexpr std::int64_t k_trash_age = nanoseconds(60s).count();
 constexpr std::int64_t k_future = nanoseconds(60s).count();
 constexpr std::int64_t k_lease = nanoseconds(10min).count();  // of the lock: far longer than a collection takes
@@ -229,6 +230,7 @@ Result<CollectReport> Collector::run(const CollectOptions& options) {
         clear_folder(k_staging, now_ - k_staged_age);
         clear_folder(k_bad, now_ - k_quarantine_age);
         clear_folder(k_locks, now_ - k_staged_age);
+        clear_folder(k_misses, now_ - k_miss_age);
     }
     if (Status marked = mark(); !marked) return std::unexpected(std::move(marked.error()));
     const Result<std::uint64_t> excess = bytes_to_free(options);

@@ -60,6 +60,8 @@ class DiskStore final : public Store {
     [[nodiscard]] Result<CollectReport> collect(const CollectOptions& options = {}) override;
     [[nodiscard]] Result<CheckReport> check(Repair repair = Repair::no, const Progress& progress = {}) override;
     [[nodiscard]] Result<Statistics> statistics() override;
+    [[nodiscard]] Status note_miss(const MissNote& miss) override;
+    [[nodiscard]] Result<std::vector<MissNote>> misses() override;
     [[nodiscard]] Status flush() override;
 
    private:

@@ -71,6 +71,18 @@ Result<std::vector<Item>> DiskStore::list() {
     return items;
 }
 
+Status DiskStore::note_miss(const MissNote& miss) {
+    if (state_->read_only()) return {};
+    const Result<Tree> tree = state_->prepared_tree();
+    return tree ? write_miss(*tree, miss) : std::unexpected(tree.error());
+}
+
+Result<std::vector<MissNote>> DiskStore::misses() {
+    const Result<Tree> tree = state_->tree();
+    if (!tree && is_absent(tree.error())) return std::vector<MissNote>{};
+    return tree ? read_misses(*tree) : std::unexpected(tree.error());
+}
+
 Result<std::uint64_t> DiskStore::trim(const Digest& key, std::size_t keep) {
     const Result<Tree> tree = state_->tree();
     const Result<Directory> directory = tree ? tree->key_directory(key) : std::unexpected(tree.error());

@@ -28,6 +28,7 @@ inline constexpr const char* k_trash = "trash";
 inline constexpr const char* k_bad = "bad";
 inline constexpr const char* k_reports = "stat";
 inline constexpr const char* k_locks = "lock";
+inline constexpr const char* k_misses = "why";
 inline constexpr const char* k_format = "FORMAT";
 inline constexpr const char* k_usage = "usage";  // in stat, beside the reports
 inline constexpr const char* k_tag = "CACHEDIR.TAG";

@@ -1,5 +1,6 @@
 #include <coldframe/store/reports.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace coldframe::store {
@@ -7,14 +8,17 @@ namespace {
 
 constexpr std::uint64_t k_max_report_size = 4096;
 constexpr std::size_t k_many_reports = 64;
+constexpr std::uint64_t k_max_miss_size = 65536;
 constexpr std::string_view k_usage_start = "coldframe usage 1\n";
+constexpr std::string_view k_miss_start = "coldframe miss 1\n";
 
 ByteView view(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
 
 // Nothing when there is no such file, or it is none of ours.
-std::optional<std::string> read_text(const Tree& tree, const Directory& in, const std::string& name) {
+std::optional<std::string> read_text(const Tree& tree, const Directory& in, const std::string& name,
+                                     std::uint64_t max_size = k_max_report_size) {
     const Result<InputFile> file = tree.open_file(in, name);
-    if (!file || file->info().size > k_max_report_size) return std::nullopt;
+    if (!file || file->info().size > max_size) return std::nullopt;
     const Result<Bytes> bytes = file->read_all();
     if (!bytes) return std::nullopt;
     return std::string(bytes->begin(), bytes->end());
@@ -26,10 +30,10 @@ std::optional<CounterValues> read_report(const Tree& tree, const Directory& in, 
 }
 
 // Written aside and then renamed: a reader sees all of it or none.
-Status write_file(const Tree& tree, std::string_view text, const char* name) {
+Status write_file(const Tree& tree, std::string_view text, const char* name, const char* folder = k_reports) {
     const Result<Directory> staging = tree.folder(k_staging, Make::yes);
     if (!staging) return std::unexpected(staging.error());
-    const Result<Directory> reports = tree.folder(k_reports, Make::yes);
+    const Result<Directory> reports = tree.folder(folder, Make::yes);
     if (!reports) return std::unexpected(reports.error());
     const Result<Tree::Staged> staged = tree.stage(*staging, view(text), false);
     if (!staged) return std::unexpected(staged.error());
@@ -63,7 +67,57 @@ std::optional<UsageRecord> decode_usage(std::string_view text) {
     return usage;
 }
 
+// A text as one line.
+void append_line(std::string& text, std::string_view line) {
+    for (const char c : line.substr(0, k_max_miss_size / 16)) text.push_back(c == '\n' || c == '\r' ? ' ' : c);
+    text.push_back('\n');
+}
+
+std::optional<MissNote> decode_miss(std::string_view text) {
+    if (!text.starts_with(k_miss_start)) return std::nullopt;
+    text.remove_prefix(k_miss_start.size());
+    MissNote miss;
+    for (bool first = true; !text.empty(); first = false) {
+        const std::size_t end = text.find('\n');
+        if (end == std::string_view::npos) return std::nullopt;
+        if (first) {
+            miss.function = text.substr(0, end);
+        } else {
+            miss.reasons.emplace_back(text.substr(0, end));
+        }
+        text.remove_prefix(end + 1);
+    }
+    return miss;
+}
+
 }  // namespace
+
+Status write_miss(const Tree& tree, const MissNote& miss) {
+    std::string text(k_miss_start);
+    append_line(text, miss.function);
+    for (const std::string& reason : miss.reasons) {
+        if (text.size() < k_max_miss_size / 2) append_line(text, reason);
+    }
+    return write_file(tree, text, nullptr, k_misses);
+}
+
+Result<std::vector<MissNote>> read_misses(const Tree& tree) {
+    std::vector<MissNote> misses;
+    const Result<Directory> folder = tree.folder(k_misses);
+    if (!folder && folder.error().code == ErrorCode::not_found) return misses;
+    const Result<std::vector<std::string>> names = folder ? folder->names() : std::unexpected(folder.error());
+    if (!names) return std::unexpected(names.error());
+    for (const std::string& name : *names) {
+        const Result<FileInfo> info = folder->look_at(name);
+        const std::optional<std::string> text = read_text(tree, *folder, name, k_max_miss_size);
+        std::optional<MissNote> miss = text ? decode_miss(*text) : std::nullopt;
+        if (!info || !miss) continue;
+        miss->when = info->modified;
+        misses.push_back(std::move(*miss));
+    }
+    std::ranges::sort(misses, std::ranges::greater{}, &MissNote::when);
+    return misses;
+}
 
 Status write_report(const Tree& tree, const CounterValues& values) {
     return write_file(tree, encode_counters(values), nullptr);

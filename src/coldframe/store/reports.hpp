@@ -6,12 +6,14 @@
 //   write_report(tree, counters.take());
 //   Result<CounterValues> sum = merge_reports(tree);           // of all processes; leaves one report
 //   Result<std::uint64_t> bytes = estimate_bytes(tree);        // what the last count found and was written since
+//   write_miss(tree, {.function = "net.forward", .reasons = {"..."}});
 //
 // Thread-safety: free functions; safe among processes. Failure: io, no_space, untrusted. A crash may lose a report, never more.
 #pragma once
 
 #include <coldframe/store/counters.hpp>
 #include <coldframe/store/layout.hpp>
+#include <coldframe/store/store.hpp>
 
 namespace coldframe::store {
 
@@ -23,5 +25,8 @@ namespace coldframe::store {
 [[nodiscard]] Result<std::uint64_t> estimate_bytes(const Tree& tree);
 // `bytes`: what a walk has found; `sum`: what the reports said then.
 [[nodiscard]] Status write_usage(const Tree& tree, std::uint64_t bytes, const CounterValues& sum);
+
+[[nodiscard]] Status write_miss(const Tree& tree, const MissNote& miss);
+[[nodiscard]] Result<std::vector<MissNote>> read_misses(const Tree& tree);  // the last first
 
 }  // namespace coldframe::store

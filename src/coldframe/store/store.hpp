@@ -68,6 +68,13 @@ struct Item {
     double compile_seconds = 0;
 };
 
+// Why a process compiled something that it looked for in the store.
+struct MissNote {
+    std::int64_t when = 0;  // nanoseconds since the epoch, by the file system's clock; set when it is noted
+    std::string function{};
+    std::vector<std::string> reasons{};  // one line each
+};
+
 struct Usage {
     std::uint64_t variants = 0;
     std::uint64_t objects = 0;
@@ -129,6 +136,9 @@ class Store {
     // Reads and verifies every byte. Repairing moves what is damaged away, so that the next put heals it.
     [[nodiscard]] virtual Result<CheckReport> check(Repair repair = Repair::no, const Progress& progress = {}) = 0;
     [[nodiscard]] virtual Result<Statistics> statistics() = 0;
+    // For people: kept for a week.
+    [[nodiscard]] virtual Status note_miss(const MissNote& /*miss*/) { return {}; }
+    [[nodiscard]] virtual Result<std::vector<MissNote>> misses() { return std::vector<MissNote>{}; }  // the last first
     // Makes this process's counters known to others. Done now and then by itself.
     [[nodiscard]] virtual Status flush() = 0;
 };

@@ -215,3 +215,20 @@ TEST_CASE("packages for calls of one structure have a key of their own") {
     CHECK(store->get(package.key).value().variants.size() == 1);
     CHECK(store->check().value().problems.empty());
 }
+
+TEST_CASE("misses are noted for people, the last first") {
+    const Scratch scratch;
+    const auto store = scratch.open();
+    CHECK(store->misses().value().empty());
+    REQUIRE(store->note_miss({.function = "net.forward", .reasons = {"a guard\nof two lines", "another"}}));
+    REQUIRE(store->note_miss({.function = "f", .reasons = {}}));
+    const std::vector<store::MissNote> misses = store->misses().value();
+    REQUIRE(misses.size() == 2);
+    CHECK(misses[0].function == "f");
+    CHECK(misses[1].function == "net.forward");
+    CHECK(misses[1].reasons == std::vector<std::string>{"a guard of two lines", "another"});
+    CHECK(misses[0].when >= misses[1].when);
+    REQUIRE(store->note_miss({.function = std::string(1 << 20, 'x'), .reasons = {std::string(1 << 20, 'y')}}));
+    CHECK(store->misses().value().size() == 3);
+    CHECK(store->check().value().problems.empty());
+}

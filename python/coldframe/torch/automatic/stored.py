@@ -51,6 +51,7 @@ class Slot:
     general: bytes | None = None  # what was put under the general structure last
     names: set[str] = field(default_factory=set)  # of the graphs that the calls ran
     settings: dict[str, Any] = field(default_factory=dict)  # of torch, under which they were compiled
+    refusals: list[str] = field(default_factory=list)  # why packages that were found do not serve
     led: Led | None = None
 
 
@@ -90,6 +91,7 @@ class StoredSession(Session):
     _slots: dict[bytes, Slot] = field(default_factory=dict)
     _last: Slot | None = None
     _begins_uncompiled = False  # nothing is heard of a call until it is under way
+    _noted: set[int] = field(default_factory=set)  # ids of the misses that the store has been told of
     _dropped: set[str] = field(default_factory=set)  # names of graphs that lack a backward which was wanted
     _assigned: set[str] = field(default_factory=set)  # names of compiled variants that belong to a slot
 
@@ -187,8 +189,7 @@ class StoredSession(Session):
             return []
         variants, refusals = self.store.get(self.key(), structure)
         for _, code, message in refusals:
-            stats.count_miss(code)
-            log.info("a package in the store is not used: %s", message)
+            self._refused(slot, code, message)
         found: list[_core.Package] = []
         for variant, package in variants:
             if variant in slot.known:
@@ -202,12 +203,16 @@ class StoredSession(Session):
                 for graph in self._dropped:
                     for_all = _without(for_all, graph)
             except PackageError as error:
-                stats.count_miss(error.code)
-                log.info("a package in the store is not used: %s", error)
+                self._refused(slot, error.code, str(error))
                 continue
             slot.known[variant] = structure == slot.structure.exact
             found.append(for_all)
         return found
+
+    def _refused(self, slot: Slot, code: str, reason: str) -> None:
+        stats.count_miss(code)
+        slot.refusals.append(f"{code}: {reason}")
+        log.info("a package in the store is not used: %s", reason)
 
     def _adopt(self, found: list[_core.Package]) -> bool:
         """Serves these packages beside what is served already."""
@@ -250,8 +255,21 @@ class StoredSession(Session):
             slot.settings = environment.settings()
             if self.store is not None and not self.read_only:
                 writer.submit(functools.partial(self._publish, slot))
+                writer.submit(functools.partial(self._note_miss, self._why(slot)))
         except Exception as error:
             self._contained("save", error)
+
+    def _why(self, slot: Slot) -> list[str]:
+        """Why what the last call compiled had to be."""
+        reasons, slot.refusals = slot.refusals, []
+        reasons += [str(miss) for miss in self.capture.misses if id(miss) not in self._noted]
+        self._noted = {id(miss) for miss in self.capture.misses}
+        return reasons or ["absent: no package was stored for a call like this"]
+
+    def _note_miss(self, reasons: list[str]) -> None:
+        if self.store is not None:
+            key = self.key()
+            self.store.note_miss(f"{key[0]}.{key[1]}", reasons)
 
     def _newly_compiled(self) -> set[str]:
         """Names of variants: one without a graph is not among what ran in the call that compiled it."""
