@@ -1,4 +1,5 @@
-"""Fixtures: fresh processes, and packages that several tests share."""
+"""Fixtures: fresh processes, and packages that tests share. What is expensive is shared within one file only: tools/test gives
+each file to one of its workers."""
 
 from __future__ import annotations
 
