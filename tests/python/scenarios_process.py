@@ -116,16 +116,17 @@ PER_PROCESS = (*OF_HASHES, by_hash, by_hash_method, *OF_SETTINGS, *NEVER)
 
 
 def first_per_process(folder: Path) -> None:
-    for function in PER_PROCESS:
-        compiled = coldframe.compile(function, **EAGER)
-        compiled(vector())
-        with contextlib.suppress(coldframe.NotPortableError):
-            coldframe.save(compiled, folder / function.__name__)
+    with settings(1000, flash=True, state=1):
+        for function in PER_PROCESS:
+            compiled = coldframe.compile(function, **EAGER)
+            compiled(vector())
+            with contextlib.suppress(coldframe.NotPortableError):
+                coldframe.save(compiled, folder / function.__name__)
     assert [f.__name__ for f in PER_PROCESS if not (folder / f.__name__).exists()] == [f.__name__ for f in NEVER]
 
 
 def second_per_process(folder: Path, made: Any) -> None:
-    with other_settings():
+    with settings(1100, flash=False, state=2), mock.patch.dict(os.environ, COLDFRAME_TEST_ABSENT="three"):
         for function in PER_PROCESS:
             if function not in NEVER:
                 loaded = coldframe.load(folder / function.__name__, function)
@@ -135,20 +136,21 @@ def second_per_process(folder: Path, made: Any) -> None:
 
 
 def third_per_process(folder: Path, made: Any) -> None:
-    for function in OF_SETTINGS:
-        assert same(coldframe.load(folder / function.__name__, function, on_miss="error")(vector()), function(vector()))
+    with settings(1000, flash=True, state=1):
+        for function in OF_SETTINGS:
+            loaded = coldframe.load(folder / function.__name__, function, on_miss="error")
+            assert same(loaded(vector()), function(vector())), function
 
 
 @contextlib.contextmanager
-def other_settings() -> Iterator[None]:
-    depth, digits = sys.getrecursionlimit(), sys.get_int_max_str_digits()
-    sys.setrecursionlimit(depth + 100)
-    sys.set_int_max_str_digits(digits + 100)
-    torch.backends.cuda.enable_flash_sdp(False)
-    SHOWN.factor = 2
-    with mock.patch.dict(os.environ, COLDFRAME_TEST_ABSENT="three"):
-        yield
+def settings(depth: int, *, flash: bool, state: int) -> Iterator[None]:
+    """What a process may set: the recursion limit and the longest text of a number, which attention, an object's state."""
+    before = sys.getrecursionlimit(), sys.get_int_max_str_digits()
     sys.setrecursionlimit(depth)
-    sys.set_int_max_str_digits(digits)
+    sys.set_int_max_str_digits(depth)
+    torch.backends.cuda.enable_flash_sdp(flash)
+    SHOWN.factor = state
+    yield
+    sys.setrecursionlimit(before[0])
+    sys.set_int_max_str_digits(before[1])
     torch.backends.cuda.enable_flash_sdp(True)
-    SHOWN.factor = 1

@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ x = local("x")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_replayed_guards_agree_with_torch(case: Case, tmp_path: Path) -> None:
+def test_replayed_guards_agree_with_torch(case: Case, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    record_property("mutations", len(case.fails))
     both = build(case, tmp_path / "package.cfp")
     assert set(case.kinds) <= {op.kind for op in both.program.ops}
     holds = [Frame(state=case.state), *case.holds]

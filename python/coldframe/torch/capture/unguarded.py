@@ -6,6 +6,7 @@ As in hooks.py, a wrapper calls the original and otherwise leaves everything as 
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 import re
 import sys
@@ -115,6 +116,14 @@ def _wrap_folded(wrap: Wrap, current: Current) -> None:
     wrap(variables.TorchInGraphFunctionVariable, "call_function", make)
 
 
+# singledispatch fills a table with what it has found; unwrap counts how often it goes on. Neither shows in what they give.
+_BOOKKEEPING = frozenset([functools.__file__, inspect.__file__])
+
+
+def _is_bookkeeping(tx: Any) -> bool:
+    return getattr(getattr(tx, "f_code", None), "co_filename", None) in _BOOKKEEPING
+
+
 # As those, of Python's own: Dynamo has polyfills for them.
 _OF_PYTHON = frozenset([sys.getrecursionlimit, sys.get_int_max_str_digits, sys.set_int_max_str_digits])
 
@@ -124,7 +133,7 @@ def _wrap_polyfilled(wrap: Wrap, current: Current) -> None:
         def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
             result = original(self, tx, args, kwargs)
             premises = current()
-            if premises is not None and any(self.fn is function for function in _OF_PYTHON):
+            if premises is not None and any(self.fn is f for f in _OF_PYTHON) and not _is_bookkeeping(tx):
                 if args or kwargs:
                     premises.failure = f"{self.fn.__name__}() was called while Dynamo traced, and is not called again"
                 else:
@@ -356,7 +365,7 @@ def _wrap_dicts(wrap: Wrap, current: Current) -> None:
     def make(original: Any) -> Callable[..., Any]:
         def getitem_const_raise_exception_if_absent(self: Any, tx: Any, key: Any) -> Any:
             premises: Any = current()
-            named = premises is not None and self.source is not None and key.is_python_constant()
+            named = premises is not None and self.source is not None and key.is_python_constant() and not _is_bookkeeping(tx)
             if named and key not in self and not tx.output.side_effects.is_modified(self):
                 premises.lacks(self.source, key.as_python_constant())
             return original(self, tx, key)
