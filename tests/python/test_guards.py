@@ -18,6 +18,7 @@ import pytest
 import torch
 import torch._C._dynamo.guards as torch_guards
 import torch._dynamo.guards as dynamo
+from core_support import named
 from guard_kit import Case, Frame, Kit, build, local, locals_of, recording, verdicts
 
 from coldframe import _core
@@ -278,7 +279,7 @@ def test_function_with_other_globals_is_not_the_recorded_one() -> None:
         len,
         None,
     ],
-    ids=str,
+    ids=named,
 )
 def test_function_that_differs_is_not_the_recorded_one(other: Any) -> None:
     description = {"rebind": "function", **operands.describe_function(objects.closing_over(1))}

@@ -111,6 +111,13 @@ def _tensors(values: dict[str, Any]) -> tuple[bool, bool]:
     return any(isinstance(leaf, torch.Tensor) for leaf in leaves), own
 
 
+def _is_unbuilt(values: dict[str, Any]) -> bool:
+    """Whether there is a module that its first call gives its parameters, and another class: Dynamo guards what it leaves."""
+    lazy = torch.nn.modules.lazy.LazyModuleMixin
+    modules = (each for leaf in tree_leaves(values) if isinstance(leaf, torch.nn.Module) for each in leaf.modules())
+    return any(isinstance(each, lazy) and each.has_uninitialized_params() for each in modules)
+
+
 def _skips_code(error: BaseException) -> bool:
     exc = _private.module("torch._dynamo.exc")
     return isinstance(error, (exc.Unsupported, exc.SkipFrame)) and error.frame_exec_strategy is None
@@ -259,6 +266,9 @@ class CapturePackage:
             return nothing
         if id(code) not in self.entries and any(entry.skipped and entry.guarded_codes for entry in known):
             return run_eagerly("torch compiled no more variants of it when the package was made", inner_as_known=True)
+        if any(entry.guarded_codes for entry in known) and _is_unbuilt(frame_locals):
+            stats.count_bypass(f"{name}: the call that builds a lazily built module runs as it is; later ones are served")
+            return run_eagerly("it builds a lazily built module", inner_as_known=True)
         if self.loaded:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
             miss = Miss(name, reasons or ([self.outdated] if self.outdated else []))
