@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import _core
 from ...errors import NotPortableError, PackageError
+from .. import backends
 from ..sources import SourceSet
 from ..stats import stats
 from . import hooks
@@ -74,7 +75,7 @@ class FrameCapture:
                 if type(value).__name__ == "function" and "specialized_dispatch" in _original_name(value):
                     self.unportable[name] = "a graph compiled for several specialisations of mark_dynamic"
                 elif "_tf_disabled_wrapper" in _original_name(value):
-                    self.unportable[name] = "a graph over tensor subclasses with __torch_function__"
+                    self._disables_torch_function(name)
                 return hooks.noting(name, value)
             if name not in self.resumes:
                 self.recipes[name] = global_recipe(name, value)
@@ -84,6 +85,11 @@ class FrameCapture:
             self.unportable[name] = f"global {name!r}: {error}"
             contain(error)
         return value
+
+    def _disables_torch_function(self, name: str) -> None:
+        artifact = backends.without_torch_function(self.backends[name].artifact)
+        by_content = backends.is_named_by_content(self.backends[name].name)
+        self.backends[name] = Graph(backends.name_by_content(artifact) if by_content else name, artifact)
 
     def resume_installed(self, name: str, code: types.CodeType, namespace: dict[str, Any]) -> None:
         module = namespace.get("__name__")
