@@ -81,6 +81,9 @@ class Lives:
                 loaded = coldframe.load(self.path, self.on.module) if loaded is None else loaded
             except coldframe.IncompatiblePackageError:
                 return "refused"
+            except Exception:  # what makes modules is broken
+                assert self.outcome(lambda *args, **kwargs: self.compiled()(*args, **kwargs)) == "raised"
+                return "refused"
             served = self.outcome(loaded)
             if alike(served, self.outcome(self.on.module)):
                 right = "eager"
