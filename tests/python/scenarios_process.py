@@ -106,12 +106,16 @@ class Shown:
         return f"shown {self.factor}"
 
 
+def by_new_object(x: torch.Tensor) -> torch.Tensor:
+    return x + len(str(Shown()))
+
+
 SHOWN = Shown()
 STATE_OF = ["shown 1", "shown 2", "shown 2"]
 
 OF_HASHES = (by_list, by_union, by_pop, by_text, by_format, by_method_of_text, by_text_within, by_percent, by_ascii, by_key)
 OF_SETTINGS = (by_state, by_depth, by_environment, by_flash)
-NEVER = (by_id, by_object)  # are saved
+NEVER = (by_id, by_object, by_new_object)  # are saved
 PER_PROCESS = (*OF_HASHES, by_hash, by_hash_method, *OF_SETTINGS, *NEVER)
 
 

@@ -85,11 +85,11 @@ class Premises:
 
     def shown(self, source: Any, text: str) -> None:
         """Dynamo keeps the text of an object without having looked at what it is made of."""
-        if source is None:
-            self.failure = "the text of an object was taken for a constant"
-        else:
-            expression = ("call", ("name", "str"), parse(source.name))
+        try:
+            expression = ("call", ("name", "str"), parse(source.name if source is not None else ""))
             self._values[_core.digest((expression, text))] = expression, text
+        except NotPortableError as error:
+            self.failure = f"the text of an object was taken for a constant: {error}"
 
     def lacks(self, source: Any, key: Any) -> None:
         """A key was looked up in a dict, was not there, and no guard says so."""
