@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import types
 from collections import Counter
@@ -9,6 +10,11 @@ from collections.abc import Hashable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
+
+
+def named(value: object) -> str:
+    """What a test with this parameter is called: the same in every process, so without its address."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 def bits(value: float) -> bytes:

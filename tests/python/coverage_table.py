@@ -51,10 +51,13 @@ ELSEWHERE: dict[str, str] = {
     coverage_operators.HIGHER: "programs_calls: conditional",
     coverage_options.OPTIONS: "programs_more: several_options default_mode aot_eager",
 }
-# Scenarios of scenarios_coverage.py, and tests of their own.
+# Scenarios of scenarios_coverage.py and scenarios_process.py, and tests of their own.
 SCENARIOS: dict[str, tuple[str, str]] = {
     "shared_helper": (coverage_frames.HOSTED, "a helper that breaks at once, shared by two callables"),
-    "per_process": (coverage_data.STRUCTURES, "the order of sets, hash() and id(): other constants in each process"),
+    "per_process": (
+        coverage_data.STRUCTURES,
+        "order and text of sets, hash(), id(), texts of objects, the recursion limit, a variable that the environment lacks",
+    ),
     "registered_nodes": (coverage_data.STRUCTURES, "a pytree node that only the process that compiled has registered"),
     "foreign_bypasses": (coverage_modules.UTILS, "what cannot be saved of one model is no matter of another"),
     "same_names": ("functions with the same name in one or several modules", "two modules, and two local functions"),

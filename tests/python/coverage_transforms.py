@@ -78,7 +78,7 @@ def with_wrapper(x: torch.Tensor) -> torch.Tensor:
     return x.sin() * 2 + 1
 
 
-@covers(SUBCLASSES, "a subclass that is only a type", bypass="__torch_function__")
+@covers(SUBCLASSES, "a subclass that is only a type")
 def subclass_type() -> Program:
     def use(f: Any) -> Any:
         result = f(vector().as_subclass(Tagged))
@@ -87,9 +87,7 @@ def subclass_type() -> Program:
     return Program(with_tagged, use)
 
 
-@covers(
-    SUBCLASSES, "a subclass with a __torch_function__", bypass="__torch_function__", not_as_eager="torch.compile loses the type"
-)
+@covers(SUBCLASSES, "a subclass with a __torch_function__", not_as_eager="torch.compile loses the type")
 def subclass_function() -> Program:
     def use(f: Any) -> Any:
         result = f(vector().as_subclass(Counted))

@@ -15,6 +15,15 @@ def make(): return M()
         "2.0",
         "200.0",
     ),
+    "inherited forward of a class of torch": Edit(
+        """
+@@
+def make(): return nn.Sequential(nn.BatchNorm1d(3), nn.Tanh()).eval()
+def done(): "forward" in vars(nn.BatchNorm1d) and delattr(nn.BatchNorm1d, "forward")
+""",
+        "",
+        "nn.BatchNorm1d.forward = lambda self, x: x * 200.0",
+    ),
     "attribute of a class": Edit(
         """
 class Cfg:

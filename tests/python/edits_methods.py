@@ -5,6 +5,19 @@ from __future__ import annotations
 from edits import Edit
 
 EDITS = {
+    "__torch_function__ of a subclass": Edit(
+        """
+class Sub(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        result = super().__torch_function__(func, types, args, kwargs or {})
+        return result * @@ if func is torch.Tensor.sin else result
+def args(): return (torch.arange(6.0).reshape(2, 3).as_subclass(Sub),)
+def f(x): return x.sin()
+""",
+        "2.0",
+        "200.0",
+    ),
     "metaclass": Edit(
         """
 class Meta(type):

@@ -5,6 +5,15 @@ from __future__ import annotations
 from edits import Edit
 
 EDITS = {
+    "dtype of an autocast decorator": Edit(
+        """
+KIND = torch.@@
+@torch.autocast("cpu", dtype=KIND)
+def f(x): return x @ x.T / 3
+""",
+        "bfloat16",
+        "float16",
+    ),
     "constant of another module": Edit(
         """
 import OTHER as h

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import shutil
 import sys
@@ -17,8 +16,6 @@ from scenarios_default import automatic, served
 from torch import nn
 
 import coldframe
-
-FAILING: dict[str, str] = {}  # known defects
 
 # A helper that breaks at once, shared by two callables.
 
@@ -60,68 +57,15 @@ def second_shared_helper(folder: Path, made: Any) -> None:
     assert same(loaded(vector()), (vector().sin() * 2).cos() + 1) and NOTES == ["helper"]
 
 
-# What is a constant while Dynamo traces, and another one in each process (whose hash seeds differ).
-
-NAMES = {"a", "bb", "ccc", "dddd"}
-
-
-def by_list(x: torch.Tensor) -> torch.Tensor:
-    return x + list(NAMES).index("bb")
-
-
-def by_union(x: torch.Tensor) -> torch.Tensor:
-    return x + len(list(NAMES | {"eeeee"})[-1])
-
-
-def by_pop(x: torch.Tensor) -> torch.Tensor:
-    return x + len(set(NAMES).pop())
-
-
-def by_text(x: torch.Tensor) -> torch.Tensor:
-    return x * len(str(NAMES)) + ord(str(NAMES)[2])
-
-
-def by_hash(x: torch.Tensor) -> torch.Tensor:
-    return x + hash("text") % 1000
-
-
-def by_id(x: torch.Tensor) -> torch.Tensor:
-    return x + id(Net) % 1000
-
-
-def by_format(x: torch.Tensor) -> torch.Tensor:
-    return x + ord(f"{NAMES}"[2])
-
-
-PER_PROCESS = (by_list, by_union, by_pop, by_text, by_format, by_hash, by_id)
-
-
-def first_per_process(folder: Path) -> None:
-    for function in PER_PROCESS:
-        compiled = coldframe.compile(function, **EAGER)
-        compiled(vector())
-        with contextlib.suppress(coldframe.NotPortableError):
-            coldframe.save(compiled, folder / function.__name__)
-    assert not (folder / "by_id").exists()
-
-
-def second_per_process(folder: Path, made: Any) -> None:
-    for function in PER_PROCESS:
-        if (folder / function.__name__).exists():
-            loaded = coldframe.load(folder / function.__name__, function)
-            # To Dynamo the order of a union or of what pop() takes is not always Python's.
-            assert same(loaded(vector()), torch.compile(function, **EAGER)(vector())), function
-
-
 # The registry of pytree nodes, to which any library may add.
-
-
-def chooses(x: torch.Tensor) -> torch.Tensor:
-    return torch.cond(x.sum() > 0, lambda y: y.sin(), lambda y: y.cos(), (x,))
 
 
 class Node:
     pass
+
+
+def chooses(x: torch.Tensor) -> torch.Tensor:
+    return torch.cond(x.sum() > 0, lambda y: y.sin(), lambda y: y.cos(), (x,))
 
 
 def first_registered_nodes(folder: Path) -> None:

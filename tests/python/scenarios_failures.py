@@ -41,6 +41,7 @@ PLACES = (
     "coldframe.torch.backends.restore",
     "coldframe.torch.session.alone",
 )
+OF_CAPTURE = ("coldframe.torch.capture.", "coldframe.torch.backends.artifact_for")
 
 
 @contextlib.contextmanager
@@ -83,3 +84,11 @@ def fresh(use: Callable[[Path], list[torch.Tensor]], path: Path) -> None:
 def third_defects(folder: Path, made: Any) -> None:
     with strict("1"), broken("coldframe.torch.session.install"), broken(PLACES[0]), pytest.raises(ZeroDivisionError):
         use(folder / "good")
+    for number, place in enumerate(place for place in PLACES if place.startswith(OF_CAPTURE)):
+        raised = ""
+        with strict("1"), broken(place) as defect:
+            try:
+                use(folder / f"strict-{number}")
+            except Exception as error:
+                raised = str(error)
+        assert f"a defect in {place}" in raised or not defect.called, (place, raised)

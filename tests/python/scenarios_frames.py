@@ -79,6 +79,41 @@ def second_call_without_tensors(folder: Path, made: Any) -> None:
         loaded(vector(), vector(), vector())
 
 
+# The same of a module, which may compute with its parameters alone.
+
+
+class Optional(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(6))
+        self.computes = False
+
+    def forward(self, x: torch.Tensor | None = None) -> torch.Tensor | None:
+        if x is None and not self.computes:
+            return None
+        return self.weight * 2 + (0 if x is None else x)
+
+
+def first_module_without_tensors(folder: Path) -> None:
+    compiled = coldframe.compile(Optional(), **EAGER)
+    compiled(vector())
+    assert compiled() is None
+    coldframe.save(compiled, folder / "package")
+
+
+def second_module_without_tensors(folder: Path, made: Any) -> None:
+    for on_miss in ("compile", "error"):
+        torch._dynamo.reset()
+        model = Optional()
+        loaded = coldframe.load(folder / "package", model, on_miss=on_miss)
+        with counted() as counts:
+            assert same(loaded(vector()), model(vector())) and (on_miss == "compile" or loaded() is None)
+            model.computes = True
+            assert same(loaded(), model.weight * 2)
+        # Whether it computes is not known before it is compiled; as it is it may run in any case.
+        assert (counts["compiles"], counts["misses"]["guard"]) == ((1, 1) if on_miss == "compile" else (0, 2)), counts
+
+
 # A size that differs from what was seen before the save: compiled for any size, as in the process that saved.
 
 

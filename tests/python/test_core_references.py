@@ -17,6 +17,7 @@ import types
 from typing import Any, NamedTuple
 
 import pytest
+from core_support import named
 
 from coldframe import _core, errors
 from coldframe._core import Construct, ImportRef
@@ -138,7 +139,7 @@ from_factory = make_local()
         (Number.ONE, HERE, "Number.ONE"),
         (Access.READ, HERE, "Access.READ"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_objects_by_name(value: Any, module: str, qualname: str) -> None:
     reference = _core.import_ref(value)
@@ -156,7 +157,7 @@ def test_objects_by_name(value: Any, module: str, qualname: str) -> None:
         (Owner.make, ImportRef("builtins", "getattr"), (ImportRef(HERE, "Owner"), "make")),
         (dict.fromkeys, ImportRef("builtins", "getattr"), (ImportRef("builtins", "dict"), "fromkeys")),
     ],
-    ids=str,
+    ids=named,
 )
 def test_objects_by_call(value: Any, callee: ImportRef, args: tuple[Any, ...]) -> None:
     construct = _core.decode(_core.encode(value), resolve=False)
@@ -182,7 +183,7 @@ def test_code_of_importable_functions() -> None:
         assert _core.import_ref(Owner.method.__code__) == ImportRef(HERE, "Owner.method.__code__")
 
 
-@pytest.mark.parametrize("value", [from_factory, from_factory.__code__, unnamed, unnamed.__code__, make_local()], ids=str)
+@pytest.mark.parametrize("value", [from_factory, from_factory.__code__, unnamed, unnamed.__code__, make_local()], ids=named)
 def test_functions_without_a_name_of_their_own_are_not_portable(value: Any) -> None:
     """A variable that holds such a function may hold another one in the next process."""
     with pytest.raises(errors.NotPortableError):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from core_support import named
 
 from coldframe import _core, errors
 from coldframe._core import Construct, ImportRef
@@ -32,7 +33,7 @@ from coldframe._core import Construct, ImportRef
         (torch.ops.aten.relu.default, "ops.aten.relu.default"),
         (torch.ops.higher_order.cond, "ops.higher_order.cond"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_torch_names(value: Any, qualname: str) -> None:
     assert _core.import_ref(value) == ImportRef("torch", qualname)
@@ -65,7 +66,7 @@ def test_what_torch_names(value: Any, qualname: str) -> None:
         type(torch.ops.aten.add),
         type(torch.float32),
     ],
-    ids=str,
+    ids=named,
 )
 def test_importable_objects_of_torch(value: Any) -> None:
     assert _core.import_ref(value).resolve() is value
@@ -82,7 +83,7 @@ def test_importable_objects_of_torch(value: Any) -> None:
         (torch.finfo(torch.float16), "finfo", (ImportRef("torch", "float16"),)),
         (torch.iinfo(torch.int8), "iinfo", (ImportRef("torch", "int8"),)),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_a_call_of_torch_makes(value: Any, callee: str, args: tuple[Any, ...]) -> None:
     assert _core.decode(_core.encode(value), resolve=False) == Construct(ImportRef("torch", callee), args)

@@ -14,6 +14,7 @@ import coverage_table
 import pytest
 import scenario_support
 import scenarios_coverage
+import scenarios_process
 from child import Answer
 from conftest import chosen
 from coverage_run import Key, Life
@@ -56,15 +57,10 @@ def test_program(lives: dict[Key, Life], key: Key) -> None:
     coverage_run.check(key, lives[key])
 
 
-def scenarios() -> list[Any]:
-    made = []
-    for name in scenario_support.names(scenarios_coverage):
-        failing = scenarios_coverage.FAILING.get(name.partition(":")[2])
-        made.append(pytest.param(name, marks=[pytest.mark.xfail(reason=failing, strict=True)] if failing else []))
-    return made
+SCENARIOS = [name for module in (scenarios_coverage, scenarios_process) for name in scenario_support.names(module)]
 
 
-@pytest.mark.parametrize("scenario", scenarios())
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(acts: dict[str, list[Answer]], scenario: str) -> None:
     first, *later = acts[scenario]
     first.get()

@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 import torch
 import torch._C._dynamo.guards as torch_guards
 import torch._dynamo.guards as dynamo
+from core_support import named
 from guard_kit import Case, Frame, Kit, build, local, locals_of, recording, verdicts
 
 from coldframe import _core
@@ -31,7 +33,8 @@ x = local("x")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_replayed_guards_agree_with_torch(case: Case, tmp_path: Path) -> None:
+def test_replayed_guards_agree_with_torch(case: Case, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    record_property("mutations", len(case.fails))
     both = build(case, tmp_path / "package.cfp")
     assert set(case.kinds) <= {op.kind for op in both.program.ops}
     holds = [Frame(state=case.state), *case.holds]
@@ -276,7 +279,7 @@ def test_function_with_other_globals_is_not_the_recorded_one() -> None:
         len,
         None,
     ],
-    ids=str,
+    ids=named,
 )
 def test_function_that_differs_is_not_the_recorded_one(other: Any) -> None:
     description = {"rebind": "function", **operands.describe_function(objects.closing_over(1))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -65,8 +66,9 @@ def compile_and_record(program: Compiled, path: Path) -> tuple[Any, Any, _core.G
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_guards_of_a_compilation_agree(name: str, tmp_path: Path) -> None:
+def test_guards_of_a_compilation_agree(name: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     program = PROGRAMS[name]()
+    record_property("mutations", len(program.fails))
     original, replayed, _ = compile_and_record(program, tmp_path / "package.cfp")
     for _ in range(2):
         for expected, group in ((True, [program.first, *program.holds]), (False, program.fails), (True, [program.first])):

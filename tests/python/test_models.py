@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import native_steps
 import pytest
 import steps
 import zoo as models
 from conftest import Zoo
 from harness import Processes, assert_close, assert_same_bits, assert_served
+
+MAX_ADDED_MEMORY = 30 << 10  # KiB
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -31,3 +34,13 @@ def test_moved_package_serves_as_before(processes: Processes, zoo: Zoo, tmp_path
     served = processes.run(steps.serve, sealed=True, cwd=tmp_path, case=f"zoo:{name}", path=Path("moved and renamed.bin"))
     assert_same_bits(served.get()["outputs"], zoo[name].outputs)
     assert_served(served)
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_a_model_is_served_without_importing_a_compiler(processes: Processes, zoo: Zoo, name: str) -> None:
+    own, own_memory = processes.run(native_steps.eager, name=name).get()
+    imported, memory, outputs, why = processes.run(native_steps.native, sealed=True, name=name, path=zoo[name].package).get()
+    assert why == ""
+    assert imported <= own
+    assert memory <= own_memory + MAX_ADDED_MEMORY
+    assert_same_bits(outputs, zoo[name].outputs)

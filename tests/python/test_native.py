@@ -11,21 +11,7 @@ import native_methods
 import native_steps
 import native_words
 import pytest
-import zoo as models
-from conftest import Zoo
-from harness import Processes, assert_same_bits
-
-MAX_ADDED_MEMORY = 30 << 10  # KiB
-
-
-@pytest.mark.parametrize("name", models.MODELS)
-def test_a_model_is_served_without_importing_a_compiler(processes: Processes, zoo: Zoo, name: str) -> None:
-    own, own_memory = processes.run(native_steps.eager, name=name).get()
-    imported, memory, outputs, why = processes.run(native_steps.native, sealed=True, name=name, path=zoo[name].package).get()
-    assert why == ""
-    assert imported <= own
-    assert memory <= own_memory + MAX_ADDED_MEMORY
-    assert_same_bits(outputs, zoo[name].outputs)
+from harness import Processes
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,10 @@ def test_unchanged_program_is_served_without_compiling(lives: dict[str, Any], na
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_edited_program_gives_what_torch_gives(lives: dict[str, Any], name: str) -> None:
+def test_edited_program_gives_what_torch_gives(
+    lives: dict[str, Any], name: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("mutations", 1)
     _, _, edited, plain = lives[name]
     served = edited.get()
     if "refused" in served:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -64,7 +65,10 @@ def lives(
 
 
 @pytest.mark.parametrize("name", changes.STORIES)
-def test_outputs_are_those_of_torch_compile(lives: dict[str, dict[str, Answer]], name: str) -> None:
+def test_outputs_are_those_of_torch_compile(
+    lives: dict[str, dict[str, Answer]], name: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("mutations", 1)
     lives[name]["make"].get()
     assert_same_bits(lives[name]["follow"].get()["outputs"], lives[name]["follow_plain"].get())
 

@@ -44,7 +44,7 @@ _IGNORED = frozenset(
         "weakref",
     ]
 )
-# Of classes that belong to the exact python and torch builds, only what programs are known to replace.
+# Of classes that belong to the exact python and torch builds, what programs are known to replace, besides what was inlined.
 _REPLACED = frozenset({"__call__", "__getattr__", "__getattribute__", "__setattr__", "_call_impl", "_wrapped_call_impl"})
 
 Inlined = Callable[[types.CodeType], bool]
@@ -198,10 +198,10 @@ def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
     """Whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
     if name in _IGNORED:
         return False
-    if _of_exact_build(cls):
-        return name in _REPLACED
     if name in known:
         return True
+    if _of_exact_build(cls):
+        return name in _REPLACED
     if issubclass(cls, enum.Enum) and name in cls._member_map_:
         return False  # in the table of members
     special = name.startswith("__") and name.endswith("__")

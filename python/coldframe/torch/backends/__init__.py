@@ -36,6 +36,7 @@ __all__ = [
     "register_artifact_kind",
     "restore",
     "unregister_artifact_kind",
+    "without_torch_function",
 ]
 
 
@@ -65,6 +66,14 @@ def identity(captured: Artifact | Pending) -> bytes:
     from .capture import artifacts
 
     return artifacts.identity(captured)
+
+
+def without_torch_function(captured: Artifact | Pending | None) -> Artifact:
+    """The same graph, run with __torch_function__ of tensor subclasses disabled: Dynamo has looked into it. NotPortableError
+    for a training graph, and for one that is not kept as a recipe of ours."""
+    from .capture import artifacts
+
+    return artifacts.without_torch_function(captured)
 
 
 _BY_CONTENT = "__compiled_fn_cf_"

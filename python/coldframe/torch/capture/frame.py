@@ -9,7 +9,8 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from ... import _core
-from ...errors import NotPortableError
+from ...errors import NotPortableError, PackageError
+from .. import backends
 from ..sources import SourceSet
 from ..stats import stats
 from . import hooks
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from .package import CapturePackage
 
 _numbers = itertools.count()
+
+
+def contain(error: Exception) -> None:
+    """An error that has become a bypass, and is no verdict about the program, is a defect: counted, and raised for tests."""
+    if not isinstance(error, PackageError):
+        stats.contain("capture", error)
 
 
 class FrameCapture:
@@ -59,6 +66,7 @@ class FrameCapture:
             self.program = recording.finish()
         except Exception as error:
             self.bypass(str(error))
+            contain(error)
 
     def global_installed(self, name: str, value: Any) -> Any:
         """Notes a global that torch installs; returns what is to be installed."""
@@ -67,7 +75,7 @@ class FrameCapture:
                 if type(value).__name__ == "function" and "specialized_dispatch" in _original_name(value):
                     self.unportable[name] = "a graph compiled for several specialisations of mark_dynamic"
                 elif "_tf_disabled_wrapper" in _original_name(value):
-                    self.unportable[name] = "a graph over tensor subclasses with __torch_function__"
+                    self._disables_torch_function(name)
                 return hooks.noting(name, value)
             if name not in self.resumes:
                 self.recipes[name] = global_recipe(name, value)
@@ -75,7 +83,13 @@ class FrameCapture:
             self.unportable[name] = str(error)
         except Exception as error:
             self.unportable[name] = f"global {name!r}: {error}"
+            contain(error)
         return value
+
+    def _disables_torch_function(self, name: str) -> None:
+        artifact = backends.without_torch_function(self.backends[name].artifact)
+        by_content = backends.is_named_by_content(self.backends[name].name)
+        self.backends[name] = Graph(backends.name_by_content(artifact) if by_content else name, artifact)
 
     def resume_installed(self, name: str, code: types.CodeType, namespace: dict[str, Any]) -> None:
         module = namespace.get("__name__")
@@ -88,19 +102,19 @@ class FrameCapture:
     def finish(self) -> None:
         """Adds what was captured to the registry, or counts the bypass."""
         if self.record is None or self.reason is not None:
-            return self._bypassed(self.reason or "unknown code")
+            return self.bypassed(self.reason or "unknown code")
         if self.dynamo_code is None:
             self.record.trivial = True
             return registry.changed()
         if self.program is None:
-            return self._bypassed("no guards were recorded")
+            return self.bypassed("no guards were recorded")
         try:
             self.premises.add_to(self.program, self.traced)
-        except Exception as error:
-            return self._bypassed(str(error))
+        except NotPortableError as error:
+            return self.bypassed(str(error))
         names = referenced_names(self.dynamo_code, self.program)
         for name in names & self.unportable.keys():
-            return self._bypassed(self.unportable[name])
+            return self.bypassed(self.unportable[name])
         self.record.variants.append(
             Variant(
                 self.name,
@@ -119,7 +133,7 @@ class FrameCapture:
         )
         return registry.changed()
 
-    def _bypassed(self, reason: str) -> None:
+    def bypassed(self, reason: str) -> None:
         stats.count_bypass(reason)
         if self.record is None:
             self.package.unrecorded.append(reason)

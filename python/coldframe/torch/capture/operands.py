@@ -101,6 +101,9 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
             return {"rebind": "function", **describe_function(obj)}
     if obj is None or obj is True or obj is False or obj is Ellipsis:
         return obj
+    if type(obj) is torch.amp.autocast_mode.autocast:  # the object that a decorator holds: what Dynamo reads of it
+        state = {name: getattr(obj, name) for name in ("device", "fast_dtype", "_enabled", "_cache_enabled")}
+        return {"rebind": "object", "class": reference(type(obj)), "state": state}
     return reference(obj)
 
 

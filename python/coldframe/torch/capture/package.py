@@ -7,6 +7,7 @@ InternalTorchDynamoError, so it becomes a bypass with a reason, and the program 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import sys
 import threading
@@ -20,12 +21,12 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from ... import _core
-from ...errors import NotPortableError, PackageError
+from ...errors import MissError, NotPortableError
 from .. import _private, backends, collector, locate
 from ..misses import Miss
 from ..stats import stats
 from . import hooks, shapes
-from .frame import FrameCapture
+from .frame import FrameCapture, contain
 from .registry import BackendKey, Graph, registry
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def _contained(method: _F) -> _F:
             frame = hooks.current()
             if isinstance(frame, FrameCapture):
                 frame.bypass(f"{method.__name__}: {error}")
-            if not isinstance(error, PackageError):
-                stats.contain("capture", error)
+            contain(error)
             return None
 
     return wrapper  # type: ignore[return-value]
@@ -103,8 +103,19 @@ def run_eagerly(reason: str, *, inner_as_known: bool = False) -> Any:
     return result(frame_exec_strategy=strategy, apply_to_code=False, skip_reason=reason)
 
 
-def _has_tensor(values: dict[str, Any]) -> bool:
-    return any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(values))
+def _tensors(values: dict[str, Any]) -> tuple[bool, bool]:
+    """Whether there are tensors among the values, and whether modules among them have any."""
+    leaves = tree_leaves(values)
+    modules = (leaf for leaf in leaves if isinstance(leaf, torch.nn.Module))
+    own = any(True for module in modules for _ in itertools.chain(module.parameters(), module.buffers()))
+    return any(isinstance(leaf, torch.Tensor) for leaf in leaves), own
+
+
+def _is_unbuilt(values: dict[str, Any]) -> bool:
+    """Whether there is a module that its first call gives its parameters, and another class: Dynamo guards what it leaves."""
+    lazy = torch.nn.modules.lazy.LazyModuleMixin
+    modules = (each for leaf in tree_leaves(values) if isinstance(leaf, torch.nn.Module) for each in leaf.modules())
+    return any(isinstance(each, lazy) and each.has_uninitialized_params() for each in modules)
 
 
 def _skips_code(error: BaseException) -> bool:
@@ -255,20 +266,28 @@ class CapturePackage:
         self.namespace = namespace
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
         known = [entry for done in self.installs for found, entry in done.entries if found is code]
-        # A call without tensors may have nothing to compile although others had.
-        if any(
-            entry.skipped and ((entry.role == "resume" and not entry.guarded_codes) or not _has_tensor(frame_locals))
-            for entry in known
-        ):
-            return run_eagerly("torch found nothing to compile in it when the package was made")
+        # A call without tensors may have nothing to compile although others had. A module may compute with its own, though.
+        skipped = [entry for entry in known if entry.skipped]
+        passed, own = _tensors(frame_locals) if skipped else (True, True)
+        nothing = run_eagerly("torch found nothing to compile in it when the package was made")
+        if any(entry.role == "resume" and not entry.guarded_codes for entry in skipped) or (skipped and not passed and not own):
+            return nothing
         if id(code) not in self.entries and any(entry.skipped and entry.guarded_codes for entry in known):
             return run_eagerly("torch compiled no more variants of it when the package was made", inner_as_known=True)
+        if any(entry.guarded_codes for entry in known) and _is_unbuilt(frame_locals):
+            stats.count_bypass(f"{name}: the call that builds a lazily built module runs as it is; later ones are served")
+            return run_eagerly("it builds a lazily built module", inner_as_known=True)
         if self.loaded:
             reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
             miss = Miss(name, reasons or ([self.outdated] if self.outdated else []))
             self.misses.append(miss)
             stats.count_miss("guard" if reasons else "outdated" if self.outdated else "absent")
-            instead = self.owner.missed(miss)
+            try:
+                instead = self.owner.missed(miss)
+            except MissError:
+                if passed:
+                    raise
+                instead = nothing
             if instead is not None:
                 return instead
         self._tell_shapes(code, closure, known)
@@ -303,7 +322,8 @@ class CapturePackage:
                 try:
                     frame.finish()
                 except Exception as error:
-                    frame._bypassed(str(error))
+                    frame.bypassed(str(error))
+                    contain(error)
 
     def _frame(self, code: types.CodeType) -> FrameCapture:
         try:
@@ -318,6 +338,7 @@ class CapturePackage:
             self.group.add(id(code))
             return FrameCapture(record, self)
         except Exception as error:
+            contain(error)
             return FrameCapture(None, self, str(error))
 
     @_contained
@@ -359,6 +380,7 @@ class CapturePackage:
             frame.backends[backend_id] = Graph(backend_id, None, str(error))
             if not self.keeps_unknown_backends:
                 frame.unportable[backend_id] = str(error)
+            contain(error)
 
     @_contained
     def update_device_type(self, graph: Any) -> None:

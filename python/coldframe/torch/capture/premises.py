@@ -83,6 +83,22 @@ class Premises:
             if not isinstance(item, (int, float)):
                 self._hashes[item] = hash(item)
 
+    def shown(self, source: Any, text: str) -> None:
+        """Dynamo keeps the text of an object without having looked at what it is made of."""
+        try:
+            expression = ("call", ("name", "str"), parse(source.name if source is not None else ""))
+            self._values[_core.digest((expression, text))] = expression, text
+        except NotPortableError as error:
+            self.failure = f"the text of an object was taken for a constant: {error}"
+
+    def lacks(self, source: Any, key: Any) -> None:
+        """A key was looked up in a dict, was not there, and no guard says so."""
+        try:
+            entry = (parse(source.name), key, False)
+            self._contained[_core.digest(entry)] = entry
+        except NotPortableError as error:
+            self.failure = f"{source.name} has no key {key!r:.80}: {error}"
+
     def looked_up(self, cls: type) -> None:
         """Whether pytree knows the class decided how a tree was walked."""
         entry = (parse(_PYTREE_NODES), cls, cls in pytree.SUPPORTED_NODES)

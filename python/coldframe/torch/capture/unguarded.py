@@ -6,7 +6,10 @@ As in hooks.py, a wrapper calls the original and otherwise leaves everything as 
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
+import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +23,12 @@ Current = Callable[[], Premises | None]
 
 # Functions that Dynamo calls while it traces, whose results are constants to it and depend on the process.
 _FOLDED = (
+    "torch._C._get_cudnn_sdp_enabled",
+    "torch._C._get_flash_sdp_enabled",
+    "torch._C._get_math_sdp_enabled",
+    "torch._C._get_mem_efficient_sdp_enabled",
+    "torch._C._get_overrideable_sdp_enabled",
+    "torch._C._get_privateuse1_backend_name",
     "torch.accelerator.is_available",
     "torch.cuda.is_available",
     "torch.distributed.get_rank",
@@ -35,9 +44,11 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_sources(wrap, current)
     _wrap_builder(wrap, current)
     _wrap_folded(wrap, current)
+    _wrap_polyfilled(wrap, current)
     _wrap_constants(wrap, current)
     _wrap_sets(wrap, current)
     _wrap_identities(wrap, current)
+    _wrap_dicts(wrap, current)
     _wrap_trees(wrap, current)
 
 
@@ -105,6 +116,35 @@ def _wrap_folded(wrap: Wrap, current: Current) -> None:
     wrap(variables.TorchInGraphFunctionVariable, "call_function", make)
 
 
+# singledispatch fills a table with what it has found; unwrap counts how often it goes on. Neither shows in what they give.
+_BOOKKEEPING = frozenset([functools.__file__, inspect.__file__])
+
+
+def _is_bookkeeping(tx: Any) -> bool:
+    return getattr(getattr(tx, "f_code", None), "co_filename", None) in _BOOKKEEPING
+
+
+# As those, of Python's own: Dynamo has polyfills for them.
+_OF_PYTHON = frozenset([sys.getrecursionlimit, sys.get_int_max_str_digits, sys.set_int_max_str_digits])
+
+
+def _wrap_polyfilled(wrap: Wrap, current: Current) -> None:
+    def make(original: Any) -> Callable[..., Any]:
+        def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
+            result = original(self, tx, args, kwargs)
+            premises = current()
+            if premises is not None and any(self.fn is f for f in _OF_PYTHON) and not _is_bookkeeping(tx):
+                if args or kwargs:
+                    premises.failure = f"{self.fn.__name__}() was called while Dynamo traced, and is not called again"
+                else:
+                    premises.called(self.fn, (), {}, result.as_python_constant())
+            return result
+
+        return call_function
+
+    wrap(_private.module("torch._dynamo.variables.functions").PolyfilledFunctionVariable, "call_function", make)
+
+
 def _find(name: str) -> Any:
     return functools.reduce(lambda value, part: getattr(value, part, None), name.split(".")[1:], torch)
 
@@ -135,18 +175,32 @@ _POLYFILLS = (
     *("set_isdisjoint", "set_symmetric_difference", "set_symmetric_difference_update", "set_union", "set_update"),
 )
 
+# What makes texts of values that Dynamo knows.
+_TO_TEXT = frozenset([ascii, format, repr, str, str.format, operator.mod, operator.imod])
+_ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
+
+
+def _note_address(text: Any, premises: Premises) -> None:
+    if text.is_python_constant() and _ADDRESS.search(str(text.as_python_constant())):
+        premises.failure = "the text of an object with its address was taken for a constant"
+
 
 def _wrap_sets(wrap: Wrap, current: Current) -> None:
     polyfills = _private.module("torch._dynamo.polyfills")
     orderless = {function.__code__ for name in _POLYFILLS if (function := getattr(polyfills, name, None)) is not None}
     sets = _private.module("torch._dynamo.variables.sets").SetVariable
+    base = _private.module("torch._dynamo.variables.base").VariableTracker
+    constants = _private.module("torch._dynamo.variables.constant").ConstantVariable
+    builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
+    objects = _private.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable
 
     # Dynamo goes through a set in the order in which it was filled. That comes from hashes in a set that had items to begin
     # with, and perhaps in any one after such a set went into another.
+    def is_plain(variable: Any) -> bool:
+        return isinstance(variable, sets) and variable.python_type() in (set, frozenset) and len(variable.items) > 1
+
     def is_by_hashes(variable: Any, premises: Premises) -> bool:
-        if not isinstance(variable, sets) or variable.python_type() not in (set, frozenset):
-            return False
-        return len(variable.items) > 1 and (premises.sets_mixed or len(variable.original_items) > 1)
+        return is_plain(variable) and (premises.sets_mixed or len(variable.original_items) > 1)
 
     def note(variable: Any, premises: Premises) -> None:
         variables = [item.vt for item in variable.items]
@@ -192,25 +246,57 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
 
         return call_method
 
+    def note_all(shown: Any, premises: Premises) -> None:
+        """Sets within what is shown: the text of a real set goes by hashes, whatever Dynamo's order of it is."""
+        base.visit(lambda inner: note(inner, premises) if is_plain(inner) else None, shown)
+
     def prints(original: Any) -> Callable[..., Any]:
         def show(self: Any, tx: Any, shown: Any) -> Any:
             premises = current()
             shown = shown.realize() if hasattr(shown, "realize") else shown
             if premises is not None and is_by_hashes(shown, premises):
                 note(shown, premises)
-            return original(self, tx, shown)
+            result = original(self, tx, shown)
+            if premises is not None and isinstance(shown, objects) and result is not None and result.is_python_constant():
+                premises.shown(shown.source, result.as_python_constant())  # Dynamo has asked the object itself
+            return result
 
         return show
 
     def formats(original: Any) -> Callable[..., Any]:
-        def _format_value(self: Any, *args: Any) -> Any:
+        def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
             premises = current()
-            for shown in self.stack[-2:]:  # the value, and perhaps how to format it
-                if premises is not None and is_by_hashes(shown, premises):
-                    note(shown, premises)
-            return original(self, *args)
+            chooses = self.fn in (min, max) and "key" in kwargs  # of equal ones, the first
+            if premises is not None and (chooses or self.fn in _TO_TEXT):
+                for shown in (*args, *kwargs.values()):
+                    note_all(shown, premises)
+            result = original(self, tx, args, kwargs)
+            if premises is not None and self.fn in _TO_TEXT:
+                _note_address(result, premises)
+            return result
 
-        return _format_value
+        return call_function
+
+    def of_text(original: Any) -> Callable[..., Any]:
+        def call_method(self: Any, tx: Any, name: str, args: Any, kwargs: Any) -> Any:
+            premises = current()
+            if premises is not None and name == "__hash__":
+                premises.iterated([self.value])
+            if premises is not None and isinstance(self.value, str):
+                for shown in (*args, *kwargs.values()):
+                    note_all(shown, premises)
+            return original(self, tx, name, args, kwargs)
+
+        return call_method
+
+    def represents(original: Any) -> Callable[..., Any]:
+        def repr_impl(self: Any, tx: Any) -> Any:
+            result = original(self, tx)
+            if (premises := current()) is not None:
+                _note_address(result, premises)
+            return result
+
+        return repr_impl
 
     for name in ("unpack_var_sequence", "tp_iter_impl", "repr_impl"):
         wrap(sets, name, iterates)
@@ -219,8 +305,10 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
     wrap(sets, "call_method", pops)
     wrap(_private.module("torch._dynamo.variables.lists").ListVariable, "call_method", extends)
     for name in ("call_str", "call_repr"):
-        wrap(_private.module("torch._dynamo.variables.builtin").BuiltinVariable, name, prints)
-    wrap(_private.module("torch._dynamo.symbolic_convert").InstructionTranslatorBase, "_format_value", formats)
+        wrap(builtin, name, prints)
+    wrap(builtin, "call_function", formats)
+    wrap(constants, "call_method", of_text)
+    wrap(objects, "repr_impl", represents)
 
 
 # What ids may be asked: which objects are the same, that is. Anything else makes numbers of them.
@@ -231,8 +319,8 @@ def _wrap_identities(wrap: Wrap, current: Current) -> None:
     """hash() and id(): constants to Dynamo, and others in each process."""
 
     def hashing(original: Any) -> Callable[..., Any]:
-        def call_hash(self: Any, tx: Any, arg: Any) -> Any:
-            result = original(self, tx, arg)
+        def generic_hash(tx: Any, arg: Any) -> Any:
+            result = original(tx, arg)
             premises = current()
             if premises is not None and result is not None and result.is_python_constant():
                 if arg.is_python_constant():
@@ -241,7 +329,7 @@ def _wrap_identities(wrap: Wrap, current: Current) -> None:
                     premises.failure = "the hash of an object was taken for a constant"
             return result
 
-        return call_hash
+        return generic_hash
 
     def identifying(original: Any) -> Callable[..., Any]:
         def call_id(self: Any, tx: Any, *args: Any) -> Any:
@@ -265,9 +353,26 @@ def _wrap_identities(wrap: Wrap, current: Current) -> None:
         return call_function
 
     builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
-    wrap(builtin, "call_hash", hashing)
+    wrap(_private.module("torch._dynamo.variables.object_protocol"), "generic_hash", hashing)
     wrap(builtin, "call_id", identifying)
     wrap(builtin, "call_function", calling)
+
+
+def _wrap_dicts(wrap: Wrap, current: Current) -> None:
+    """What is looked up in a dict and is not there: a variable of the environment, say."""
+    dicts = _private.module("torch._dynamo.variables.dicts").ConstDictVariable
+
+    def make(original: Any) -> Callable[..., Any]:
+        def getitem_const_raise_exception_if_absent(self: Any, tx: Any, key: Any) -> Any:
+            premises: Any = current()
+            named = premises is not None and self.source is not None and key.is_python_constant() and not _is_bookkeeping(tx)
+            if named and key not in self and not tx.output.side_effects.is_modified(self):
+                premises.lacks(self.source, key.as_python_constant())
+            return original(self, tx, key)
+
+        return getitem_const_raise_exception_if_absent
+
+    wrap(dicts, "getitem_const_raise_exception_if_absent", make)
 
 
 def _wrap_trees(wrap: Wrap, current: Current) -> None:

@@ -112,7 +112,7 @@ class _Replay:
     def id_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         operand = values[0]
         if isinstance(operand, dict) and "rebind" in operand:
-            place = op.inputs[0] if operand["rebind"] == "function" else self.parents[op.inputs[0]]
+            place = self.parents[op.inputs[0]] if operand["rebind"] == "code" else op.inputs[0]
             bound = self.bindings.functions.setdefault(self.number, Rebinding(operand))
             self.nodes[place].add_lambda_guard(bound, texts, None)
             return

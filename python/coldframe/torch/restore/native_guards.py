@@ -155,8 +155,9 @@ class _Steps:
 
     def id_match(self, op: _core.GuardOp, operand: Any) -> None:
         if isinstance(operand, dict) and "rebind" in operand:
-            place = op.inputs[0] if operand["rebind"] == "function" else self.parents[op.inputs[0]]
-            self.add("bound_function", (place,), self.bindings.functions.setdefault(self.number, Rebinding(operand)))
+            place = self.parents[op.inputs[0]] if operand["rebind"] == "code" else op.inputs[0]
+            bound = self.bindings.functions.setdefault(self.number, Rebinding(operand))
+            self.add("test" if operand["rebind"] == "object" else "bound_function", (place,), bound)
             return
         found = _same_function(operand, self.same_sources) if isinstance(operand, dict) else _core.resolve(operand)
         self.add("id_match", op.inputs, found)

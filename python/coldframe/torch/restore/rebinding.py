@@ -1,4 +1,4 @@
-"""Guards on functions and classes that no name leads to: bound to the object that is found at the guarded place, when it
+"""Guards on functions, classes and objects that no name leads to: bound to what is found at the guarded place, when it
 fits."""
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ class Bindings:
 
 
 class Rebinding:
-    """A guard on a function that has no name, or on its code: the first object that fits the description is bound, and
-    compared by identity from then on."""
+    """A guard on a function that has no name, on its code, or on an object of a known class: the first that fits the
+    description is bound, and compared by identity from then on."""
 
     def __init__(self, description: dict[str, Any]) -> None:
         self.description = description
         self.bound: Callable[[], Any] | None = None
 
     def __call__(self, value: Any) -> bool:
-        if not isinstance(value, types.FunctionType):
+        kind = self.description["rebind"]
+        if kind != "object" and not isinstance(value, types.FunctionType):
             return False
-        guarded = value if self.description["rebind"] == "function" else value.__code__
+        guarded = value.__code__ if kind == "code" else value
         if self.bound is not None:
             return self.bound() is guarded
-        if not fits(value, self.description):
+        if not (_has_state(value, self.description) if kind == "object" else fits(value, self.description)):
             return False
         self.bound = weakref.ref(guarded)
         return True
@@ -70,6 +71,12 @@ class TypeRebinding:
             return False
         self.bound = weakref.ref(cls)
         return True
+
+
+def _has_state(value: object, description: dict[str, Any]) -> bool:
+    if type(value) is not _core.resolve(description["class"]):
+        return False
+    return all(_fits(getattr(value, name, None), {"value": expected}) for name, expected in description["state"].items())
 
 
 def fits(function: types.FunctionType, description: dict[str, Any]) -> bool:

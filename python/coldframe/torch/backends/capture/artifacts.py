@@ -80,6 +80,13 @@ def artifact_for(backend_id: str, compiled_fn: object, backend: str | Callable[.
     return pending
 
 
+def without_torch_function(captured: Artifact | Pending | None) -> Artifact:
+    if not isinstance(captured, Artifact) or not isinstance(captured.recipe, dict) or "root" not in captured.recipe:
+        raise NotPortableError("a graph over tensor subclasses with __torch_function__ and a backward, or of a foreign kind")
+    root = {"node": "torch_function_disabled", "inner": captured.recipe["root"]}
+    return Artifact(captured.backend_id, captured.kind, {**captured.recipe, "root": root}, captured.blobs)
+
+
 def _artifact(encoder: Encoder, root: dict[str, Any]) -> Artifact:
     kernels, node = encoder.kernels, encoder.autograd_node
     report = {

@@ -35,6 +35,17 @@ def _forward(decoder: Decoder, node: Node) -> Callable[..., Any]:
     return forward
 
 
+def _torch_function_disabled(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    inner = build(decoder, node["inner"])
+
+    def torch_function_disabled(*args: Any) -> Any:
+        with torch._C.DisableTorchFunctionSubclass():
+            return inner(*args)
+
+    hide_from_dynamo(torch_function_disabled)
+    return torch_function_disabled
+
+
 def _runtime_wrapper(decoder: Decoder, node: Node) -> Callable[..., Any]:
     generated = build(decoder, node["generated"])
     inner = build(decoder, node["inner"])
@@ -149,6 +160,7 @@ _BUILDERS: dict[str, Callable[[Decoder, Node], Callable[..., Any]]] = {
     "forward": _forward,
     "runtime_wrapper": _runtime_wrapper,
     "hooks_disabled": _hooks_disabled,
+    "torch_function_disabled": _torch_function_disabled,
     "generated": _generated,
     "deduplicated": _deduplicated,
     "boxed": _boxed,
