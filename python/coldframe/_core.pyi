@@ -3,7 +3,7 @@
 import os
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, final
+from typing import Any, Protocol, final
 
 __version__: str
 
@@ -239,6 +239,14 @@ class Package:
 
 PackageKey = tuple[str, str, bytes, bytes]
 
+class _RemoteBlobs(Protocol):
+    """What can be the remote of a store: named blobs. Each call may take `timeout` seconds."""
+
+    def get(self, name: str, timeout: float) -> bytes | None:
+        """None: it is not there."""
+    def has(self, name: str, timeout: float) -> bool: ...
+    def put(self, name: str, data: bytes, timeout: float) -> None: ...
+
 @final
 class Store:
     """Packages by key, several variants a key, verified whenever they are read. May be used from many threads; a directory also
@@ -252,14 +260,25 @@ class Store:
         durability: str = "none",
         max_bytes: int = ...,
         min_free_bytes: int = ...,
+        remote: str | _RemoteBlobs | None = None,
+        remote_read_only: bool = False,
+        remote_patience: float = 0.3,
+        remote_retry_after: float = 60.0,
+        remote_slowest: int = ...,
     ) -> Store:
         """`path`: None for $COLDFRAME_DIR or the user's caches; it need not exist. `durability`: none, synced or verified.
-        `max_bytes` 0: no limit. UntrustedPackageError for a directory that others may write, UnsupportedPackageError."""
+        `max_bytes` 0: no limit. `remote`: a URL (docs/remote.md; others than those are fsspec's) or an object. A lookup waits
+        `remote_patience` seconds for each answer of it, and for `remote_slowest` bytes a second; after failures it is not
+        asked for `remote_retry_after` seconds. UntrustedPackageError for a directory that others may write,
+        UnsupportedPackageError, InvalidArgumentError for a URL."""
     @staticmethod
     def in_memory(*, max_bytes: int = 0) -> Store: ...
     @property
     def path(self) -> str:
         """Empty: in memory."""
+    @property
+    def remote(self) -> str | None:
+        """The URL, without anything secret."""
     @staticmethod
     def key_digest(key: PackageKey) -> bytes: ...
     def get(self, key: PackageKey) -> tuple[list[tuple[bytes, Package]], list[tuple[str, str, str]]]:
@@ -276,8 +295,9 @@ class Store:
         """`variants`, `objects` and `bytes` that are intact, `problems` as (path, code, message), `repaired`."""
     def stats(self) -> dict[str, Any]:
         """`variants`, `objects`, `bytes`, `quarantined`, `max_bytes`, and the counters of all processes by name."""
-    def flush(self) -> None:
-        """Makes this process's counters known to others; done now and then by itself."""
+    def flush(self, deadline: float | None = None) -> bool:
+        """Makes this process's counters known to others; done now and then by itself. With a deadline in seconds, waits for
+        what is to be uploaded; whether all of it has gone."""
 
 @final
 class SharedLibrary:
