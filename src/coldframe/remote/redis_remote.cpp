@@ -1,7 +1,6 @@
 #include <coldframe/remote/redis_remote.hpp>
 
 #include <coldframe/store/layout.hpp>
-#include <coldframe/util/byte_io.hpp>
 
 namespace coldframe::remote {
 namespace {
@@ -16,26 +15,6 @@ std::string chunk_name(const Digest& object, std::uint64_t number) {
 std::string hash_name(const Digest& key) { return "coldframe:1:a:" + to_hex(key); }
 
 std::string_view text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
-// The value of a field: how long the record is, in four bytes, the record, and the manifest.
-struct Value {
-    Listed variant;
-    ByteView manifest;
-};
-
-Result<Value> decode_value(ByteView bytes, const Digest& id) {
-    ByteReader reader(bytes);
-    const ByteView message = reader.take(reader.u32());
-    const auto corrupt = [] { return fail(ErrorCode::corrupt, "the remote's field is no variant"); };
-    if (!reader.ok()) return corrupt();
-    const Result<Record> record = decode_record(message);
-    if (!record) return std::unexpected(record.error());
-    const ByteView manifest = reader.take(reader.remaining());
-    if (record->variants.size() != 1) return corrupt();
-    const Blob& named = record->variants[0].manifest;
-    if (named.digest != id || named.size != manifest.size()) return corrupt();
-    return Value{record->variants[0], manifest};
-}
 
 }  // namespace
 
@@ -52,13 +31,11 @@ Result<Record> RedisRemote::get_record(const Digest& key, const Limits& limits) 
     for (const std::string& field : fields->list) {
         const auto id = digest_from_hex(field);
         if (!id || record.variants.size() == k_max_variants) continue;
-        const auto reply = client_.call({"HGET", hash, field}, store::k_max_manifest_size, limits);
-        if (!reply) return std::unexpected(reply.error());
+        auto reply = client_.call({"HGET", hash, field}, store::k_max_manifest_size, limits);
+        if (!reply) return std::unexpected(std::move(reply.error()));
         if (!reply->has_value) continue;
-        const Result<Value> value = decode_value(reply->bytes, *id);
-        // Damaged, but it is there: whoever asks for its manifest learns that.
-        record.variants.push_back(value ? value->variant : Listed{{*id, 0}, {}});
-        if (value) manifests_[*id] = Bytes(value->manifest.begin(), value->manifest.end());
+        record.variants.push_back({{*id, reply->bytes.size()}, {}});
+        manifests_[*id] = std::move(reply->bytes);
     }
     return record;
 }
@@ -66,12 +43,10 @@ Result<Record> RedisRemote::get_record(const Digest& key, const Limits& limits) 
 Result<Bytes> RedisRemote::get_manifest(const Digest& key, const Blob& manifest, const Limits& limits) {
     if (auto known = manifests_.extract(manifest.digest)) return std::move(known.mapped());
     const std::string hash = hash_name(key);
-    const auto reply = client_.call({"HGET", hash, to_hex(manifest.digest)}, store::k_max_manifest_size, limits);
-    if (!reply) return std::unexpected(reply.error());
+    auto reply = client_.call({"HGET", hash, to_hex(manifest.digest)}, store::k_max_manifest_size, limits);
+    if (!reply) return std::unexpected(std::move(reply.error()));
     if (!reply->has_value) return fail(ErrorCode::not_found, "the remote has this variant no more");
-    const Result<Value> value = decode_value(reply->bytes, manifest.digest);
-    if (!value) return std::unexpected(value.error());
-    return Bytes(value->manifest.begin(), value->manifest.end());
+    return std::move(reply->bytes);
 }
 
 Result<Bytes> RedisRemote::get_object(const Blob& object, const Limits& limits) {
@@ -120,12 +95,7 @@ Status RedisRemote::put_manifest(const Digest& key, const Listed& variant, ByteV
     const std::string hash = hash_name(key);
     const std::string id = to_hex(variant.manifest.digest);
     if (Status room = make_room(hash, id, limits); !room) return room;
-    const Bytes message = encode_record(Record{{variant}});
-    ByteWriter value;
-    value.u32(static_cast<std::uint32_t>(message.size()));
-    value.raw(message);
-    value.raw(bytes);
-    if (const auto reply = client_.call({"HSET", hash, id, text(value.view())}, k_small, limits); !reply) {
+    if (const auto reply = client_.call({"HSET", hash, id, text(bytes)}, k_small, limits); !reply) {
         return std::unexpected(reply.error());
     }
     return expire(hash, limits);

@@ -1,8 +1,7 @@
 // A Redis server as a remote tier.
 //
 //   coldframe:1:o:<sha256>:<i>   the i-th 4 MiB of an object
-//   coldframe:1:a:<key>          a hash: for each variant, a field named by its manifest's digest, whose value is a record of
-//                                that one variant, followed by the manifest
+//   coldframe:1:a:<key>          a hash: for each variant, its manifest, in a field named by the manifest's digest
 //
 // So variants are written side by side and no writer loses another's; beyond 16, one that is there already makes room. All keys
 // expire two weeks after they were last written or used.
