@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import pathlib
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -78,17 +80,21 @@ def encoded_anew(message: bytes) -> bytes:
 
 
 class HttpServer:
-    """GET, HEAD and PUT of blobs. `change` gets each answer's status and body, as they are, and sends what it likes."""
+    """GET, HEAD and PUT of blobs. `misbehave`, if set, sends the answers instead, as it likes."""
 
-    def __init__(self, *, bazel: bool = False) -> None:
+    def __init__(self, *, bazel: bool = False, certificate: pathlib.Path | None = None) -> None:
         self.blobs: dict[str, bytes] = {}
         self.requests: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.refused: list[str] = []
         self.misbehave: Callable[[socket.socket, bytes, str], None] | None = None
         self._bazel = bazel
+        self._context: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate, f"{certificate}.key")
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._socket.getsockname()[1]
-        self._threads: list[threading.Thread] = []
         self._connections: set[socket.socket] = set()
 
     def __enter__(self) -> HttpServer:
@@ -97,8 +103,12 @@ class HttpServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._socket.close()
+        self.disconnect()
+
+    def disconnect(self) -> None:
         for connection in list(self._connections):
-            connection.close()
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def names(self) -> list[str]:
         return sorted(self.blobs)
@@ -121,6 +131,11 @@ class HttpServer:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        if self._context is not None:
+            try:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            except OSError:
+                return
         with contextlib.suppress(OSError, ValueError), connection, connection.makefile("rb") as stream:
             while line := stream.readline():
                 method, path, _ = line.decode().split()
@@ -130,6 +145,7 @@ class HttpServer:
                     headers[name.lower()] = value.strip()
                 body = stream.read(int(headers.get("content-length", 0)))
                 self.requests.append(f"{method} {path}")
+                self.headers.append(headers)
                 status, data = self._answer(method, path.lstrip("/"), headers, body)
                 head = f"HTTP/1.1 {status} x\r\nContent-Length: {len(data)}\r\n\r\n".encode()
                 answer = head if method == "HEAD" else head + data

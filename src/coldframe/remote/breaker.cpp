@@ -22,6 +22,7 @@ milliseconds Breaker::patience(milliseconds usual, SteadyTime now) {
 }
 
 void Breaker::open(SteadyTime now) {
+    if (options_.open_for.count() == 0) return;
     open_ = true;
     probing_ = false;
     until_ = now + options_.open_for;

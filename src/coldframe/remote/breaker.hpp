@@ -22,7 +22,7 @@ namespace coldframe::remote {
 struct BreakerOptions {
     int failures = 3;
     milliseconds waste{400};
-    milliseconds open_for{60'000};
+    milliseconds open_for{60'000};  // 0: it never opens
 };
 
 class Breaker {

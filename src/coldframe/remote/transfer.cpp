@@ -88,7 +88,8 @@ Transfer::~Transfer() = default;
 
 namespace {
 
-CurlList headers_of(const Request& request) {
+// Waiting for "100 Continue" costs a second where it does not come.
+CurlList headers_of(const Request& request, bool is_signed) {
     CurlList list;
     const auto append = [&](const char* header) {
         if (curl_slist* longer = curl_slist_append(list.get(), header); longer != nullptr) {
@@ -97,7 +98,8 @@ CurlList headers_of(const Request& request) {
         }
     };
     for (const std::string& header : request.headers) append(header.c_str());
-    append("Expect:");  // waiting for "100 Continue" costs a second where it does not come
+    // libcurl would sign even a header that is not to be sent.
+    if (!is_signed) append("Expect:");
     return list;
 }
 
@@ -161,7 +163,8 @@ Result<Response> Transfer::perform_once(const Request& request, const Limits& li
     Exchange exchange{.request = request, .body = {}, .etag = {}};
     set_request(easy, exchange);
     set_credentials(easy, credentials_);
-    const CurlList headers = headers_of(request);
+    const CurlList headers = headers_of(request, !credentials_.sigv4.empty());
+    curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers.get());
 
     const std::string host = host_of(request.url);
