@@ -18,7 +18,7 @@ struct TieredOptions {
     std::uint64_t slowest = 1'000'000;  // bytes a second that are put up with
     std::size_t max_waiting = 256;      // uploads; more are dropped
     milliseconds exit_patience{5000};   // for what waits when the store is closed
-    BreakerOptions breaker;
+    BreakerOptions breaker = {};
 };
 
 }  // namespace coldframe::remote
