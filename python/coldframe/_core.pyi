@@ -3,7 +3,9 @@
 import os
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, final
+from typing import Any, final
+
+from coldframe.fsspec_remote import RemoteBlobs
 
 __version__: str
 
@@ -239,14 +241,6 @@ class Package:
 
 PackageKey = tuple[str, str, bytes, bytes]
 
-class _RemoteBlobs(Protocol):
-    """What can be the remote of a store: named blobs. Each call may take `timeout` seconds."""
-
-    def get(self, name: str, timeout: float) -> bytes | None:
-        """None: it is not there."""
-    def has(self, name: str, timeout: float) -> bool: ...
-    def put(self, name: str, data: bytes, timeout: float) -> None: ...
-
 @final
 class Store:
     """Packages by key, several variants a key, verified whenever they are read. May be used from many threads; a directory also
@@ -260,7 +254,7 @@ class Store:
         durability: str = "none",
         max_bytes: int = ...,
         min_free_bytes: int = ...,
-        remote: str | _RemoteBlobs | None = None,
+        remote: str | RemoteBlobs | None = None,
         remote_read_only: bool = False,
         remote_patience: float = 0.3,
         remote_retry_after: float = 60.0,

@@ -12,11 +12,22 @@ import posixpath
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from coldframe.errors import InvalidArgumentError
 
 MAX_STUCK = 4  # calls that were given up and have not ended yet
+
+
+class RemoteBlobs(Protocol):
+    """What can be the remote of a store: named blobs. Each call may take `timeout` seconds; what comes is verified."""
+
+    def get(self, name: str, timeout: float) -> bytes | None:
+        """None: it is not there."""
+
+    def has(self, name: str, timeout: float) -> bool: ...
+
+    def put(self, name: str, data: bytes, timeout: float) -> None: ...
 
 
 class FsspecRemote:

@@ -114,11 +114,8 @@ def test_a_job_puts_whatever_the_remote_does(server: HttpServer, open_store: Ope
     begin = time.monotonic()
     store.put(package_named("f"))
     assert len(store.get(package_named("f").key)[0]) == 1
+    del store  # waits for what is to be uploaded, but for no answer longer than a lookup would
     assert time.monotonic() - begin < GENEROUS
-    server.misbehave = remote_http.answer_with(500)
-    server.disconnect()
-    del store
-    assert time.monotonic() - begin < GENEROUS + 5
 
 
 def test_an_answer_that_breaks_off_anywhere(server: HttpServer, open_store: OpenStore) -> None:
@@ -238,8 +235,6 @@ def test_uploads_that_are_refused_or_too_many_are_counted(server: HttpServer, op
     for number in range(300):
         slow.put(package_named(f"s{number}"))
     assert slow.stats()["remote_uploads_dropped"] > 30
-    server.misbehave = remote_http.answer_with(500)
-    server.disconnect()
 
 
 @pytest.fixture

@@ -17,7 +17,9 @@ inline void pause_before_retry(const Limits& limits) {
     std::minstd_rand random(std::random_device{}());
     std::uniform_int_distribution<milliseconds::rep> distribution((limits.pause.count() + 1) / 2, limits.pause.count());
     const SteadyTime until = std::chrono::steady_clock::now() + milliseconds(distribution(random));
-    std::this_thread::sleep_until(std::min(until, limits.latest()));
+    while (!limits.hurried() && std::chrono::steady_clock::now() < std::min(until, limits.latest())) {
+        std::this_thread::sleep_for(std::min(limits.pause, milliseconds(20)));
+    }
 }
 
 }  // namespace coldframe::remote

@@ -120,7 +120,7 @@ Result<RedisReply> RedisClient::call(const std::vector<std::string_view>& comman
     const bool reused = stream_.has_value();
     Result<RedisReply> reply = once();
     for (int attempt = reused ? 0 : 1; attempt < limits.attempts; ++attempt) {
-        if (reply || reply.error().code != ErrorCode::io) break;
+        if (reply || reply.error().code != ErrorCode::io || limits.hurried()) break;
         pause_before_retry(limits);
         reply = once();
     }

@@ -112,7 +112,7 @@ void Session::drop(std::size_t count) {
 // With the mutex held.
 void Session::add(Task task) {
     const bool uploads = !task.keep;
-    if (stop_.load() != SteadyTime::max() || tasks_.size() >= options_.max_waiting || (uploads && uploads_refused_)) {
+    if (hurry_.started() || tasks_.size() >= options_.max_waiting || (uploads && uploads_refused_)) {
         if (uploads) drop(1);
         return;
     }
@@ -133,7 +133,7 @@ void Session::upload(const Digest& key, const Digest& id) {
 
 // With the mutex held. Signals stay with the threads that are there for them.
 void Session::start() {
-    if (thread_.joinable() || stop_.load() != SteadyTime::max()) return;
+    if (thread_.joinable() || hurry_.started()) return;
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -145,7 +145,7 @@ void Session::start() {
 bool Session::wait_for_work(Lock& lock) {
     while (true) {
         const bool open = !breaker_.closed();
-        if (stop_.load() != SteadyTime::max() && (tasks_.empty() || open || now() >= stop_.load())) return false;
+        if (hurry_.started() && (tasks_.empty() || open || now() >= hurry_.end.load())) return false;
         const bool wanted = !tasks_.empty() || probe_wanted_;
         if (wanted && (!open || now() >= breaker_.probe_time())) return true;
         if (wanted) {
@@ -190,7 +190,7 @@ Limits Session::upload_limits() const {
     limits.slowest = options_.slowest;
     limits.attempts = k_upload_attempts;
     limits.pause = k_upload_pause;
-    limits.stop = &stop_;
+    limits.hurry = &hurry_;
     return limits;
 }
 
@@ -216,6 +216,7 @@ void Session::run(Remote& remote, const Task& task) {
         const Lock lock(mutex_);
         request.damaged = damaged_;
     }
+    const SteadyTime begin = now();
     const Result<Uploaded> uploaded = upload_contained(*local_, remote, request);
     if (uploaded) {
         breaker_.succeeded();
@@ -226,11 +227,19 @@ void Session::run(Remote& remote, const Task& task) {
     }
     local_->counters().add(Counter::remote_upload_failures);
     const ErrorCode code = uploaded.error().code;
-    if (code == ErrorCode::timeout || code == ErrorCode::io) breaker_.failed({}, now());
+    judge_failure(code, begin);
     if (code != ErrorCode::untrusted) return;
     // It may still be read. What these credentials may not write now they may not write later.
     const Lock lock(mutex_);
     uploads_refused_ = true;
+}
+
+// Nobody has waited for it, unless somebody waits for the end.
+void Session::judge_failure(ErrorCode code, SteadyTime begin) {
+    if (code != ErrorCode::timeout && code != ErrorCode::io) return;
+    const SteadyTime end = now();
+    const SteadyTime::duration waited = hurry_.started() ? end - std::max(begin, hurry_.begin.load()) : SteadyTime::duration{};
+    breaker_.failed(waited, end);
 }
 
 bool Session::wait(milliseconds at_most) {
@@ -239,11 +248,10 @@ bool Session::wait(milliseconds at_most) {
 }
 
 void Session::close(milliseconds at_most) {
-    SteadyTime never = SteadyTime::max();
-    stop_.compare_exchange_strong(never, after(at_most));
     std::thread thread;
     {
         const Lock lock(mutex_);
+        if (!hurry_.started()) hurry_.start(breaker_.patience(options_.patience, now()), after(at_most), now());
         changed_.notify_all();
         thread = std::move(thread_);
     }

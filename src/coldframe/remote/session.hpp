@@ -6,6 +6,8 @@
 //   bool gone = session.wait(5s);                           // all that was to be uploaded
 //   session.close(5s);                                      // the thread has ended; what could not be uploaded is dropped
 //
+// Closing waits for uploads as long as they go on, but for an answer only as long as a lookup would.
+//
 // The thread is started when there is something to do. It reads what it uploads from the local store, so that what waits takes
 // no memory. While the breaker is open it waits, too, and probes the remote when it may.
 //
@@ -50,6 +52,7 @@ class Session {
     [[nodiscard]] std::unique_ptr<Remote> borrow();
     void give_back(std::unique_ptr<Remote> remote);
     void judge(const Downloaded& result, SteadyTime begin);
+    void judge_failure(ErrorCode code, SteadyTime begin);
     void add(Task task);
     void start();
     void work();
@@ -65,7 +68,7 @@ class Session {
     const RemoteSource source_;
     const TieredOptions options_;
     Breaker breaker_;
-    std::atomic<SteadyTime> stop_{SteadyTime::max()};  // when the thread has to have ended
+    Hurry hurry_;  // somebody waits for the thread to end
 
     std::mutex mutex_;
     std::condition_variable changed_;

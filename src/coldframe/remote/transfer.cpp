@@ -197,7 +197,7 @@ Result<Response> Transfer::perform_once(const Request& request, const Limits& li
 Result<Response> Transfer::perform(const Request& request, const Limits& limits) {
     const SteadyTime begin = std::chrono::steady_clock::now();
     Result<Response> result = perform_once(request, limits);
-    for (int attempt = 1; attempt < limits.attempts && is_worth_another_try(result); ++attempt) {
+    for (int attempt = 1; attempt < limits.attempts && !limits.hurried() && is_worth_another_try(result); ++attempt) {
         // All attempts of an impatient caller share one patience.
         const auto spent = std::chrono::ceil<milliseconds>(std::chrono::steady_clock::now() - begin);
         Limits rest = limits;

@@ -115,10 +115,32 @@ TEST_CASE("the end comes whatever moves, and may be brought forward") {
     CHECK(watch.expired(k_start + 1s));
     CHECK(watch.wait(k_start + 999ms) == 1);
     CHECK(watch.wait(k_start + 900ms) == 50);
-    std::atomic<SteadyTime> stop{SteadyTime::max()};
-    limits.stop = &stop;
-    const Watch stopped(limits, k_start);
-    CHECK_FALSE(stopped.expired(k_start + 100ms));
-    stop = k_start + 100ms;
-    CHECK(stopped.expired(k_start + 100ms));
+}
+
+TEST_CASE("whoever is hurried waits no longer than that, for a stall as for a drip, and as long as it takes for what goes on") {
+    Hurry hurry;
+    Limits limits;
+    limits.patience = 2s;
+    limits.hurry = &hurry;
+    Watch stalling(limits, k_start);
+    Watch dripping(limits, k_start);
+    Watch sound(limits, k_start);
+    CHECK_FALSE(stalling.expired(k_start + 1s));
+    const SteadyTime begin = k_start + 1s;
+    hurry.start(300ms, k_start + 6s, begin);
+    CHECK_FALSE(stalling.expired(begin + 299ms));
+    CHECK(stalling.expired(begin + 300ms));
+    SteadyTime now = begin;
+    while (!dripping.expired(now)) {
+        now += 10ms;
+        dripping.moved(100, now);
+    }
+    CHECK(now - begin < 350ms);
+    now = begin;
+    while (!sound.expired(now)) {
+        now += 100ms;
+        sound.moved(1'000'000, now);
+    }
+    CHECK(now == k_start + 6s);
+    CHECK(Watch(limits, begin).expired(begin + 300ms));
 }
