@@ -100,7 +100,8 @@ remote::RemoteSource source_of(PyObject* object) {
     for (const char* method : {"get", "has", "put"}) {
         if (find_attribute(object, method)) continue;
         raise({ErrorCode::invalid_argument,
-               "a remote is a URL, or an object with the methods get, has and put; " + short_repr(object) + " is neither", {}});
+               "a remote is a URL, or an object with the methods get, has and put; " + short_repr(object) + " is neither",
+               {}});
     }
     return {type_name(Py_TYPE(object)), [held = shared(object)] -> std::unique_ptr<remote::Remote> {
                 return std::make_unique<remote::BlobRemote>(std::make_unique<PythonBlobs>(held), remote::Layout::sharded);

@@ -27,7 +27,7 @@ constexpr double k_longest = 1e9;  // seconds
 
 struct StoreHandle {
     std::shared_ptr<store::Store> store;
-    std::string path;                              // empty: in memory
+    std::string path;                             // empty: in memory
     std::shared_ptr<remote::TieredStore> tiered;  // the same store, where it has a remote
 
     // No other thread of Python waits for the disk.
@@ -74,9 +74,8 @@ StoreHandle with_remote(std::unique_ptr<store::DiskStore> local, const std::stri
     options.breaker.waste = options.patience * 4 / 3;
     remote::RemoteSource source = to_remote(remote.ptr());
     // Its thread may need the GIL to end.
-    const std::shared_ptr<remote::TieredStore> tiered(
-        new remote::TieredStore(std::move(local), std::move(source), options),
-        [](remote::TieredStore* store) { without_gil([&] { delete store; }); });
+    const std::shared_ptr<remote::TieredStore> tiered(new remote::TieredStore(std::move(local), std::move(source), options),
+                                                      [](remote::TieredStore* store) { without_gil([&] { delete store; }); });
     close_at_exit(tiered);
     return {tiered, directory, tiered};
 }
@@ -215,9 +214,9 @@ void bind_store(nb::module_& m) {
     const store::DiskOptions defaults;
     nb::class_<StoreHandle>(m, "Store", nb::is_final())
         .def_static("open", &open_store, "path"_a = nb::none(), nb::kw_only(), "read_only"_a = false, "durability"_a = "none",
-                    "max_bytes"_a = defaults.max_bytes, "min_free_bytes"_a = defaults.min_free_bytes,
-                    "remote"_a = nb::none(), "remote_read_only"_a = false, "remote_patience"_a = 0.3,
-                    "remote_retry_after"_a = 60.0, "remote_slowest"_a = remote::TieredOptions{}.slowest)
+                    "max_bytes"_a = defaults.max_bytes, "min_free_bytes"_a = defaults.min_free_bytes, "remote"_a = nb::none(),
+                    "remote_read_only"_a = false, "remote_patience"_a = 0.3, "remote_retry_after"_a = 60.0,
+                    "remote_slowest"_a = remote::TieredOptions{}.slowest)
         .def_static(
             "in_memory",
             [](std::uint64_t max_bytes) {

@@ -218,11 +218,12 @@ def lie_about_length(difference: int) -> Callable[[socket.socket, bytes, str], N
     return misbehave
 
 
-def answer_with(status: int, *headers: str) -> Callable[[socket.socket, bytes, str], None]:
+def answer_with(status: int, *headers: str, body: bytes = b"") -> Callable[[socket.socket, bytes, str], None]:
     lines = "".join(f"{header}\r\n" for header in headers)
 
     def misbehave(connection: socket.socket, answer: bytes, method: str) -> None:
-        connection.sendall(f"HTTP/1.1 {status} x\r\n{lines}Content-Length: 0\r\n\r\n".encode())
+        head = f"HTTP/1.1 {status} x\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + (b"" if method == "HEAD" else body))
 
     return misbehave
 

@@ -188,7 +188,16 @@ def test_no_name_no_remote(open_store: OpenStore) -> None:
 
 
 def test_a_redis_server_that_lies(server: HttpServer, open_store: OpenStore) -> None:
-    answers = [b"", b"+OK\r\n", b"*-1\r\n", b"$5\r\nab\r\n", b"*1\r\n:1\r\n", b"*99999999999\r\n", b"-ERR secret\r\n", b"\x00" * 99]
+    answers = [
+        b"",
+        b"+OK\r\n",
+        b"*-1\r\n",
+        b"$5\r\nab\r\n",
+        b"*1\r\n:1\r\n",
+        b"*99999999999\r\n",
+        b"-ERR secret\r\n",
+        b"\x00" * 99,
+    ]
     answers += [b"*1\r\n$64\r\n" + b"a" * 64 + b"\r\n", b"$-7\r\n", b"*2\r\n*2\r\n*2\r\n", b":12\r\n", b"$9999999999999\r\n"]
     for number, answer in enumerate(answers):
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -246,9 +255,7 @@ def certificate(tmp_path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def test_certificates_are_verified(
-    open_store: OpenStore, certificate: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_certificates_are_verified(open_store: OpenStore, certificate: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with HttpServer(certificate=certificate) as server:
         url = f"https://localhost:{server.port}"
         variants, [(_, code, message)] = open_store("unknown", remote=url).get(package_named("f").key)
@@ -268,9 +275,7 @@ def canonical(headers: dict[str, str], names: list[str]) -> str:
     return "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
 
 
-def test_requests_to_s3_are_signed(
-    server: HttpServer, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_requests_to_s3_are_signed(server: HttpServer, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Signature version 4, computed here from its specification for what arrived."""
     secret = "very/secret+key"
     environment = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": "session"}
@@ -300,6 +305,14 @@ def test_requests_to_s3_are_signed(
         for part in (*scope, text):
             key = hmac.digest(key, part.encode(), "sha256")
         assert signature == f"Signature={key.hex()}", request
+
+
+def test_s3_tells_who_may_not_list_that_what_is_absent_is_denied(server: HttpServer, open_store: OpenStore) -> None:
+    url = f"s3://bucket?endpoint=http://127.0.0.1:{server.port}"
+    for code, found in (("AccessDenied", []), ("SignatureDoesNotMatch", ["untrusted"]), ("InvalidAccessKeyId", ["untrusted"])):
+        server.misbehave = remote_http.answer_with(403, body=f"<Error><Code>{code}</Code></Error>".encode())
+        variants, refusals = open_store(code, remote=url).get(package_named("f").key)
+        assert (variants, [refusal[1] for refusal in refusals]) == ([], found)
 
 
 def test_credentials_go_to_the_server_and_nowhere_else(

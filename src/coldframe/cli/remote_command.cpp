@@ -85,12 +85,13 @@ Result<ExitCode> push(const PushOptions& options, std::ostream& out, std::ostrea
         std::uint64_t begin = 0;
         const auto remote = source->connect();
         for (const store::Item& item : *items) {
-            remote::UploadRequest request{.key = item.key,
-                                          .id = item.id,
-                                          .limits = patient(),
-                                          .damaged = {},
-                                          .overwrite = options.force,
-                                          .progress = [&, done = begin](std::uint64_t bytes) mutable { bar.update(done += bytes); }};
+            remote::UploadRequest request{
+                .key = item.key,
+                .id = item.id,
+                .limits = patient(),
+                .damaged = {},
+                .overwrite = options.force,
+                .progress = [&, done = begin](std::uint64_t bytes) mutable { bar.update(done += bytes); }};
             const Result<remote::Uploaded> uploaded = remote::upload(**store, *remote, request);
             bar.update(begin += item.size);
             if (!uploaded) {

@@ -8,7 +8,8 @@ bool Breaker::closed() const {
 }
 
 void Breaker::forgive(SteadyTime now) {
-    const double share = options_.open_for.count() == 0 ? 1 : std::chrono::duration<double>(now - forgiven_) / options_.open_for;
+    const double share =
+        options_.open_for.count() == 0 ? 1 : std::chrono::duration<double>(now - forgiven_) / options_.open_for;
     const auto forgiven = std::chrono::duration_cast<SteadyTime::duration>(options_.waste * std::clamp(share, 0.0, 1.0));
     waste_ -= std::min(waste_, forgiven);
     forgiven_ = now;

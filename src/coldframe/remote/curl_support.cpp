@@ -1,5 +1,7 @@
 #include <coldframe/remote/curl_support.hpp>
 
+#include <fcntl.h>
+
 #include <cstdlib>
 
 namespace coldframe::remote {
@@ -8,6 +10,12 @@ namespace {
 void initialise_once() {
     static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
     static_cast<void>(done);
+}
+
+// Programs that are started later have no use for it.
+int close_on_exec(void*, curl_socket_t socket, curlsocktype) {
+    static_cast<void>(::fcntl(socket, F_SETFD, FD_CLOEXEC));
+    return CURL_SOCKOPT_OK;
 }
 
 }  // namespace
@@ -25,6 +33,7 @@ CurlMulti make_curl_multi() {
 void set_common_options(CURL* handle, const Limits& limits) {
     curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(handle, CURLOPT_QUICK_EXIT, 1L);
+    curl_easy_setopt(handle, CURLOPT_SOCKOPTFUNCTION, &close_on_exec);
     curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 1L);

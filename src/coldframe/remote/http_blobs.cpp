@@ -31,7 +31,15 @@ std::string base64(ByteView bytes) {
 }
 
 bool is_success(long status) { return status >= 200 && status < 300; }
-bool is_absent(long status) { return status == 404 || status == 410; }
+
+// S3 says of what is absent, to who may not list, that it is denied; of wrong credentials it says something else. A HEAD has no
+// body to tell: whoever puts then will learn it.
+bool is_absent(const Response& response, Dialect dialect) {
+    if (response.status == 404 || response.status == 410) return true;
+    if (dialect != Dialect::s3 || response.status != 403) return false;
+    const std::string_view body(reinterpret_cast<const char*>(response.body.data()), response.body.size());
+    return body.empty() || body.contains("<Code>AccessDenied</Code>");
+}
 
 }  // namespace
 
@@ -41,7 +49,7 @@ Result<std::optional<Blobs::Content>> HttpBlobs::get(const std::string& name, st
     request.max_size = std::max(max_size, k_max_message);
     Result<Response> response = transfer_.perform(request, limits);
     if (!response) return std::unexpected(std::move(response.error()));
-    if (is_absent(response->status)) return std::nullopt;
+    if (is_absent(*response, place_.dialect)) return std::nullopt;
     if (response->status != 200) return refused(response->status);
     if (response->body.size() > max_size) return fail(ErrorCode::corrupt, "the remote sent more bytes than there may be");
     return Content{std::move(response->body), std::move(response->etag)};
@@ -53,7 +61,7 @@ Result<bool> HttpBlobs::has(const std::string& name, std::uint64_t size, const L
     if (place_.dialect == Dialect::s3) request.headers.push_back(std::string("x-amz-content-sha256: ") + k_sha256_of_nothing);
     const Result<Response> response = transfer_.perform(request, limits);
     if (!response) return std::unexpected(response.error());
-    if (is_absent(response->status)) return false;
+    if (is_absent(*response, place_.dialect)) return false;
     if (!is_success(response->status)) return refused(response->status);
     return response->length < 0 || static_cast<std::uint64_t>(response->length) == size;
 }

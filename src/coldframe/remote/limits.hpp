@@ -42,7 +42,7 @@ struct Limits {
     SteadyTime end = SteadyTime::max();  // whatever comes
     int attempts = 2;                    // of a call that failed for another reason than time
     milliseconds pause{20};              // before another attempt, at most; a random part of it
-    const Hurry* hurry = nullptr;  // may come while a call runs; then nothing is attempted once more
+    const Hurry* hurry = nullptr;        // may come while a call runs; then nothing is attempted once more
 
     [[nodiscard]] bool hurried() const { return hurry != nullptr && hurry->started(); }
     [[nodiscard]] SteadyTime latest() const { return hurried() ? std::min(end, hurry->end.load()) : end; }
@@ -53,8 +53,7 @@ struct Limits {
 
 class Watch {
    public:
-    Watch(const Limits& limits, SteadyTime now)
-        : limits_(limits), last_(now), deadline_(now + limits.patience_now()) {}
+    Watch(const Limits& limits, SteadyTime now) : limits_(limits), last_(now), deadline_(now + limits.patience_now()) {}
 
     void moved(std::uint64_t bytes, SteadyTime now) {
         const milliseconds patience = limits_.patience_now();

@@ -11,8 +11,8 @@
 namespace coldframe::remote {
 namespace {
 
-constexpr std::array<std::string_view, 8> k_schemes = {"http",        "https",        "bazel+http", "bazel+https",
-                                                       "s3",          "redis",        "rediss",     "file"};
+constexpr std::array<std::string_view, 8> k_schemes = {"http", "https", "bazel+http", "bazel+https",
+                                                       "s3",   "redis", "rediss",     "file"};
 
 std::unexpected<Error> wrong(std::string message) { return fail(ErrorCode::invalid_argument, std::move(message)); }
 
@@ -36,8 +36,8 @@ std::string take(Url& url, const std::string& name) {
 
 Status check_query(const Url& url) {
     if (url.query.empty()) return {};
-    return wrong("the remote's URL has the parameter '" + url.query.begin()->first + "', which means nothing for " + url.scheme +
-                 "://");
+    return wrong("the remote's URL has the parameter '" + url.query.begin()->first + "', which means nothing for " +
+                 url.scheme + "://");
 }
 
 std::string directory(std::string base) {
@@ -62,11 +62,8 @@ Result<RemoteSource> open_http(Url url) {
     const std::string scheme = bazel ? url.scheme.substr(std::string_view("bazel+").size()) : url.scheme;
     HttpPlace place;
     place.base = directory(scheme + "://" + url.authority() + "/" + url.path);
-    place.credentials = {.user = url.user,
-                         .password = url.password,
-                         .token = environment("COLDFRAME_REMOTE_TOKEN"),
-                         .sigv4 = {},
-                         .netrc = true};
+    place.credentials = {
+        .user = url.user, .password = url.password, .token = environment("COLDFRAME_REMOTE_TOKEN"), .sigv4 = {}, .netrc = true};
     return blob_source(url, std::move(place), bazel || layout == "bazel" ? Layout::bazel : Layout::sharded);
 }
 
@@ -78,8 +75,9 @@ Result<RemoteSource> open_s3(Url url) {
     if (endpoint.empty()) endpoint = first_of({"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
     if (Status known = check_query(url); !known) return std::unexpected(std::move(known.error()));
     if (url.host.empty() || url.port || !url.user.empty()) {
-        return wrong("the remote's URL is not like s3://bucket/prefix; keys come from $AWS_ACCESS_KEY_ID and "
-                     "$AWS_SECRET_ACCESS_KEY");
+        return wrong(
+            "the remote's URL is not like s3://bucket/prefix; keys come from $AWS_ACCESS_KEY_ID and "
+            "$AWS_SECRET_ACCESS_KEY");
     }
     HttpPlace place;
     place.dialect = Dialect::s3;
@@ -114,9 +112,8 @@ Result<RemoteSource> open_redis(const Url& url) {
                      .user = url.user,
                      .password = url.password,
                      .database = url.path};
-    return RemoteSource{url.printable(), [place = std::move(place)] -> std::unique_ptr<Remote> {
-                            return std::make_unique<RedisRemote>(place);
-                        }};
+    return RemoteSource{url.printable(),
+                        [place = std::move(place)] -> std::unique_ptr<Remote> { return std::make_unique<RedisRemote>(place); }};
 }
 
 Result<RemoteSource> open_directory(Url url) {

@@ -28,10 +28,10 @@ struct RedisPlace {
 };
 
 struct RedisReply {
-    bool has_value = false;        // else nil
-    std::int64_t number = 0;       // of an integer
-    Bytes bytes;                   // of a string
-    std::vector<std::string> list; // of an array of strings
+    bool has_value = false;         // else nil
+    std::int64_t number = 0;        // of an integer
+    Bytes bytes;                    // of a string
+    std::vector<std::string> list;  // of an array of strings
 };
 
 class RedisClient {

@@ -20,9 +20,7 @@ SteadyTime now() { return std::chrono::steady_clock::now(); }
 SteadyTime after(milliseconds time) { return now() + time; }
 
 // The remote does not work; else it works, but has not what it should have.
-bool is_failure(ErrorCode code) {
-    return code == ErrorCode::timeout || code == ErrorCode::io || code == ErrorCode::untrusted;
-}
+bool is_failure(ErrorCode code) { return code == ErrorCode::timeout || code == ErrorCode::io || code == ErrorCode::untrusted; }
 
 // Nobody is there to catch what an upload throws: running out of memory.
 Result<Uploaded> upload_contained(store::DiskStore& local, Remote& remote, const UploadRequest& request) {
@@ -117,7 +115,8 @@ void Session::add(Task task) {
         return;
     }
     const bool waiting = std::ranges::any_of(tasks_, [&](const Task& other) {
-        return other.keep == task.keep && other.key == task.key && other.variant.manifest.digest == task.variant.manifest.digest;
+        return other.keep == task.keep && other.key == task.key &&
+               other.variant.manifest.digest == task.variant.manifest.digest;
     });
     if (waiting) return;
     tasks_.push_back(std::move(task));

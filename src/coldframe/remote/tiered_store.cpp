@@ -45,9 +45,7 @@ void TieredStore::close(milliseconds at_most) {
     ignore_failure(local_->flush());
 }
 
-Result<store::Found> TieredStore::get(const PackageKey& key) {
-    return look_further(store::key_digest(key), local_->get(key));
-}
+Result<store::Found> TieredStore::get(const PackageKey& key) { return look_further(store::key_digest(key), local_->get(key)); }
 
 Result<store::Found> TieredStore::get(const Digest& key) { return look_further(key, local_->get(key)); }
 

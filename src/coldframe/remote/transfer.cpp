@@ -105,7 +105,7 @@ CurlList headers_of(const Request& request, bool is_signed) {
 
 void set_credentials(CURL* easy, const Credentials& credentials) {
     if (!credentials.sigv4.empty()) curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, credentials.sigv4.c_str());
-    if (!credentials.user.empty()) {
+    if (!credentials.user.empty() || !credentials.password.empty()) {
         curl_easy_setopt(easy, CURLOPT_USERNAME, credentials.user.c_str());
         curl_easy_setopt(easy, CURLOPT_PASSWORD, credentials.password.c_str());
     } else if (!credentials.token.empty()) {

@@ -16,9 +16,9 @@ namespace coldframe::remote {
 struct UploadRequest {
     Digest key{};
     Digest id{};
-    Limits limits;              // of each call, as for a download
-    std::set<Digest> damaged;   // known to be wrong there: written again
-    bool overwrite = false;     // all of it
+    Limits limits;             // of each call, as for a download
+    std::set<Digest> damaged;  // known to be wrong there: written again
+    bool overwrite = false;    // all of it
     std::function<void(std::uint64_t bytes)> progress;
 };
 

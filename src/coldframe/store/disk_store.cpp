@@ -174,9 +174,8 @@ Result<Found> DiskStore::look_up(const Digest& key, const PackageKey* name) {
 }
 
 Result<PutReport> DiskStore::put(const Package& package) {
-    Result<PutReport> report = publish(key_digest(package.key), [&](Publisher& publisher) {
-        return archive::to_detached(package, publisher);
-    });
+    Result<PutReport> report =
+        publish(key_digest(package.key), [&](Publisher& publisher) { return archive::to_detached(package, publisher); });
     if (report) {
         state_->counters.add(Counter::puts);
     } else if (!read_only()) {

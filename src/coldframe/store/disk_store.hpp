@@ -77,8 +77,7 @@ class DiskStore final : public Store {
     // Puts a variant that was packed elsewhere. `objects` is asked for those that are not here yet, and has to verify them; the
     // manifest is a sound one of that key.
     [[nodiscard]] Result<PutReport> put_variant(const Digest& key, const Bytes& manifest,
-                                                std::span<const archive::Entry> entries,
-                                                const archive::ObjectSource& objects);
+                                                std::span<const archive::Entry> entries, const archive::ObjectSource& objects);
 
    private:
     explicit DiskStore(std::shared_ptr<DiskState> state);

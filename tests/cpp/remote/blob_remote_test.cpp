@@ -32,7 +32,9 @@ TEST_CASE("writers that come between one another's reading and writing lose noth
         REQUIRE(remote->put_manifest(k_key, first, first_bytes, Overwrite::no, {}).has_value());
         const auto record = remote->get_record(k_key, {});
         REQUIRE(record.has_value());
-        const auto has = [&](const Listed& variant) { return std::ranges::find(record->variants, variant) != record->variants.end(); };
+        const auto has = [&](const Listed& variant) {
+            return std::ranges::find(record->variants, variant) != record->variants.end();
+        };
         CHECK(has(first));
         // Without conditions the one that was written between is not seen by who writes last; its own reading back sees that.
         if (conditional) CHECK(has(second));

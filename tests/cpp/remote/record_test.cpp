@@ -44,15 +44,15 @@ TEST_CASE("a record comes back as it was") {
 TEST_CASE("the bytes are those of an ActionResult, worked out by hand") {
     const Record record{{Listed{{Digest{}, 300}, {}}}};
     const std::string zeros(64, '0');
-    Bytes expected = bytes_of_hex("128b01");           // field 2, 139 bytes
-    append(expected, bytes_of_hex("0a42"));            // path, 66 bytes
+    Bytes expected = bytes_of_hex("128b01");  // field 2, 139 bytes
+    append(expected, bytes_of_hex("0a42"));   // path, 66 bytes
     append(expected, bytes_of(zeros + ".m"));
-    append(expected, bytes_of_hex("12450a40"));        // digest of 69 bytes, whose hash has 64
+    append(expected, bytes_of_hex("12450a40"));  // digest of 69 bytes, whose hash has 64
     append(expected, bytes_of(zeros));
-    append(expected, bytes_of_hex("10ac02"));          // size 300
-    append(expected, bytes_of_hex("2a13"));            // stdout_raw
+    append(expected, bytes_of_hex("10ac02"));  // size 300
+    append(expected, bytes_of_hex("2a13"));    // stdout_raw
     append(expected, bytes_of("coldframe record 1\n"));
-    append(expected, bytes_of_hex("4a0b0a09"));        // execution_metadata with a worker
+    append(expected, bytes_of_hex("4a0b0a09"));  // execution_metadata with a worker
     append(expected, bytes_of("coldframe"));
     CHECK(encode_record(record) == expected);
 }
@@ -60,9 +60,9 @@ TEST_CASE("the bytes are those of an ActionResult, worked out by hand") {
 TEST_CASE("fields in another order, unknown ones and other files are passed over") {
     Record record;
     record.add(variant_of("a", 2));
-    Bytes message = bytes_of_hex("2000");                              // exit_code 0
-    append(message, bytes_of_hex("9a0603616263"));                     // field 99
-    append(message, bytes_of_hex("f90601020304050607089d0701020304")); // fixed64 and fixed32
+    Bytes message = bytes_of_hex("2000");                               // exit_code 0
+    append(message, bytes_of_hex("9a0603616263"));                      // field 99
+    append(message, bytes_of_hex("f90601020304050607089d0701020304"));  // fixed64 and fixed32
     append(message, encode_record(record));
     const auto decoded = decode_record(message);
     REQUIRE(decoded.has_value());

@@ -27,10 +27,9 @@ TEST_CASE("the parts of a URL") {
 }
 
 TEST_CASE("a wrong URL is the caller's mistake, and nothing secret is in the message") {
-    for (const char* text :
-         {"", "host", "://host", "http:/host", "HTTP://host", "http://host:", "http://host:0", "http://host:65536",
-          "http://host:12x", "http://[::1", "http://[::1]x", "http://u:secret%0a@host", "http://u:secret%4@host",
-          "http://u:secret \r\nX: y@host", "http://host/\"", "http://host?a=%"}) {
+    for (const char* text : {"", "host", "://host", "http:/host", "HTTP://host", "http://host:", "http://host:0",
+                             "http://host:65536", "http://host:12x", "http://[::1", "http://[::1]x", "http://u:secret%0a@host",
+                             "http://u:secret%4@host", "http://u:secret \r\nX: y@host", "http://host/\"", "http://host?a=%"}) {
         INFO(text);
         const auto url = parse_url(text);
         REQUIRE_FALSE(url.has_value());
@@ -47,8 +46,8 @@ TEST_CASE("each scheme has a remote, and its name has no secrets") {
     CHECK(name_of("s3://bucket/p?endpoint=http://secret@host") == "s3://bucket/p");
     CHECK(name_of("rediss://:secret@host:7000/1") == "rediss://host:7000/1");
     CHECK(name_of("file:///a/b?owner=any") == "file:///a/b");
-    for (const char* url : {"http://h", "https://h", "bazel+http://h", "bazel+https://h", "s3://b", "redis://h", "rediss://h",
-                            "file:///d"}) {
+    for (const char* url :
+         {"http://h", "https://h", "bazel+http://h", "bazel+https://h", "s3://b", "redis://h", "rediss://h", "file:///d"}) {
         CHECK(is_known_scheme(url));
         CHECK(open_remote(url).value().connect() != nullptr);
     }
