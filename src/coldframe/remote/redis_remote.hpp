@@ -19,7 +19,7 @@ namespace coldframe::remote {
 struct RedisOptions {
     std::uint64_t chunk_size = std::uint64_t{4} << 20;
     std::uint64_t max_object_size = std::uint64_t{64} << 20;  // larger ones would push out everything else
-    std::uint64_t expire_seconds = 14 * 24 * 3600;
+    std::uint64_t expire_seconds = std::uint64_t{14} * 24 * 3600;
 };
 
 class RedisRemote final : public Remote {

@@ -92,10 +92,8 @@ namespace {
 CurlList headers_of(const Request& request, bool is_signed) {
     CurlList list;
     const auto append = [&](const char* header) {
-        if (curl_slist* longer = curl_slist_append(list.get(), header); longer != nullptr) {
-            static_cast<void>(list.release());
-            list.reset(longer);
-        }
+        curl_slist* first = curl_slist_append(list.get(), header);
+        if (list == nullptr) list.reset(first);  // else it is the same, or null without memory
     };
     for (const std::string& header : request.headers) append(header.c_str());
     // libcurl would sign even a header that is not to be sent.
