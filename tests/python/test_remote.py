@@ -25,8 +25,9 @@ OpenStore = Callable[..., _core.Store]
 
 @pytest.fixture(scope="module", params=list(SERVERS))
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    os.environ.update(AWS)
-    with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as started:
+    with pytest.MonkeyPatch.context() as patch, SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as started:
+        for name, value in AWS.items():
+            patch.setenv(name, value)
         yield started
 
 
