@@ -105,23 +105,29 @@ Status RedisClient::connect(const Limits& limits) {
 
 Result<RedisReply> RedisClient::call(const std::vector<std::string_view>& command, std::uint64_t max_size,
                                      const Limits& limits) {
+    // All attempts share one patience.
+    Limits rest = limits;
     const auto once = [&] -> Result<RedisReply> {
         if (!stream_) {
-            if (Status connected = connect(limits); !connected) {
+            if (Status connected = connect(rest); !connected) {
                 stream_.reset();
                 return std::unexpected(std::move(connected.error()));
             }
         }
-        Result<RedisReply> reply = exchange(command, max_size, limits);
+        Result<RedisReply> reply = exchange(command, max_size, rest);
         // An answer that comes later must not be taken for that of another call.
         if (!reply && reply.error().code != ErrorCode::untrusted && reply.error().code != ErrorCode::no_space) stream_.reset();
         return reply;
     };
+    const SteadyTime begin = std::chrono::steady_clock::now();
     const bool reused = stream_.has_value();
     Result<RedisReply> reply = once();
     for (int attempt = reused ? 0 : 1; attempt < limits.attempts; ++attempt) {
-        if (reply || reply.error().code != ErrorCode::io || limits.hurried()) break;
-        pause_before_retry(limits);
+        const auto spent = std::chrono::ceil<milliseconds>(std::chrono::steady_clock::now() - begin);
+        rest.patience = limits.patience - std::min(limits.patience, spent);
+        const bool in_time = rest.patience > limits.pause && !limits.hurried();
+        if (reply || reply.error().code != ErrorCode::io || !in_time) break;
+        pause_before_retry(rest);
         reply = once();
     }
     return reply;
