@@ -95,6 +95,8 @@ def test_what_is_damaged_there(url: str, server: HttpServer, tmp_path: pathlib.P
 
 def test_a_remote_that_fails_and_wrong_arguments(url: str, server: HttpServer, tmp_path: pathlib.Path) -> None:
     assert run("push").returncode == 1
+    unnamed = run("pull", "--remote", url, "--store", tmp_path / "empty")
+    assert (unnamed.returncode, "name those to pull, in full" in unnamed.stderr) == (1, True)
     wrong = run("push", "--remote", "gs://me:hidden@bucket")
     assert (wrong.returncode, "hidden" in wrong.stderr) == (1, False)
     assert "http, https, bazel+http" in wrong.stderr

@@ -115,6 +115,10 @@ Result<ExitCode> pull(const PullOptions& options, std::ostream& out, std::ostrea
     if (!store) return std::unexpected(store.error());
     const Result<std::set<Digest>> keys = keys_of(**store, options.keys);
     if (!keys) return std::unexpected(keys.error());
+    if (keys->empty()) {
+        return fail(ErrorCode::invalid_argument,
+                    "the store knows no keys yet, and a remote does not list its own: name those to pull, in full");
+    }
     TransferReport report{.verb = "pulled", .remote = source->name};
     {
         ProgressBar bar(keys->size(), err, ProgressUnit::keys);
