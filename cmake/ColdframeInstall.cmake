@@ -18,5 +18,6 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/coldframe-config-version.
 install(FILES
     ${PROJECT_BINARY_DIR}/coldframe-config.cmake
     ${PROJECT_BINARY_DIR}/coldframe-config-version.cmake
+    ${CMAKE_CURRENT_LIST_DIR}/FindHiredis.cmake
     ${CMAKE_CURRENT_LIST_DIR}/FindZstd.cmake
     DESTINATION ${config_dir} COMPONENT development)

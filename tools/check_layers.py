@@ -1,9 +1,9 @@
 """The rules of the source tree that no compiler checks.
 
-util < model < archive < trust < store < cli     a folder of src/coldframe includes only itself and those before it
-src/python                                       includes all of them but cli
-python/coldframe                                 imports torch only inside python/coldframe/torch
-every source                                     is ASCII; code files have at most 450 lines
+util < model < archive < trust < store < remote < cli  a folder of src/coldframe includes only itself and those before it
+src/python                                             includes all of them but cli
+python/coldframe                                       imports torch only inside python/coldframe/torch
+every source                                           is ASCII; code files have at most 450 lines
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ("util", "model", "archive", "trust", "store", "cli")
+LAYERS = ("util", "model", "archive", "trust", "store", "remote", "cli")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]coldframe/([^/>"]+)/', re.MULTILINE)
 RELATIVE_INCLUDE = re.compile(r'^\s*#\s*include\s*"(\.\./[^"]*)"', re.MULTILINE)
 CODE = {".c", ".cmake", ".cpp", ".h", ".hpp", ".in", ".py", ".pyi", ".sh"}

@@ -5,6 +5,8 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
+from coldframe.fsspec_remote import RemoteBlobs
+
 __version__: str
 
 @final
@@ -261,14 +263,25 @@ class Store:
         durability: str = "none",
         max_bytes: int = ...,
         min_free_bytes: int = ...,
+        remote: str | RemoteBlobs | None = None,
+        remote_read_only: bool = False,
+        remote_patience: float = 0.3,
+        remote_retry_after: float = 60.0,
+        remote_slowest: int = ...,
     ) -> Store:
         """`path`: None for $COLDFRAME_DIR or the user's caches; it need not exist. `durability`: none, synced or verified.
-        `max_bytes` 0: no limit. UntrustedPackageError for a directory that others may write, UnsupportedPackageError."""
+        `max_bytes` 0: no limit. `remote`: a URL (docs/remote.md; others than those are fsspec's) or an object. A lookup waits
+        `remote_patience` seconds for each answer of it, and for `remote_slowest` bytes a second; after failures it is not
+        asked for `remote_retry_after` seconds. UntrustedPackageError for a directory that others may write,
+        UnsupportedPackageError, InvalidArgumentError for a URL."""
     @staticmethod
     def in_memory(*, max_bytes: int = 0) -> Store: ...
     @property
     def path(self) -> str:
         """Empty: in memory."""
+    @property
+    def remote(self) -> str | None:
+        """The URL, without anything secret."""
     @staticmethod
     def key_digest(key: PackageKey, structure: bytes | None = None) -> bytes: ...
     def get(
@@ -305,8 +318,9 @@ class Store:
         """`variants`, `objects` and `bytes` that are intact, `problems` as (path, code, message), `repaired`."""
     def stats(self) -> dict[str, Any]:
         """`variants`, `objects`, `bytes`, `quarantined`, `max_bytes`, and the counters of all processes by name."""
-    def flush(self) -> None:
-        """Makes this process's counters known to others; done now and then by itself."""
+    def flush(self, deadline: float | None = None) -> bool:
+        """Makes this process's counters known to others; done now and then by itself. With a deadline in seconds, waits for
+        what is to be uploaded; whether all of it has gone."""
 
 @final
 class SharedLibrary:

@@ -55,7 +55,7 @@ def enable(
     size = _bytes(max_bytes)
     try:
         if not isinstance(store, _core.Store):
-            store = _core.Store.open(store, read_only=read_only, max_bytes=size, **_tier(remote))
+            store = _core.Store.open(store, read_only=read_only, max_bytes=size, **_tier(remote, read_only))
     except InvalidArgumentError:
         raise
     except (PackageError, OSError) as error:
@@ -86,7 +86,8 @@ def disable() -> None:
 
 
 def flush(seconds: float = 60.0) -> bool:
-    """Waits until everything that was compiled so far is in the store, at most so many seconds. Whether it is."""
+    """Waits until everything that was compiled so far is in the store, and in its remote, at most so many seconds. Whether it
+    is."""
     automatic = sys.modules.get("coldframe.torch.automatic")
     return bool(automatic is None or automatic.flush(seconds))
 
@@ -136,10 +137,6 @@ def _set_python_path(paths: list[str]) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     else:
         os.environ.pop("PYTHONPATH", None)
-
-
-def _tier(remote: str | None) -> dict[str, Any]:
-    return {} if remote is None else {"remote": remote}
 
 
 def _bytes(size: int | str) -> int:

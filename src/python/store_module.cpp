@@ -1,9 +1,11 @@
 // Stores as Python sees them. Reports become dicts of their fields; whatever touches a disk runs without the GIL.
 #include <python/bridge.hpp>
+#include <python/python_remote.hpp>
 #include <python/records.hpp>
 #include <python/store_module.hpp>
 
-#include <coldframe/store/disk_store.hpp>
+#include <coldframe/remote/open_remote.hpp>
+#include <coldframe/remote/tiered_store.hpp>
 #include <coldframe/store/memory_store.hpp>
 
 #include <nanobind/stl/optional.h>
@@ -21,10 +23,12 @@ namespace {
 using KeyTuple = std::tuple<std::string, std::string, nb::bytes, nb::bytes>;
 
 constexpr double k_nanoseconds = 1e9;
+constexpr double k_longest = 1e9;  // seconds
 
 struct StoreHandle {
     std::shared_ptr<store::Store> store;
-    std::string path;  // empty: in memory
+    std::string path;                             // empty: in memory
+    std::shared_ptr<remote::TieredStore> tiered;  // the same store, where it has a remote
 
     // No other thread of Python waits for the disk.
     template <typename Body>
@@ -47,14 +51,61 @@ store::Durability to_durability(const std::string& name) {
     raise({ErrorCode::invalid_argument, "a durability is none, synced or verified, not '" + name + "'", {}});
 }
 
+remote::milliseconds to_milliseconds(double seconds) {
+    if (seconds >= 0) return remote::milliseconds(static_cast<std::int64_t>(std::min(seconds, k_longest) * 1000));
+    raise({ErrorCode::invalid_argument, "a time is a number of seconds, not negative", {}});
+}
+
+struct RemoteArguments {
+    bool read_only;
+    double patience;
+    double retry_after;
+    std::uint64_t slowest;
+};
+
+StoreHandle with_remote(std::unique_ptr<store::DiskStore> local, const std::string& directory, nb::handle remote,
+                        const RemoteArguments& arguments) {
+    remote::TieredOptions options;
+    options.access = arguments.read_only ? store::Access::read_only : store::Access::read_write;
+    options.patience = to_milliseconds(arguments.patience);
+    options.slowest = arguments.slowest;
+    options.breaker.open_for = to_milliseconds(arguments.retry_after);
+    // Waiting for nothing may cost as much as one answer may take, and a third more.
+    options.breaker.waste = options.patience * 4 / 3;
+    remote::RemoteSource source = to_remote(remote.ptr());
+    // Its thread may need the GIL to end.
+    const std::shared_ptr<remote::TieredStore> tiered(new remote::TieredStore(std::move(local), std::move(source), options),
+                                                      [](remote::TieredStore* store) { without_gil([&] { delete store; }); });
+    close_at_exit(tiered);
+    return {tiered, directory, tiered};
+}
+
 StoreHandle open_store(nb::handle path, bool read_only, const std::string& durability, std::uint64_t max_bytes,
-                       std::uint64_t min_free_bytes) {
+                       std::uint64_t min_free_bytes, nb::handle remote, bool remote_read_only, double remote_patience,
+                       double remote_retry_after, std::uint64_t remote_slowest) {
     const std::string directory = path.is_none() ? value_or_raise(store::default_directory()) : to_path(path.ptr());
     const store::DiskOptions options{.access = read_only ? store::Access::read_only : store::Access::read_write,
                                      .durability = to_durability(durability),
                                      .max_bytes = max_bytes,
                                      .min_free_bytes = min_free_bytes};
-    return {value_or_raise(without_gil([&] { return store::DiskStore::open(directory, options); })), directory};
+    auto local = value_or_raise(without_gil([&] { return store::DiskStore::open(directory, options); }));
+    if (remote.is_none()) return {std::move(local), directory, nullptr};
+    return with_remote(std::move(local), directory, remote,
+                       {remote_read_only, remote_patience, remote_retry_after, remote_slowest});
+}
+
+bool flush(const StoreHandle& self, std::optional<double> deadline) {
+    self.run([](store::Store& store) { return store.flush(); });
+    if (self.tiered == nullptr || !deadline) return true;
+    const remote::milliseconds time = to_milliseconds(*deadline);
+    const bool gone = without_gil([&] { return self.tiered->wait(time); });
+    self.run([](store::Store& store) { return store.flush(); });
+    return gone;
+}
+
+std::optional<std::string> remote_name(const StoreHandle& self) {
+    if (self.tiered == nullptr) return std::nullopt;
+    return self.tiered->remote_name();
 }
 
 Digest name_of(const KeyTuple& key, const std::optional<nb::bytes>& structure) {
@@ -224,6 +275,7 @@ nb::dict stats(const StoreHandle& self) {
 }  // namespace
 
 void bind_store(nb::module_& m) {
+    register_exit();
     using Self = const StoreHandle&;
     const store::DiskOptions defaults;
     nb::class_<FlightHandle>(m, "Flight", nb::is_final())
@@ -231,14 +283,17 @@ void bind_store(nb::module_& m) {
         .def("forget", &FlightHandle::forget);
     nb::class_<StoreHandle>(m, "Store", nb::is_final())
         .def_static("open", &open_store, "path"_a = nb::none(), nb::kw_only(), "read_only"_a = false, "durability"_a = "none",
-                    "max_bytes"_a = defaults.max_bytes, "min_free_bytes"_a = defaults.min_free_bytes)
+                    "max_bytes"_a = defaults.max_bytes, "min_free_bytes"_a = defaults.min_free_bytes, "remote"_a = nb::none(),
+                    "remote_read_only"_a = false, "remote_patience"_a = 0.3, "remote_retry_after"_a = 60.0,
+                    "remote_slowest"_a = remote::TieredOptions{}.slowest)
         .def_static(
             "in_memory",
             [](std::uint64_t max_bytes) {
-                return StoreHandle{std::make_shared<store::MemoryStore>(store::MemoryOptions{max_bytes}), {}};
+                return StoreHandle{std::make_shared<store::MemoryStore>(store::MemoryOptions{max_bytes}), {}, nullptr};
             },
             nb::kw_only(), "max_bytes"_a = 0)
         .def_prop_ro("path", [](Self self) { return self.path; })
+        .def_prop_ro("remote", &remote_name)
         .def_static(
             "key_digest",
             [](const KeyTuple& key, const std::optional<nb::bytes>& structure) { return bytes_of(name_of(key, structure)); },
@@ -255,7 +310,7 @@ void bind_store(nb::module_& m) {
         .def("gc", &gc, "max_bytes"_a = nb::none(), nb::kw_only(), "dry_run"_a = false)
         .def("fsck", &fsck, nb::kw_only(), "repair"_a = false)
         .def("stats", &stats)
-        .def("flush", [](Self self) { self.run([](store::Store& store) { return store.flush(); }); });
+        .def("flush", &flush, "deadline"_a = nb::none());
 }
 
 }  // namespace coldframe::python

@@ -12,6 +12,8 @@ namespace {
 
 constexpr const char* k_any_owner_help = "Also take a file that another user owns or can write";
 constexpr const char* k_store_help = "The store, instead of $COLDFRAME_DIR or coldframe in the user's cache directory";
+constexpr const char* k_remote_help = "The remote's URL, for example https://host/prefix, s3://bucket/prefix or redis://host";
+constexpr const char* k_remote_variable = "COLDFRAME_REMOTE";
 constexpr const char* k_key_help = "The first digits of a key or of a variant, as ls lists them";
 
 Answer answer(const CLI::App& app, const CLI::ParseError& error) {
@@ -53,6 +55,8 @@ struct StoreSubcommands {
     StoreSubcommand<CheckOptions> check;
     StoreSubcommand<ExportOptions> save;
     StoreSubcommand<ImportOptions> load;
+    StoreSubcommand<PushOptions> push;
+    StoreSubcommand<PullOptions> pull;
 
     explicit StoreSubcommands(CLI::App& app)
         : stats(app, "stats", "Print how full a store is, and its hits and misses"),
@@ -61,7 +65,9 @@ struct StoreSubcommands {
           collect(app, "gc", "Evict what was not used for longest until the store is within its limit"),
           check(app, "fsck", "Read every byte of a store and check it against its digests"),
           save(app, "export", "Write what a store holds for a key to a package"),
-          load(app, "import", "Put a package into a store") {
+          load(app, "import", "Put a package into a store"),
+          push(app, "push", "Bring what a store holds to a remote that has it not yet"),
+          pull(app, "pull", "Bring what a remote has for keys to a store") {
         stats.app->add_flag("--json", stats.options.json, "Print JSON");
         list.app->add_flag("--json", list.options.json, "Print JSON");
         show.app->add_option("KEY", show.options.key, k_key_help)->required()->type_name("");
@@ -75,6 +81,14 @@ struct StoreSubcommands {
         save.app->add_option("FILE", save.options.file, "The package to write")->required()->type_name("");
         load.app->add_option("FILE", load.options.file, "The package")->required()->type_name("");
         load.app->add_flag("--any-owner", load.options.any_owner, k_any_owner_help);
+        push.app->add_option("KEY", push.options.keys, k_key_help)->type_name("");
+        push.app->add_option("--remote", push.options.remote, k_remote_help)->envname(k_remote_variable)->required();
+        push.app->add_flag("--force", push.options.force, "Write also what is there already, in case that it is damaged");
+        push.app->add_flag("--json", push.options.json, "Print JSON");
+        pull.app->add_option("KEY", pull.options.keys, "As ls lists them, or in full those that the store does not have")
+            ->type_name("");
+        pull.app->add_option("--remote", pull.options.remote, k_remote_help)->envname(k_remote_variable)->required();
+        pull.app->add_flag("--json", pull.options.json, "Print JSON");
     }
     StoreSubcommands(const StoreSubcommands&) = delete;
     StoreSubcommands& operator=(const StoreSubcommands&) = delete;
@@ -91,6 +105,8 @@ struct StoreSubcommands {
         take(check);
         take(save);
         take(load);
+        take(push);
+        take(pull);
         return command;
     }
 };

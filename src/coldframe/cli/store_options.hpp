@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace coldframe::cli {
 
@@ -50,7 +51,21 @@ struct ImportOptions : StorePlace {
     bool any_owner = false;
 };
 
-using StoreCommand =
-    std::variant<StatsOptions, ListOptions, ShowOptions, CollectOptions, CheckOptions, ExportOptions, ImportOptions>;
+// Without keys: everything that the store has.
+struct PushOptions : StorePlace {
+    std::vector<std::string> keys;
+    std::string remote;
+    bool force = false;
+    bool json = false;
+};
+
+struct PullOptions : StorePlace {
+    std::vector<std::string> keys;
+    std::string remote;
+    bool json = false;
+};
+
+using StoreCommand = std::variant<StatsOptions, ListOptions, ShowOptions, CollectOptions, CheckOptions, ExportOptions,
+                                  ImportOptions, PushOptions, PullOptions>;
 
 }  // namespace coldframe::cli

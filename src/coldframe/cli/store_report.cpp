@@ -29,8 +29,8 @@ void print_statistics(const std::string& directory, const store::Statistics& sta
             table.add({"saved", seconds_text(static_cast<double>(value) / 1000) + " of compiling"});
             continue;
         }
-        const bool bytes = counter == store::Counter::bytes_read || counter == store::Counter::bytes_written;
         std::string name(store::name_of(counter));
+        const bool bytes = name.contains("bytes_");
         for (char& letter : name) letter = letter == '_' ? ' ' : letter;
         table.add({name, bytes ? size_text(value) : std::to_string(value)});
     }
@@ -61,6 +61,13 @@ void print_collected(const store::CollectReport& report, bool dry_run, std::ostr
     if (report.pending_bytes != 0) {
         out << size_text(report.pending_bytes) << " that nothing needs are too young to be removed: run it again in a minute\n";
     }
+}
+
+void print_transfer(const TransferReport& report, std::ostream& out) {
+    out << report.verb << ' ' << count_text(report.variants, "variant") << ", " << size_text(report.bytes) << ": "
+        << printable(report.remote) << '\n';
+    if (report.absent != 0) out << "nothing there for " << count_text(report.absent, "key") << '\n';
+    if (report.failed != 0) out << count_text(report.failed, "failure") << '\n';
 }
 
 void print_checked(const store::CheckReport& report, std::ostream& out) {

@@ -47,4 +47,13 @@ void print_items_json(const std::vector<store::Item>& items, std::ostream& out) 
     print(document, out);
 }
 
+void print_transfer_json(const TransferReport& report, std::ostream& out) {
+    print({{"remote", report.remote},
+           {report.verb, report.variants},
+           {"bytes", report.bytes},
+           {"absent", report.absent},
+           {"failed", report.failed}},
+          out);
+}
+
 }  // namespace coldframe::cli

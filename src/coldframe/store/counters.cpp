@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <utility>
 
 namespace coldframe::store {
 namespace {
@@ -25,6 +24,19 @@ constexpr std::array<std::string_view, k_counter_count> k_names = {
     "quarantined",
     "evicted",
     "milliseconds_saved",
+    "remote_hits",
+    "remote_misses",
+    "remote_skipped",
+    "remote_timeouts",
+    "remote_failures",
+    "remote_refused",
+    "remote_corrupt",
+    "remote_incomplete",
+    "remote_bytes_read",
+    "remote_bytes_written",
+    "remote_uploads",
+    "remote_upload_failures",
+    "remote_uploads_dropped",
 };
 
 // "name value" into `values`; whether it is such a line.
@@ -63,32 +75,34 @@ CounterValues& CounterValues::operator+=(const CounterValues& other) {
 // What a parent has counted is the parent's to report.
 void Counters::forget_parent() {
     const int process = ::getpid();
-    if (process_ != process) values_ = {};
-    process_ = process;
+    if (process_.exchange(process) == process) return;
+    for (auto& value : values_) value = 0;
 }
 
 void Counters::add(Counter counter, std::uint64_t count) {
-    const std::lock_guard lock(mutex_);
     forget_parent();
-    values_[counter] += count;
+    values_[static_cast<std::size_t>(counter)] += count;
 }
 
 CounterValues Counters::values() {
-    const std::lock_guard lock(mutex_);
     forget_parent();
-    return values_;
+    CounterValues copy;
+    for (std::size_t i = 0; i < k_counter_count; ++i) copy[static_cast<Counter>(i)] = values_[i];
+    return copy;
 }
 
 CounterValues Counters::take() {
-    const std::lock_guard lock(mutex_);
     forget_parent();
-    return std::exchange(values_, {});
+    CounterValues taken;
+    for (std::size_t i = 0; i < k_counter_count; ++i) taken[static_cast<Counter>(i)] = values_[i].exchange(0);
+    return taken;
 }
 
 void Counters::give_back(const CounterValues& values) {
-    const std::lock_guard lock(mutex_);
-    forget_parent();
-    values_ += values;
+    for (std::size_t i = 0; i < k_counter_count; ++i) {
+        const auto counter = static_cast<Counter>(i);
+        if (values[counter] != 0) add(counter, values[counter]);
+    }
 }
 
 std::string encode_counters(const CounterValues& values) {

@@ -6,15 +6,16 @@
 //   std::string text = encode_counters(delta);             // "coldframe counters 1\nhits 1\n..."
 //   std::optional<CounterValues> back = decode_counters(text);
 //
-// Thread-safety: Counters may be used from many threads; a forked child starts from zero. Failure: decoding yields nothing for
+// Thread-safety: Counters may be used from many threads and take no lock, which a forked child could find taken; it starts from
+// zero. Failure: decoding yields nothing for
 // what is not such a text; names that this version does not know are ignored.
 #pragma once
 
 #include <coldframe/util/error.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,8 +37,21 @@ enum class Counter : std::uint8_t {
     quarantined,
     evicted,
     milliseconds_saved,  // of compiling, as the variants found say it
+    remote_hits,         // local misses that the remote tier served
+    remote_misses,       // for which it had nothing
+    remote_skipped,      // in which it was not asked, for it did not work
+    remote_timeouts,
+    remote_failures,    // connections that broke, and statuses
+    remote_refused,     // credentials, redirects
+    remote_corrupt,     // bytes that were not what was asked for
+    remote_incomplete,  // something was gone
+    remote_bytes_read,
+    remote_bytes_written,
+    remote_uploads,
+    remote_upload_failures,
+    remote_uploads_dropped,  // too many were waiting, or the process ended
 };
-inline constexpr std::size_t k_counter_count = 14;
+inline constexpr std::size_t k_counter_count = 27;
 [[nodiscard]] std::string_view name_of(Counter counter);
 // Of a variant that was there and could not be used.
 [[nodiscard]] Counter refusal_counter(ErrorCode code);
@@ -63,9 +77,8 @@ class Counters {
    private:
     void forget_parent();
 
-    std::mutex mutex_;
-    CounterValues values_;
-    int process_ = 0;
+    std::array<std::atomic<std::uint64_t>, k_counter_count> values_{};
+    std::atomic<int> process_ = 0;
 };
 
 [[nodiscard]] std::string encode_counters(const CounterValues& values);

@@ -97,10 +97,15 @@ class Lookup {
     bool objects_failed_ = false;
 };
 
-void count(Counters& counters, const Found& found) {
-    counters.add(found.variants.empty() ? Counter::misses : Counter::hits);
-    for (const Refusal& refusal : found.refusals) counters.add(refusal_counter(refusal.error.code));
-    for (const Variant& variant : found.variants) {
+void count(Counters& counters, const Result<Found>& found) {
+    if (!found) {
+        counters.add(Counter::misses);
+        counters.add(refusal_counter(found.error().code));
+        return;
+    }
+    counters.add(found->variants.empty() ? Counter::misses : Counter::hits);
+    for (const Refusal& refusal : found->refusals) counters.add(refusal_counter(refusal.error.code));
+    for (const Variant& variant : found->variants) {
         const double saved = variant.package.compile_seconds * 1000;
         if (std::isfinite(saved) && saved > 0 && saved < 1e12) {
             counters.add(Counter::milliseconds_saved, static_cast<std::uint64_t>(saved));
@@ -119,6 +124,8 @@ DiskStore::DiskStore(std::shared_ptr<DiskState> state) : state_(std::move(state)
 DiskStore::~DiskStore() { ignore_failure(flush()); }
 
 const std::string& DiskStore::path() const { return state_->path; }
+bool DiskStore::read_only() const { return state_->read_only(); }
+Counters& DiskStore::counters() { return state_->counters; }
 
 Result<std::unique_ptr<DiskStore>> DiskStore::open(const std::string& path, const DiskOptions& options) {
     auto state = std::make_shared<DiskState>(path, options);
@@ -133,8 +140,21 @@ Result<std::unique_ptr<DiskStore>> DiskStore::open(const std::string& path, cons
     return std::unique_ptr<DiskStore>(new DiskStore(std::move(state)));
 }
 
-Result<Found> DiskStore::get(const PackageKey& key) { return look_up(key_digest(key), &key); }
-Result<Found> DiskStore::get(const Digest& key) { return look_up(key, nullptr); }
+Result<Found> DiskStore::get(const PackageKey& key) {
+    Result<Found> found = look_up(key_digest(key), &key);
+    count(state_->counters, found);
+    flush_now_and_then();
+    return found;
+}
+
+Result<Found> DiskStore::get(const Digest& key) {
+    Result<Found> found = look_up(key, nullptr);
+    count(state_->counters, found);
+    flush_now_and_then();
+    return found;
+}
+
+Result<Found> DiskStore::get_again(const Digest& key) { return look_up(key, nullptr); }
 
 Result<Found> DiskStore::look_up(const Digest& key, const PackageKey* name) {
     Result<Found> found = Found{};
@@ -150,23 +170,28 @@ Result<Found> DiskStore::look_up(const Digest& key, const PackageKey* name) {
         const bool again = found ? worth_another_try(*found) : found.error().code == ErrorCode::io;
         if (!again) break;
     }
-    if (found) {
-        count(state_->counters, *found);
-    } else {
-        state_->counters.add(Counter::misses);
-        state_->counters.add(refusal_counter(found.error().code));
-    }
-    flush_now_and_then();
     return found;
 }
 
 Result<PutReport> DiskStore::put(const Package& package) {
-    if (state_->read_only()) return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
+    Result<PutReport> report =
+        publish(key_digest(package), [&](Publisher& publisher) { return archive::to_detached(package, publisher); });
+    if (report) {
+        state_->counters.add(Counter::puts);
+    } else if (!read_only()) {
+        state_->counters.add(Counter::put_failures);
+    }
+    if (report) ignore_failure(flush());  // others judge by it how full the store is
+    return report;
+}
+
+Result<PutReport> DiskStore::publish(const Digest& key, const std::function<Result<Bytes>(Publisher&)>& fill) {
+    if (read_only()) return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
     const auto once = [&] -> Result<PutReport> {
         const Result<Tree> tree = state_->prepared_tree();
         if (!tree) return std::unexpected(tree.error());
-        Publisher publisher(*state_, *tree, key_digest(package));
-        const Result<Bytes> manifest = archive::to_detached(package, publisher);
+        Publisher publisher(*state_, *tree, key);
+        const Result<Bytes> manifest = fill(publisher);
         if (!manifest) return std::unexpected(manifest.error());
         return publisher.publish(*manifest);
     };
@@ -178,13 +203,8 @@ Result<PutReport> DiskStore::put(const Package& package) {
         // A collector has taken a directory or an object from under it, or a file server was replaced.
         for (int i = 1; i < k_attempts && !report && is_absent(report.error()); ++i) report = once();
     }
-    if (!report) {
-        state_->counters.add(Counter::put_failures);
-        return std::unexpected(std::move(report.error()).with("while storing into '" + path() + "'"));
-    }
-    state_->counters.add(Counter::puts);
+    if (!report) return std::unexpected(std::move(report.error()).with("while storing into '" + path() + "'"));
     state_->counters.add(Counter::bytes_written, report->bytes_written);
-    ignore_failure(flush());  // others judge by it how full the store is
     return report;
 }
 

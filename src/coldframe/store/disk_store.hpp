@@ -41,7 +41,14 @@ struct DiskOptions {
 // not_found when none of them is set; invalid_argument for a relative path.
 [[nodiscard]] Result<std::string> default_directory();
 
+// A variant as it lies in a store: what it takes to bring it to another one without packing it anew.
+struct StoredVariant {
+    Bytes manifest;
+    std::vector<archive::Entry> objects;  // that it needs, each once
+};
+
 struct DiskState;
+class Publisher;
 
 class DiskStore final : public Store {
    public:
@@ -49,6 +56,8 @@ class DiskStore final : public Store {
     ~DiskStore() override;
 
     [[nodiscard]] const std::string& path() const;
+    [[nodiscard]] bool read_only() const;
+    [[nodiscard]] Counters& counters();
 
     [[nodiscard]] Result<Found> get(const PackageKey& key) override;
     [[nodiscard]] Result<Found> get(const Digest& key) override;
@@ -64,9 +73,21 @@ class DiskStore final : public Store {
     [[nodiscard]] Result<std::vector<MissNote>> misses() override;
     [[nodiscard]] Status flush() override;
 
+    // As get(), for a lookup that has been counted already.
+    [[nodiscard]] Result<Found> get_again(const Digest& key);
+    // Verified: the manifest here, an object when it is read. not_found when a collector was faster.
+    [[nodiscard]] Result<StoredVariant> read_variant(const Digest& key, const Digest& id);
+    [[nodiscard]] Result<Bytes> read_object(const archive::Entry& object);
+    // Puts a variant that was packed elsewhere. `objects` is asked for those that are not here yet, and has to verify them; the
+    // manifest is a sound one of that key.
+    [[nodiscard]] Result<PutReport> put_variant(const Digest& key, const Bytes& manifest,
+                                                std::span<const archive::Entry> entries, const archive::ObjectSource& objects);
+
    private:
     explicit DiskStore(std::shared_ptr<DiskState> state);
     [[nodiscard]] Result<Found> look_up(const Digest& key, const PackageKey* name);
+    // Makes room, and publishes what `fill` adds and gives as the manifest.
+    [[nodiscard]] Result<PutReport> publish(const Digest& key, const std::function<Result<Bytes>(Publisher&)>& fill);
     [[nodiscard]] Status make_room();
     void flush_now_and_then();
 

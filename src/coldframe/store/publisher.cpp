@@ -42,18 +42,32 @@ Result<Publisher::Pending> Publisher::stage(ByteView bytes, const Digest& digest
     return Pending{digest, bytes.size(), std::move(*staged)};
 }
 
-Status Publisher::add(const archive::PackedPart& object) {
-    const archive::Entry& entry = object.entry;
-    if (!objects_.emplace(entry.stored_digest, entry.stored_size).second) return {};
+Result<bool> Publisher::is_known(const archive::Entry& entry) {
+    if (!objects_.emplace(entry.stored_digest, entry.stored_size).second) return true;
     const Result<Directory> shard = tree_.object_shard(entry.stored_digest, Make::yes);
     if (!shard) return std::unexpected(shard.error());
-    const Result<bool> intact = is_intact(*shard, object_name(entry.stored_digest), entry.stored_digest, entry.stored_size);
-    if (!intact) return std::unexpected(intact.error());
-    if (*intact) return {};
-    Result<Pending> pending = stage(object.stored, entry.stored_digest, durable() && pending_.size() < k_single_syncs);
+    return is_intact(*shard, object_name(entry.stored_digest), entry.stored_digest, entry.stored_size);
+}
+
+Status Publisher::stage_object(const archive::Entry& entry, ByteView bytes) {
+    Result<Pending> pending = stage(bytes, entry.stored_digest, durable() && pending_.size() < k_single_syncs);
     if (!pending) return std::unexpected(std::move(pending.error()));
     pending_.push_back(std::move(*pending));
     return {};
+}
+
+Status Publisher::add(const archive::PackedPart& object) {
+    const Result<bool> known = is_known(object.entry);
+    if (!known) return std::unexpected(known.error());
+    return *known ? Status{} : stage_object(object.entry, object.stored);
+}
+
+Status Publisher::add(const archive::Entry& entry, const archive::ObjectSource& source) {
+    const Result<bool> known = is_known(entry);
+    if (!known) return std::unexpected(known.error());
+    if (*known) return {};
+    const Result<Bytes> bytes = source.read(entry);
+    return bytes ? stage_object(entry, *bytes) : std::unexpected(bytes.error());
 }
 
 Result<Published> Publisher::name_file(Pending& pending, const Directory& in, const std::string& name) {

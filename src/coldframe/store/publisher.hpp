@@ -26,6 +26,8 @@ class Publisher final : public archive::ObjectSink {
     ~Publisher() override;
 
     [[nodiscard]] Status add(const archive::PackedPart& object) override;
+    // The same, its bytes read from the source only if they are not there yet.
+    [[nodiscard]] Status add(const archive::Entry& entry, const archive::ObjectSource& source);
     [[nodiscard]] Result<PutReport> publish(const Bytes& manifest);
 
    private:
@@ -39,6 +41,9 @@ class Publisher final : public archive::ObjectSink {
     [[nodiscard]] bool durable() const { return state_.options.durability != Durability::none; }
     [[nodiscard]] Result<bool> is_intact(const Directory& in, const std::string& name, const Digest& digest,
                                          std::uint64_t size);
+    // Whether it is there already, or was added before.
+    [[nodiscard]] Result<bool> is_known(const archive::Entry& entry);
+    [[nodiscard]] Status stage_object(const archive::Entry& entry, ByteView bytes);
     [[nodiscard]] Result<Pending> stage(ByteView bytes, const Digest& digest, bool synced);
     [[nodiscard]] Result<Published> name_file(Pending& pending, const Directory& in, const std::string& name);
     [[nodiscard]] Status publish_objects();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import time
 from typing import Any
 
 import torch
@@ -43,7 +44,11 @@ def uninstall() -> None:
 
 def flush(seconds: float) -> bool:
     """Waits until what was compiled is in the store, at most so long. Whether it is."""
-    return writer.flush(seconds)
+    begun = time.monotonic()
+    written = writer.flush(seconds)
+    if _store is None:
+        return written
+    return _store.flush(max(0.0, seconds - (time.monotonic() - begun))) and written
 
 
 def _replacement(original: Any) -> Any:

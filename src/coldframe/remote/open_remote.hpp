@@ -1,0 +1,28 @@
+// The remote that a URL names.
+//
+//   http(s)://host/prefix         GET and PUT below the prefix, as WebDAV servers do; ?layout=bazel as the next
+//   bazel+http(s)://host/prefix   a Bazel cache: cas/<sha256> and ac/<key>
+//   s3://bucket/prefix            ?region=eu-west-1, ?endpoint=https://host:9000 for another service than Amazon's
+//   redis(s)://host:6379/0        user and password as in redis://user:password@host
+//   file:///directory             a store that hosts share; ?owner=any for one that several users write
+//
+//   Result<RemoteSource> source = open_remote("s3://bucket/coldframe?region=eu-west-1");
+//   auto remote = source->connect();
+//
+// Credentials come from the URL (user and password), from $AWS_ACCESS_KEY_ID and its kin, from $COLDFRAME_REMOTE_TOKEN (a
+// bearer token, for HTTP), or from ~/.netrc. Nothing is connected yet.
+//
+// Thread-safety: free functions; they read the environment. Failure: invalid_argument, which says what is expected.
+#pragma once
+
+#include <coldframe/remote/remote.hpp>
+
+#include <string_view>
+
+namespace coldframe::remote {
+
+[[nodiscard]] Result<RemoteSource> open_remote(std::string_view url);
+// Whether open_remote knows what stands before "://".
+[[nodiscard]] bool is_known_scheme(std::string_view url);
+
+}  // namespace coldframe::remote

@@ -1,0 +1,53 @@
+// Commands to a Redis server and their replies. hiredis writes and reads the protocol; a Stream carries it.
+//
+//   RedisClient client({.authority = "localhost:6379"});
+//   Result<RedisReply> reply = client.call({"GET", "key"}, 4096, limits);        // reply->bytes, if reply->has_value
+//
+// The connection is made by the first call, and again after it broke: a call that had not been answered is sent once more.
+//
+// Thread-safety: one object serves one thread. Failure: timeout, io, untrusted (NOAUTH and the like), no_space (OOM), corrupt
+// (a reply larger than `max_size`, or no reply at all).
+#pragma once
+
+#include <coldframe/remote/stream.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace coldframe::remote {
+
+struct RedisPlace {
+    std::string authority;
+    Tls tls = Tls::no;
+    std::string user;
+    std::string password;
+    std::string database;  // its number; empty: 0
+};
+
+struct RedisReply {
+    bool has_value = false;         // else nil
+    std::int64_t number = 0;        // of an integer
+    Bytes bytes;                    // of a string
+    std::vector<std::string> list;  // of an array of strings
+};
+
+class RedisClient {
+   public:
+    explicit RedisClient(RedisPlace place) : place_(std::move(place)) {}
+
+    [[nodiscard]] Result<RedisReply> call(const std::vector<std::string_view>& command, std::uint64_t max_size,
+                                          const Limits& limits);
+
+   private:
+    [[nodiscard]] Status connect(const Limits& limits);
+    [[nodiscard]] Result<RedisReply> exchange(const std::vector<std::string_view>& command, std::uint64_t max_size,
+                                              const Limits& limits);
+
+    RedisPlace place_;
+    std::optional<Stream> stream_;
+};
+
+}  // namespace coldframe::remote
