@@ -55,7 +55,7 @@ def enable(
     size = _bytes(max_bytes)
     try:
         if not isinstance(store, _core.Store):
-            store = _core.Store.open(store, read_only=read_only, max_bytes=size, **_tier(remote, read_only))
+            store = _core.Store.open(store, read_only=read_only, max_bytes=size, remote=remote, remote_read_only=read_only)
     except InvalidArgumentError:
         raise
     except (PackageError, OSError) as error:
