@@ -1,5 +1,7 @@
 #include <coldframe/archive/reader.hpp>
+#include <coldframe/archive/writer.hpp>
 #include <coldframe/cli/command.hpp>
+#include <coldframe/cli/difference.hpp>
 #include <coldframe/cli/exit_code.hpp>
 #include <coldframe/cli/options.hpp>
 #include <coldframe/cli/report.hpp>
@@ -9,6 +11,7 @@
 
 #include <exception>
 #include <ostream>
+#include <span>
 
 namespace coldframe::cli {
 namespace {
@@ -41,6 +44,38 @@ Status verify(const VerifyOptions& options, std::ostream& out) {
     return {};
 }
 
+Result<Package> open_package(const std::string& file, bool any_owner) {
+    Result<Package> package = archive::open(file, open_options(any_owner));
+    if (!package) return std::unexpected(std::move(package.error()).with("in '" + file + "'"));
+    return package;
+}
+
+Status merge(const MergeOptions& options, std::ostream& out) {
+    Result<Package> merged = open_package(options.files.front(), options.any_owner);
+    if (!merged) return std::unexpected(std::move(merged.error()));
+    for (const std::string& file : std::span(options.files).subspan(1)) {
+        const Result<Package> other = open_package(file, options.any_owner);
+        if (!other) return std::unexpected(other.error());
+        if (Status added = merged->merge(*other); !added) {
+            return std::unexpected(std::move(added.error()).with("while merging '" + file + "'"));
+        }
+    }
+    const auto written = archive::write(*merged, options.output);
+    if (!written) return std::unexpected(written.error());
+    out << printable(options.output) << ": " << count_text(options.files.size(), "package") << ", "
+        << size_text(written->size) << ", digest " << to_hex(written->digest) << '\n';
+    return {};
+}
+
+Status diff(const DiffOptions& options, std::ostream& out) {
+    const Result<Package> first = open_package(options.first, options.any_owner);
+    if (!first) return std::unexpected(first.error());
+    const Result<Package> second = open_package(options.second, options.any_owner);
+    if (!second) return std::unexpected(second.error());
+    print_difference(*first, *second, out);
+    return {};
+}
+
 ExitCode report(const Error& error, std::string_view file, std::ostream& err) {
     const ExitCode code = exit_code(error.code);
     err << "coldframe: " << to_string(error.code) << ": " << printable(error.message) << '\n';
@@ -64,11 +99,14 @@ ExitCode execute(const Parsed& parsed, std::ostream& out, std::ostream& err) {
         const Result<ExitCode> code = run_store_command(*command, out, err);
         return code ? *code : report(code.error(), store_directory(*command), err);
     }
-    const auto* inspected = std::get_if<InspectOptions>(&parsed);
-    const auto* verified = std::get_if<VerifyOptions>(&parsed);
-    const std::string& file = inspected != nullptr ? inspected->file : verified->file;
-    Status status = inspected != nullptr ? inspect(*inspected, out) : verify(*verified, out);
-    return status ? ExitCode::ok : report(status.error(), file, err);
+    const auto finish = [&](const Status& status, const std::string& file) {
+        return status ? ExitCode::ok : report(status.error(), file, err);
+    };
+    if (const auto* options = std::get_if<InspectOptions>(&parsed)) return finish(inspect(*options, out), options->file);
+    if (const auto* options = std::get_if<MergeOptions>(&parsed)) return finish(merge(*options, out), options->output);
+    if (const auto* options = std::get_if<DiffOptions>(&parsed)) return finish(diff(*options, out), options->first);
+    const auto& options = std::get<VerifyOptions>(parsed);
+    return finish(verify(options, out), options.file);
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ struct StoreSubcommands {
     StoreSubcommand<CheckOptions> check;
     StoreSubcommand<ExportOptions> save;
     StoreSubcommand<ImportOptions> load;
+    StoreSubcommand<WhyOptions> why;
     StoreSubcommand<PushOptions> push;
     StoreSubcommand<PullOptions> pull;
 
@@ -66,6 +67,7 @@ struct StoreSubcommands {
           check(app, "fsck", "Read every byte of a store and check it against its digests"),
           save(app, "export", "Write what a store holds for a key to a package"),
           load(app, "import", "Put a package into a store"),
+          why(app, "why", "Say why what was compiled last had to be"),
           push(app, "push", "Bring what a store holds to a remote that has it not yet"),
           pull(app, "pull", "Bring what a remote has for keys to a store") {
         stats.app->add_flag("--json", stats.options.json, "Print JSON");
@@ -81,6 +83,8 @@ struct StoreSubcommands {
         save.app->add_option("FILE", save.options.file, "The package to write")->required()->type_name("");
         load.app->add_option("FILE", load.options.file, "The package")->required()->type_name("");
         load.app->add_flag("--any-owner", load.options.any_owner, k_any_owner_help);
+        why.app->add_option("--last", why.options.last, "How many, instead of 10")->type_name("NUMBER");
+        why.app->add_flag("--json", why.options.json, "Print JSON");
         push.app->add_option("KEY", push.options.keys, k_key_help)->type_name("");
         push.app->add_option("--remote", push.options.remote, k_remote_help)->envname(k_remote_variable)->required();
         push.app->add_flag("--force", push.options.force, "Write also what is there already, in case that it is damaged");
@@ -105,6 +109,7 @@ struct StoreSubcommands {
         take(check);
         take(save);
         take(load);
+        take(why);
         take(push);
         take(pull);
         return command;
@@ -158,6 +163,16 @@ Parsed parse_options(int argc, const char* const* argv) {
     verify_command->add_flag("--any-owner", verify.any_owner, k_any_owner_help);
     verify_command->footer(exit_code_help());
 
+    Subcommand<MergeOptions> merge(app, "merge", "Write what several packages of one function hold to one");
+    merge.app->add_option("OUTPUT", merge.options.output, "The package to write")->required()->type_name("");
+    merge.app->add_option("FILE", merge.options.files, "The packages")->required()->type_name("");
+    merge.app->add_flag("--any-owner", merge.options.any_owner, k_any_owner_help);
+
+    Subcommand<DiffOptions> diff(app, "diff", "Say in what two packages differ");
+    diff.app->add_option("A", diff.options.first, "A package")->required()->type_name("");
+    diff.app->add_option("B", diff.options.second, "Another one")->required()->type_name("");
+    diff.app->add_flag("--any-owner", diff.options.any_owner, k_any_owner_help);
+
     RunSubcommand run(app);
     const StoreSubcommands store(app);
 
@@ -168,6 +183,8 @@ Parsed parse_options(int argc, const char* const* argv) {
     }
     if (inspect_command->parsed()) return inspect;
     if (verify_command->parsed()) return verify;
+    if (merge.app->parsed()) return merge.options;
+    if (diff.app->parsed()) return diff.options;
     if (run.app->parsed()) return run.parsed();
     return store.parsed().value();
 }

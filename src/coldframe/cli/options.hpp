@@ -28,6 +28,18 @@ struct VerifyOptions {
     bool any_owner = false;
 };
 
+struct MergeOptions {
+    std::string output;
+    std::vector<std::string> files;
+    bool any_owner = false;
+};
+
+struct DiffOptions {
+    std::string first;
+    std::string second;
+    bool any_owner = false;
+};
+
 // A program of Python, by the arguments that python itself would get.
 struct RunOptions : StorePlace {
     std::string remote;
@@ -45,7 +57,7 @@ struct Answer {
     std::string err;
 };
 
-using Parsed = std::variant<InspectOptions, VerifyOptions, RunOptions, StoreCommand, Answer>;
+using Parsed = std::variant<InspectOptions, VerifyOptions, MergeOptions, DiffOptions, RunOptions, StoreCommand, Answer>;
 
 [[nodiscard]] Parsed parse_options(int argc, const char* const* argv);
 

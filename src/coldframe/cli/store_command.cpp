@@ -117,6 +117,16 @@ class Runner {
         return ExitCode::ok;
     }
 
+    Result<ExitCode> operator()(const WhyOptions& options) const {
+        const auto store = open_store(options, store::Access::read_only);
+        if (!store) return std::unexpected(store.error());
+        Result<std::vector<store::MissNote>> misses = (*store)->misses();
+        if (!misses) return std::unexpected(misses.error());
+        misses->resize(std::min(misses->size(), options.last));
+        (options.json ? print_misses_json : print_misses)(*misses, out_);
+        return ExitCode::ok;
+    }
+
     Result<ExitCode> operator()(const PushOptions& options) const { return push(options, out_, err_); }
     Result<ExitCode> operator()(const PullOptions& options) const { return pull(options, out_, err_); }
 

@@ -51,6 +51,11 @@ struct ImportOptions : StorePlace {
     bool any_owner = false;
 };
 
+struct WhyOptions : StorePlace {
+    std::size_t last = 10;
+    bool json = false;
+};
+
 // Without keys: everything that the store has.
 struct PushOptions : StorePlace {
     std::vector<std::string> keys;
@@ -66,6 +71,6 @@ struct PullOptions : StorePlace {
 };
 
 using StoreCommand = std::variant<StatsOptions, ListOptions, ShowOptions, CollectOptions, CheckOptions, ExportOptions,
-                                  ImportOptions, PushOptions, PullOptions>;
+                                  ImportOptions, WhyOptions, PushOptions, PullOptions>;
 
 }  // namespace coldframe::cli

@@ -50,6 +50,14 @@ void print_items(const std::vector<store::Item>& items, std::ostream& out) {
     table.print(out);
 }
 
+void print_misses(const std::vector<store::MissNote>& misses, std::ostream& out) {
+    for (const store::MissNote& miss : misses) {
+        out << time_text(miss.when / k_nanoseconds) << "  " << printable(miss.function) << '\n';
+        for (const std::string& reason : miss.reasons) out << "  " << printable(reason) << '\n';
+    }
+    if (misses.empty()) out << "no misses were noted in the last week\n";
+}
+
 void print_collected(const store::CollectReport& report, bool dry_run, std::ostream& out) {
     if (report.busy) {
         out << "another collector is at work: nothing was done\n";

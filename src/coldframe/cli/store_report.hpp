@@ -30,6 +30,8 @@ void print_statistics(const std::string& directory, const store::Statistics& sta
 void print_statistics_json(const std::string& directory, const store::Statistics& statistics, std::ostream& out);
 void print_items(const std::vector<store::Item>& items, std::ostream& out);
 void print_items_json(const std::vector<store::Item>& items, std::ostream& out);
+void print_misses(const std::vector<store::MissNote>& misses, std::ostream& out);
+void print_misses_json(const std::vector<store::MissNote>& misses, std::ostream& out);
 void print_collected(const store::CollectReport& report, bool dry_run, std::ostream& out);
 void print_transfer(const TransferReport& report, std::ostream& out);
 void print_transfer_json(const TransferReport& report, std::ostream& out);

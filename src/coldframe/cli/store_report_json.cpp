@@ -47,6 +47,14 @@ void print_items_json(const std::vector<store::Item>& items, std::ostream& out) 
     print(document, out);
 }
 
+void print_misses_json(const std::vector<store::MissNote>& misses, std::ostream& out) {
+    Json document = Json::array();
+    for (const store::MissNote& miss : misses) {
+        document.push_back({{"when", miss.when / k_nanoseconds}, {"function", miss.function}, {"reasons", miss.reasons}});
+    }
+    print(document, out);
+}
+
 void print_transfer_json(const TransferReport& report, std::ostream& out) {
     print({{"remote", report.remote},
            {report.verb, report.variants},

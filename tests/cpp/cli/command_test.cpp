@@ -59,3 +59,17 @@ TEST_CASE("an absent file is exit code 6 and the message says what, where and wh
 }
 
 TEST_CASE("a directory is not a package") { CHECK(run({"verify", "/"}).status == 1); }
+
+TEST_CASE("merge and diff say which file cannot be read, run what it lacks") {
+    CHECK(run({"merge", "/tmp/out.cfp"}).status == 1);
+    const Outcome merged = run({"merge", "/nonexistent/out.cfp", "/nonexistent/a.cfp"});
+    CHECK(merged.status == 6);
+    CHECK(contains(merged.err, "/nonexistent/a.cfp"));
+    CHECK(run({"diff", "/nonexistent/a.cfp", "/nonexistent/b.cfp"}).status == 6);
+    const Outcome nothing = run({"run"});
+    CHECK(nothing.status == 1);
+    CHECK(contains(nothing.err, "coldframe run script.py"));
+    const Outcome absent = run({"run", "--python", "/nonexistent/python", "script.py"});
+    CHECK(absent.status == 6);
+    CHECK(contains(absent.err, "/nonexistent/python"));
+}
