@@ -15,6 +15,9 @@ JOBS = {
     "load_phases": "bench.phases",
     "calls": "bench.calls",
     "save_variants": "bench.sizes",
+    "stored_variants": "bench.automatic",
+    "stored_load": "bench.automatic",
+    "steps": "bench.automatic",
 }
 
 

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from coldframe._core import __version__
+from coldframe.automatic import disable, enable, enable_as_told, flush
 from coldframe.errors import (
     CorruptPackageError,
     IncompatiblePackageError,
@@ -48,7 +49,10 @@ __all__ = [
     "UntrustedPackageError",
     "__version__",
     "compile",
+    "disable",
+    "enable",
     "explain",
+    "flush",
     "load",
     "save",
     "stats",
@@ -61,3 +65,6 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module("coldframe.torch.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+enable_as_told()

@@ -242,6 +242,15 @@ class Package:
 PackageKey = tuple[str, str, bytes, bytes]
 
 @final
+class Flight:
+    """What one process holds while it compiles for others."""
+
+    def end(self) -> None:
+        """Those who wait go on: with what has been put meanwhile, or by themselves."""
+    def forget(self) -> None:
+        """In the child of a fork: the flight is its parent's alone."""
+
+@final
 class Store:
     """Packages by key, several variants a key, verified whenever they are read. May be used from many threads; a directory also
     from many processes and hosts. src/coldframe/store/store.hpp says what each function promises."""
@@ -274,13 +283,29 @@ class Store:
     def remote(self) -> str | None:
         """The URL, without anything secret."""
     @staticmethod
-    def key_digest(key: PackageKey) -> bytes: ...
-    def get(self, key: PackageKey) -> tuple[list[tuple[bytes, Package]], list[tuple[str, str, str]]]:
-        """Variants as (id, package), the last used first, and refusals as (name, code, message). No variant: a miss."""
+    def key_digest(key: PackageKey, structure: bytes | None = None) -> bytes: ...
+    def get(
+        self, key: PackageKey, structure: bytes | None = None
+    ) -> tuple[list[tuple[bytes, Package]], list[tuple[str, str, str]]]:
+        """Variants as (id, package), the last used first, and refusals as (name, code, message). No variant: a miss.
+        `structure`: 32 bytes, for packages whose environment has that setting."""
+    def join(
+        self,
+        key: PackageKey,
+        structure: bytes | None = None,
+        *,
+        known: list[bytes] = ...,
+        wait: float = 600.0,
+        stalled: float = 5.0,
+    ) -> tuple[str, Flight | None]:
+        """Single flight. "leader" and its flight: compile, put, end the flight. "served": get again, a variant has come that is
+        not in `known`. "alone": compile, nobody else does. Waits at most `wait` seconds; `stalled` for one that is stopped."""
     def put(self, package: Package) -> dict[str, Any]:
         """Under `package.key`. `key`, `id`, `added`, `bytes_written`. NoSpaceError, PackageIOError."""
     def remove(self, key: bytes, variant: bytes | None = None) -> int:
         """`key`: its digest. All variants of it, or the one; how many."""
+    def trim(self, key: bytes, keep: int) -> int:
+        """Removes the least recently used variants of a key until no more than `keep` are left; how many went."""
     def ls(self) -> list[dict[str, Any]]:
         """`key`, `id`, `name` (a PackageKey), `size` in bytes, `last_used` in seconds since the epoch, `compile_seconds`."""
     def gc(self, max_bytes: int | None = None, *, dry_run: bool = False) -> dict[str, Any]:

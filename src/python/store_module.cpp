@@ -108,8 +108,14 @@ std::optional<std::string> remote_name(const StoreHandle& self) {
     return self.tiered->remote_name();
 }
 
-nb::tuple get(const StoreHandle& self, const KeyTuple& key) {
-    const PackageKey name = to_key(key);
+Digest name_of(const KeyTuple& key, const std::optional<nb::bytes>& structure) {
+    std::optional<Digest> of;
+    if (structure) of = to_digest(structure->ptr());
+    return store::key_digest(to_key(key), of);
+}
+
+nb::tuple get(const StoreHandle& self, const KeyTuple& key, const std::optional<nb::bytes>& structure) {
+    const Digest name = name_of(key, structure);
     store::Found found = self.run([&](store::Store& store) { return store.get(name); });
     nb::list refusals;
     for (const store::Refusal& refusal : found.refusals) {
@@ -121,6 +127,45 @@ nb::tuple get(const StoreHandle& self, const KeyTuple& key) {
         variants.append(nb::make_tuple(bytes_of(variant.id), nb::cast(std::move(variant.package))));
     }
     return nb::make_tuple(variants, refusals);
+}
+
+// A leader's flight, until end() or the object's end.
+struct FlightHandle {
+    std::unique_ptr<store::Flight> flight;
+
+    void forget() {
+        if (flight) flight->forget();
+        flight.reset();
+    }
+};
+
+const char* name_of(store::Role role) {
+    switch (role) {
+        case store::Role::leader: return "leader";
+        case store::Role::served: return "served";
+        case store::Role::alone: return "alone";
+    }
+    return "";
+}
+
+nb::tuple join(const StoreHandle& self, const KeyTuple& key, const std::optional<nb::bytes>& structure,
+               const std::vector<nb::bytes>& known, double wait, double stalled) {
+    using std::chrono::duration;
+    using std::chrono::milliseconds;
+    const Digest name = name_of(key, structure);
+    store::JoinOptions options{.wait = std::chrono::duration_cast<milliseconds>(duration<double>(wait)),
+                               .stalled = std::chrono::duration_cast<milliseconds>(duration<double>(stalled)),
+                               .interrupted = {}};
+    for (const nb::bytes& id : known) options.known.push_back(to_digest(id.ptr()));
+    options.interrupted = [] {
+        const nb::gil_scoped_acquire gil;
+        return PyErr_CheckSignals() != 0;
+    };
+    store::Joined joined = without_gil([&] { return self.store->join(name, options); });
+    if (PyErr_Occurred() != nullptr) throw nb::python_error();
+    nb::object flight = nb::none();
+    if (joined.flight) flight = nb::cast(FlightHandle{std::move(joined.flight)});
+    return nb::make_tuple(name_of(joined.role), flight);
 }
 
 nb::dict put(const StoreHandle& self, const Package& package) {
@@ -139,6 +184,11 @@ std::uint64_t remove(const StoreHandle& self, const nb::bytes& key, const std::o
     std::optional<Digest> variant;
     if (id) variant = to_digest(id->ptr());
     return self.run([&](store::Store& store) { return store.remove(digest, variant); });
+}
+
+std::uint64_t trim(const StoreHandle& self, const nb::bytes& key, std::size_t keep) {
+    const Digest digest = to_digest(key.ptr());
+    return self.run([&](store::Store& store) { return store.trim(digest, keep); });
 }
 
 nb::list ls(const StoreHandle& self) {
@@ -212,6 +262,9 @@ void bind_store(nb::module_& m) {
     register_exit();
     using Self = const StoreHandle&;
     const store::DiskOptions defaults;
+    nb::class_<FlightHandle>(m, "Flight", nb::is_final())
+        .def("end", [](FlightHandle& self) { without_gil([&] { self.flight.reset(); }); })
+        .def("forget", &FlightHandle::forget);
     nb::class_<StoreHandle>(m, "Store", nb::is_final())
         .def_static("open", &open_store, "path"_a = nb::none(), nb::kw_only(), "read_only"_a = false, "durability"_a = "none",
                     "max_bytes"_a = defaults.max_bytes, "min_free_bytes"_a = defaults.min_free_bytes, "remote"_a = nb::none(),
@@ -226,10 +279,15 @@ void bind_store(nb::module_& m) {
         .def_prop_ro("path", [](Self self) { return self.path; })
         .def_prop_ro("remote", &remote_name)
         .def_static(
-            "key_digest", [](const KeyTuple& key) { return bytes_of(store::key_digest(to_key(key))); }, "key"_a)
-        .def("get", &get, "key"_a)
+            "key_digest",
+            [](const KeyTuple& key, const std::optional<nb::bytes>& structure) { return bytes_of(name_of(key, structure)); },
+            "key"_a, "structure"_a = nb::none())
+        .def("get", &get, "key"_a, "structure"_a = nb::none())
+        .def("join", &join, "key"_a, "structure"_a = nb::none(), nb::kw_only(), "known"_a = nb::list(), "wait"_a = 600.0,
+             "stalled"_a = 5.0)
         .def("put", &put, "package"_a)
         .def("remove", &remove, "key"_a, "variant"_a = nb::none())
+        .def("trim", &trim, "key"_a, "keep"_a)
         .def("ls", &ls)
         .def("gc", &gc, "max_bytes"_a = nb::none(), nb::kw_only(), "dry_run"_a = false)
         .def("fsck", &fsck, nb::kw_only(), "repair"_a = false)

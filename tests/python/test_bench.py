@@ -14,6 +14,7 @@ TITLES = (
     "### What saving adds to a compilation",
     "### Size",
     "### What a call costs beyond the graph",
+    "### Automatic mode",
 )
 
 

@@ -66,6 +66,13 @@ def module(name: str) -> Any:
     return found
 
 
+def torch_compile() -> Any:
+    """torch.compile as torch has it, whatever stands in its place."""
+    import torch
+
+    return getattr(torch.compile, "_coldframe_replaces", torch.compile)
+
+
 def _import(name: str) -> Any:
     # Importing Dynamo makes half a million objects and next to no garbage; looking for it would take half as long again.
     enabled = gc.isenabled()

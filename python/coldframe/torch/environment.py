@@ -63,7 +63,7 @@ def describe(
         "libc": _core.libc_version(),
         "cpu_features": sorted(set(cpu_features)),
         "device": _device(device_type),
-        "settings": {"options": options or {}, **_settings()},
+        "settings": {"options": options or {}, **settings()},
     }
 
 
@@ -87,13 +87,12 @@ def check(recorded: dict[str, Any], with_settings: bool = True) -> None:
             raise _refusal(f"device.{name}", value, device.get(name))
     if not with_settings:
         return
-    settings = _core.resolve(recorded["settings"])
-    now = _settings()
+    before, now = _core.resolve(recorded["settings"]), settings()
     for module in _CONFIGS:
-        before, after = settings.get(module, {}), now.get(module, {})
-        for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
-                raise _refusal(f"{module}.{name}", before.get(name, "the default"), after.get(name, "the default"))
+        old, new = before.get(module, {}), now.get(module, {})
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name) != new.get(name):
+                raise _refusal(f"{module}.{name}", old.get(name, "the default"), new.get(name, "the default"))
 
 
 def usable_cpu_features() -> set[str]:
@@ -133,7 +132,7 @@ def _device(device_type: str) -> dict[str, str]:
     return {"name": name, "capability": f"{major}.{minor}", "toolkit": torch.version.cuda or ""}
 
 
-def _settings() -> dict[str, dict[str, Any]]:
+def settings() -> dict[str, dict[str, Any]]:
     """Per config module that is imported: the settings that are not at their default and change generated code.
 
     A module that is not imported has its defaults: nobody can have changed what is not there.

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CellType, FunctionType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -27,7 +27,7 @@ from ..errors import (
     PackageError,
     SourceChangedError,
 )
-from . import environment, locate, sources
+from . import _private, environment, locate, sources
 from .capture import hooks
 from .capture.build import Built, build, merge
 from .capture.package import CapturePackage, run_eagerly, runs_with
@@ -51,6 +51,8 @@ _ATTRIBUTES = {"get_compiler_config", "aot_compile", "_is_torch_compile", "_isol
 @dataclass(eq=False)
 class Session:
     """Not for concurrent first calls of one callable beyond what Dynamo's own lock gives."""
+
+    compiles_when_called: ClassVar[bool] = False  # and not when it is made
 
     target: Any
     options: dict[str, Any]
@@ -88,6 +90,8 @@ class Session:
         if self.on_miss == "error":
             raise MissError(f"no variant in the package serves {miss}; with on_miss='compile' it would be compiled now")
         return run_eagerly("not in the package; on_miss='eager'") if self.on_miss == "eager" else None
+
+    def entering(self) -> None: ...
 
     def compiling(self, frame: str) -> None:
         self._progress.start(frame)
@@ -206,10 +210,10 @@ class Session:
     def _install(self, package: _core.Package) -> None:
         hooks.install()
         serves, same = runs_with(self.capture.backend_key), not self.ignore_inlined_sources
-        frames = {f.entry.python_code.digest: f.known for f in self.native.frames} if self.native is not None else {}
-        bound = {digest: [each.bindings for each in known] for digest, known in frames.items()}
+        known = self.native.known_of(package) if self.native is not None else {}
+        bound = {digest: [each.bindings for each in found] for digest, found in known.items()}
         done = install(package, self.target, serves, same_sources=same, bindings=bound)
-        planned = [each for entry in package.codes for each in frames.get(entry.python_code.digest, ())]
+        planned = [each for entry in package.codes for each in known.get(entry.python_code.digest, ())]
         if len(done.variants) == len(planned):
             for variant, each in zip(done.variants, planned, strict=True):
                 variant.served = each.served  # and counted
@@ -219,7 +223,7 @@ class Session:
         """What the user gets, known to `session_of`: served natively where that is possible, else by torch.compile."""
         call: Any = self.native.dispatcher if self.native is not None else self.call_hosted
         try:
-            if self.native is None:
+            if self.native is None and not self.compiles_when_called:
                 self._hosted = self._compile()
         except BaseException:
             abandon(self.capture.installs)
@@ -325,7 +329,7 @@ class Session:
         if options["options"] is not None:
             options["options"] = dict(options["options"])  # torch.compile takes some of them out
         with hooks.injecting(self.capture):
-            compiled = torch.compile(self.target, **options)
+            compiled = _private.torch_compile()(self.target, **options)
         if self.capture.compiler_config is not None and not options["fullgraph"]:
             # Dynamo would ask for it at once, and so import Inductor.
             compiled.get_compiler_config = self.capture.compiler_config

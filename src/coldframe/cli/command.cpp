@@ -3,6 +3,7 @@
 #include <coldframe/cli/exit_code.hpp>
 #include <coldframe/cli/options.hpp>
 #include <coldframe/cli/report.hpp>
+#include <coldframe/cli/run_command.hpp>
 #include <coldframe/cli/store_command.hpp>
 #include <coldframe/cli/text.hpp>
 
@@ -53,6 +54,11 @@ ExitCode execute(const Parsed& parsed, std::ostream& out, std::ostream& err) {
         out << answer->out;
         err << answer->err;
         return answer->code;
+    }
+    if (const auto* options = std::get_if<RunOptions>(&parsed)) {
+        out.flush();
+        const Error error = run_program(*options);
+        return report(error, options->arguments.empty() ? "coldframe run" : options->arguments.front(), err);
     }
     if (const auto* command = std::get_if<StoreCommand>(&parsed)) {
         const Result<ExitCode> code = run_store_command(*command, out, err);

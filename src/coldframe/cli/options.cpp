@@ -111,6 +111,28 @@ struct StoreSubcommands {
     }
 };
 
+struct RunSubcommand : StoreSubcommand<RunOptions> {
+    explicit RunSubcommand(CLI::App& parent)
+        : StoreSubcommand<RunOptions>(parent, "run",
+                                      "Run script.py ... or -m module ... with every torch.compile served from a store") {
+        app->add_option("--remote", options.remote, "A second tier, which the store is filled from and fills")
+            ->type_name("URL");
+        app->add_option("--max-bytes", options.max_bytes, "How large the store may become, for example 500M or 10G")
+            ->transform(CLI::AsSizeValue(false));
+        app->add_flag("--read-only", options.read_only, "Write nothing, neither to the store nor to the remote");
+        app->add_flag("--no-single-flight", options.no_single_flight, "Do not wait for others that compile the same");
+        app->add_option("--python", options.python, "The interpreter, instead of the one beside this command or in PATH")
+            ->type_name("FILE");
+        app->prefix_command();
+    }
+
+    [[nodiscard]] RunOptions parsed() const {
+        RunOptions made = options;
+        made.arguments = app->remaining();
+        return made;
+    }
+};
+
 }  // namespace
 
 Parsed parse_options(int argc, const char* const* argv) {
@@ -136,6 +158,7 @@ Parsed parse_options(int argc, const char* const* argv) {
     verify_command->add_flag("--any-owner", verify.any_owner, k_any_owner_help);
     verify_command->footer(exit_code_help());
 
+    RunSubcommand run(app);
     const StoreSubcommands store(app);
 
     try {
@@ -145,6 +168,7 @@ Parsed parse_options(int argc, const char* const* argv) {
     }
     if (inspect_command->parsed()) return inspect;
     if (verify_command->parsed()) return verify;
+    if (run.app->parsed()) return run.parsed();
     return store.parsed().value();
 }
 

@@ -11,6 +11,7 @@
 
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace coldframe::cli {
 
@@ -27,6 +28,16 @@ struct VerifyOptions {
     bool any_owner = false;
 };
 
+// A program of Python, by the arguments that python itself would get.
+struct RunOptions : StorePlace {
+    std::string remote;
+    std::optional<std::uint64_t> max_bytes;
+    bool read_only = false;
+    bool no_single_flight = false;
+    std::string python;  // empty: the one beside the command, or that in PATH
+    std::vector<std::string> arguments;
+};
+
 // --help, --version or a usage error: nothing is left to do but to say this.
 struct Answer {
     ExitCode code = ExitCode::ok;
@@ -34,7 +45,7 @@ struct Answer {
     std::string err;
 };
 
-using Parsed = std::variant<InspectOptions, VerifyOptions, StoreCommand, Answer>;
+using Parsed = std::variant<InspectOptions, VerifyOptions, RunOptions, StoreCommand, Answer>;
 
 [[nodiscard]] Parsed parse_options(int argc, const char* const* argv);
 

@@ -117,7 +117,7 @@ Status Download::take(const Digest& key, const Listed& listed) {
     if (!reader) return std::unexpected(reader.error());
     Result<Package> package = (*reader)->package();
     if (!package) return std::unexpected(std::move(package.error()));
-    if (store::key_digest(package->key) != key) return fail(ErrorCode::corrupt, "the variant belongs to another key");
+    if (store::key_digest(*package) != key) return fail(ErrorCode::corrupt, "the variant belongs to another key");
 
     Fetch fetch(*this);
     const auto entries = (*reader)->entries();

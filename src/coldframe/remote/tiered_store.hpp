@@ -48,6 +48,10 @@ class TieredStore final : public store::Store {
                                                    const store::Progress& progress = {}) override {
         return local_->check(repair, progress);
     }
+    [[nodiscard]] store::Joined join(const Digest& key, const store::JoinOptions& options) override {
+        return local_->join(key, options);
+    }
+    [[nodiscard]] Result<std::uint64_t> trim(const Digest& key, std::size_t keep) override { return local_->trim(key, keep); }
     [[nodiscard]] Result<store::Statistics> statistics() override { return local_->statistics(); }
     [[nodiscard]] Status flush() override { return local_->flush(); }
 
@@ -57,7 +61,7 @@ class TieredStore final : public store::Store {
 
     const std::shared_ptr<store::DiskStore> local_;
     const RemoteSource source_;
-    const TieredOptions options_;
+    const TieredOptions options_;  // with a local store for reading only, the remote is, too
     std::atomic<Session*> session_;
 };
 

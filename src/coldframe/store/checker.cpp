@@ -79,7 +79,7 @@ class Checker {
         if (Status sound = (*reader)->verify(); !sound) return std::unexpected(std::move(sound.error()));
         const Result<Package> package = (*reader)->package();
         if (!package) return std::unexpected(package.error());
-        if (key_digest(package->key) != key) {
+        if (key_digest(*package) != key) {
             return fail(ErrorCode::corrupt, "'" + file->path() + "' belongs to another key");
         }
         return file->info().size;

@@ -228,6 +228,7 @@ Result<CollectReport> Collector::run(const CollectOptions& options) {
         clear_folder(k_trash, now_ - k_trash_age);
         clear_folder(k_staging, now_ - k_staged_age);
         clear_folder(k_bad, now_ - k_quarantine_age);
+        clear_folder(k_locks, now_ - k_staged_age);
     }
     if (Status marked = mark(); !marked) return std::unexpected(std::move(marked.error()));
     const Result<std::uint64_t> excess = bytes_to_free(options);

@@ -75,7 +75,7 @@ class Lookup {
         objects_failed_ = false;
         Result<Package> package = (*reader)->package();
         if (!package) return std::unexpected(std::move(package.error()));
-        if (key_digest(package->key) != key_ || (name_ != nullptr && !(package->key == *name_))) {
+        if (key_digest(*package) != key_ || (name_ != nullptr && !(package->key == *name_))) {
             return fail(ErrorCode::corrupt, "'" + file->path() + "' belongs to another key");
         }
         if (!state_->read_only()) touch(*file);
@@ -175,7 +175,7 @@ Result<Found> DiskStore::look_up(const Digest& key, const PackageKey* name) {
 
 Result<PutReport> DiskStore::put(const Package& package) {
     Result<PutReport> report =
-        publish(key_digest(package.key), [&](Publisher& publisher) { return archive::to_detached(package, publisher); });
+        publish(key_digest(package), [&](Publisher& publisher) { return archive::to_detached(package, publisher); });
     if (report) {
         state_->counters.add(Counter::puts);
     } else if (!read_only()) {
@@ -207,6 +207,8 @@ Result<PutReport> DiskStore::publish(const Digest& key, const std::function<Resu
     state_->counters.add(Counter::bytes_written, report->bytes_written);
     return report;
 }
+
+Joined DiskStore::join(const Digest& key, const JoinOptions& options) { return join_flight(*state_, key, options); }
 
 void DiskStore::flush_now_and_then() {
     const std::int64_t now = steady_seconds();

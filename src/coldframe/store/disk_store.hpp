@@ -62,7 +62,9 @@ class DiskStore final : public Store {
     [[nodiscard]] Result<Found> get(const PackageKey& key) override;
     [[nodiscard]] Result<Found> get(const Digest& key) override;
     [[nodiscard]] Result<PutReport> put(const Package& package) override;
+    [[nodiscard]] Joined join(const Digest& key, const JoinOptions& options) override;
     [[nodiscard]] Result<std::uint64_t> remove(const Digest& key, const std::optional<Digest>& id = std::nullopt) override;
+    [[nodiscard]] Result<std::uint64_t> trim(const Digest& key, std::size_t keep) override;
     [[nodiscard]] Result<std::vector<Item>> list() override;
     [[nodiscard]] Result<CollectReport> collect(const CollectOptions& options = {}) override;
     [[nodiscard]] Result<CheckReport> check(Repair repair = Repair::no, const Progress& progress = {}) override;

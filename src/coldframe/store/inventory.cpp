@@ -71,6 +71,28 @@ Result<std::vector<Item>> DiskStore::list() {
     return items;
 }
 
+Result<std::uint64_t> DiskStore::trim(const Digest& key, std::size_t keep) {
+    const Result<Tree> tree = state_->tree();
+    const Result<Directory> directory = tree ? tree->key_directory(key) : std::unexpected(tree.error());
+    const Result<std::vector<std::string>> names = directory ? directory->names() : std::unexpected(directory.error());
+    if (!names && is_absent(names.error())) return std::uint64_t{0};
+    if (!names) return std::unexpected(names.error());
+    std::vector<std::pair<std::int64_t, Digest>> by_age;
+    for (const std::string& name : *names) {
+        const std::optional<Digest> id = parse_manifest_name(name);
+        const Result<FileInfo> info = id ? directory->look_at(name) : fail(ErrorCode::not_found, name);
+        if (info) by_age.emplace_back(info->modified, *id);
+    }
+    std::ranges::sort(by_age, std::ranges::greater{});
+    std::uint64_t removed = 0;
+    for (std::size_t i = keep; i < by_age.size(); ++i) {
+        const Result<std::uint64_t> gone = remove(key, by_age[i].second);
+        if (!gone) return gone;
+        removed += *gone;
+    }
+    return removed;
+}
+
 Result<std::uint64_t> DiskStore::remove(const Digest& key, const std::optional<Digest>& id) {
     if (state_->read_only()) return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
     const Result<Tree> tree = state_->tree();

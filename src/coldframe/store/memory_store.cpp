@@ -44,7 +44,7 @@ Result<PutReport> MemoryStore::put(const Package& package) {
         return std::unexpected(std::move(bytes.error()));
     }
     PutReport report;
-    report.key = key_digest(package.key);
+    report.key = key_digest(package);
     report.id = sha256(*bytes);
     const std::uint64_t size = bytes->size();
     const auto [slot, added] =

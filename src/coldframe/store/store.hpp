@@ -17,6 +17,7 @@
 #include <coldframe/archive/reader.hpp>
 #include <coldframe/model/package.hpp>
 #include <coldframe/store/counters.hpp>
+#include <coldframe/store/flight.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -27,8 +28,11 @@
 
 namespace coldframe::store {
 
-// What names a key in a store: a digest over all of its fields.
-[[nodiscard]] Digest key_digest(const PackageKey& key);
+// What names a key in a store: a digest over all of its fields, and over the structure of the calls that a package is for, if
+// it is for some alone: the setting "structure" of its environment, 32 bytes.
+[[nodiscard]] Digest key_digest(const PackageKey& key, const std::optional<Digest>& structure = std::nullopt);
+[[nodiscard]] Digest key_digest(const Package& package);
+[[nodiscard]] std::optional<Digest> structure_of(const Package& package);
 
 struct Variant {
     Digest id{};  // of the variant's manifest: names its whole content
@@ -113,8 +117,12 @@ class Store {
     // The key by its digest, as list() gives it.
     [[nodiscard]] virtual Result<Found> get(const Digest& key) = 0;
     [[nodiscard]] virtual Result<PutReport> put(const Package& package) = 0;
+    // Whether to compile for the key, or to get it again: see flight.hpp.
+    [[nodiscard]] virtual Joined join(const Digest& /*key*/, const JoinOptions& /*options*/) { return {}; }
     // How many variants went: all of the key, or the one of that id.
     [[nodiscard]] virtual Result<std::uint64_t> remove(const Digest& key, const std::optional<Digest>& id = std::nullopt) = 0;
+    // Removes the least recently used variants of a key until no more than `keep` are left; how many went.
+    [[nodiscard]] virtual Result<std::uint64_t> trim(const Digest& /*key*/, std::size_t /*keep*/) { return std::uint64_t{0}; }
     [[nodiscard]] virtual Result<std::vector<Item>> list() = 0;
     // Evicts what is over the limit, and clears away what crashed processes have left.
     [[nodiscard]] virtual Result<CollectReport> collect(const CollectOptions& options = {}) = 0;

@@ -181,3 +181,37 @@ TEST_CASE("every level of durability gives the same files") {
         CHECK(store->check(store::Repair::no).value().problems.empty());
     }
 }
+
+TEST_CASE("trimming a key leaves the variants that were used last") {
+    const Scratch scratch;
+    const auto store = scratch.open();
+    std::vector<Digest> ids;
+    for (const char* seed : {"a", "b", "c", "d"}) {
+        const auto report = store->put(package_of("f", 1, seed));
+        REQUIRE(report);
+        ids.push_back(report->id);
+    }
+    const Digest key = store::key_digest(package_of("f", 1));
+    CHECK(store->trim(key, 4).value() == 0);
+    CHECK(store->trim(key, 2).value() == 2);
+    const auto left = store->get(key).value().variants;
+    REQUIRE(left.size() == 2);
+    for (const store::Variant& variant : left) CHECK((variant.id == ids[2] || variant.id == ids[3]));
+    CHECK(store->trim(digest_of("none"), 1).value() == 0);
+}
+
+TEST_CASE("packages for calls of one structure have a key of their own") {
+    const Scratch scratch;
+    const auto store = scratch.open();
+    Package package = package_of("f", 1);
+    REQUIRE(store->put(package));
+    const Digest structure = digest_of("a call");
+    package.environment.settings.insert_or_assign("structure", Value(Bytes(structure.begin(), structure.end())));
+    const auto report = store->put(package);
+    REQUIRE(report);
+    CHECK(report->key == store::key_digest(package.key, structure));
+    CHECK(report->key != store::key_digest(package.key));
+    CHECK(store->get(store::key_digest(package.key, structure)).value().variants.size() == 1);
+    CHECK(store->get(package.key).value().variants.size() == 1);
+    CHECK(store->check().value().problems.empty());
+}

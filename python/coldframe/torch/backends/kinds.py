@@ -40,6 +40,11 @@ class BackwardNotCompiledError(MissError):
         self.backend_id = backend_id
 
 
+# Who hears, by backend id, that a backward was wanted which had not been compiled. While there is somebody, the backward is run
+# operator by operator, as it was traced; otherwise BackwardNotCompiledError is raised.
+wants_backward: list[Callable[[str], None]] = []
+
+
 @dataclass
 class RestoreContext:
     """What restoring may need from, and tells to, the caller.

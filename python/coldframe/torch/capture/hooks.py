@@ -58,7 +58,7 @@ class _Local(threading.local):
 
 local = _Local()
 _calls: list[None] = []  # of our callables, on all threads: its length alone counts
-_NOT_TRACED = ("api", "backends", "capture", "package", "restore", "session", "stats")
+_NOT_TRACED = ("api", "automatic", "backends", "capture", "package", "restore", "session", "stats")
 _lock = threading.Lock()
 _installed = False
 automatic: Callable[[], Any] | None = None  # makes the package of a plain torch.compile, under torch's caching_precompile
@@ -71,10 +71,11 @@ def enter(running: Running) -> None:
     _calls.append(None)
 
 
-def leave() -> None:
+def leave() -> set[str]:
+    """Names of the graphs that ran in the call, and of what it ran that has none."""
     _calls.pop()
     local.running.pop()
-    local.ran.pop()
+    return local.ran.pop()
 
 
 def calls_running() -> bool:
@@ -425,6 +426,7 @@ def note_hits(root: Any, name: str) -> None:
     def held(frame_locals: Any) -> bool:
         if local.running:
             local.running[-1].used.add(name)
+            local.ran[-1].add(name)
         return True
 
     root.add_epilogue_lambda_guard(held, [], None)

@@ -118,6 +118,9 @@ class Owner(Protocol):
     def missed(self, miss: Miss) -> Any:
         """None to compile the frame, or what Dynamo is to do instead. May raise MissError."""
 
+    def entering(self) -> None:
+        """Hears of a frame with which a call may begin, before anything is counted. May raise."""
+
     def compiling(self, frame: str) -> None: ...
     def compiled(self) -> None: ...
     def call_finished(self) -> None: ...
@@ -154,6 +157,7 @@ class CapturePackage:
         self.reentered = False  # whether the frame with which a call begins was compiled when the call was under way
         self.namespace: dict[str, Any] = {}
         self.depth = 0  # calls that are running
+        self.ran: set[str] = set()  # names of what the last call ran
         self._lock = threading.Lock()
         self._counted = 0  # graphs that are accounted for in the statistics
         self._foreign = 0  # graphs that it ran, which somebody else compiled and no package of its holds
@@ -193,12 +197,14 @@ class CapturePackage:
 
     def _enter(self) -> Callable[[], None]:
         with self._lock:
+            if self.depth == 0:
+                self.ran = set()
             self.depth += 1
         hooks.enter(self)
         return self._leave
 
     def _leave(self) -> None:
-        hooks.leave()
+        self.ran |= hooks.leave()
         self._count_hits()
         with self._lock:
             self.depth -= 1
@@ -244,6 +250,8 @@ class CapturePackage:
         self, code: types.CodeType, namespace: dict[str, Any], frame_locals: Any, closure: shapes.Closure
     ) -> Any:
         """Hears of a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
+        if id(code) in self.entries:
+            self.owner.entering()
         self.namespace = namespace
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
         known = [entry for done in self.installs for found, entry in done.entries if found is code]

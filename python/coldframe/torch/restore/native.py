@@ -114,6 +114,15 @@ class Native:
             finally:
                 old.close()
 
+    def known_of(self, package: _core.Package) -> dict[bytes, list[Known]]:
+        """What is planned of the variants of each entry, by the digest of its code."""
+        frames = {frame.entry.python_code.digest: frame for frame in self.frames}
+        found = {}
+        for entry in package.codes:
+            if (frame := frames.get(entry.python_code.digest)) is not None:
+                found[entry.python_code.digest] = [frame.find(each) or Known(each) for each in entry.guarded_codes]
+        return found
+
     def _serve_nothing(self) -> None:
         for frame in self.frames:
             frame.dispatcher.set_plan([])

@@ -67,12 +67,16 @@ class Frame:
         """How many variants were not compiled in this process."""
         return sum(known.live is None for known in self.known)
 
+    def find(self, guarded: _core.GuardedCode) -> Known | None:
+        """The planned variant that is the same as this one."""
+        return next((each for each in self.known if _same(each.guarded, guarded)), None)
+
     def take(self, entry: _core.CodeEntry, live: Sequence[Live]) -> None:
         """Has the variants of `entry`, which may be known already."""
         known = []
         for guarded in entry.guarded_codes:
             made = next((each for each in reversed(live) if _same(each.guarded, guarded)), None)
-            before = next((each for each in self.known if _same(each.guarded, guarded)), None)
+            before = self.find(guarded)
             each = Known(guarded, made, before.bindings, before.served) if before else Known(guarded, made, served=bool(made))
             known.append(each)
         self.entry, self.known = entry, known

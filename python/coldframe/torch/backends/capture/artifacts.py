@@ -11,7 +11,7 @@ from ....errors import NotPortableError
 from ..kinds import AOT_AUTOGRAD_BUNDLE, INDUCTOR_NATIVE, PRECOMPILE_EAGER, RECIPE_FORMAT, find_kind_for_backend
 from .callables import encode_callable
 from .hooks import when_backward_compiles
-from .training import backward_identity, set_backward
+from .training import add_traced_backward, backward_identity, set_backward
 from .values import Encoder
 
 
@@ -75,6 +75,7 @@ def artifact_for(backend_id: str, compiled_fn: object, backend: str | Callable[.
         return _artifact(encoder, root)
     encoder.backward_compiler = None
     pending = Pending(encoder, root, backward_identity(compiler))
+    add_traced_backward(encoder, compiler)
     when_backward_compiles(compiler, pending)
     return pending
 

@@ -6,6 +6,7 @@ random numbers and the like become `autograd` nodes, from which AOTAutograd make
 
 from __future__ import annotations
 
+import logging
 import operator
 from typing import Any
 
@@ -19,6 +20,8 @@ from ..restoring.values import TAG
 from .code import cells
 from .generated import encode_generated
 from .values import Encoder
+
+log = logging.getLogger(__name__)
 
 
 def encode_autograd(encoder: Encoder, function: Any, where: str) -> dict[str, Any]:
@@ -59,6 +62,17 @@ def set_backward(encoder: Encoder, node: dict[str, Any], metadata: Any, compiled
     else:
         node["metadata"] = encoder.value(metadata, f"{where}.metadata")
     node["backward"] = backward
+    node.pop("traced", None)
+
+
+def add_traced_backward(encoder: Encoder, compiler: Any) -> None:
+    """Until the backward is compiled, its graph as it was traced; where that can be written down."""
+    node = encoder.autograd_node
+    assert node is not None
+    try:
+        node["traced"] = encoder.node(compiler.lazy_backward_info.bw_module, f"{encoder.backend_id}.traced")
+    except Exception:
+        log.debug("%s: the traced backward is not kept", encoder.backend_id, exc_info=True)
 
 
 def backward_identity(compiler: Any) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from .._torch_private import hide_from_dynamo
-from ..kinds import BackwardNotCompiledError
+from ..kinds import BackwardNotCompiledError, wants_backward
 from .callables import build
 from .stand_ins import mark_dynamo_propagated_dynamic_indices
 from .values import Decoder
@@ -28,14 +28,14 @@ _DONATED = (
 def build_native_autograd(decoder: Decoder, node: dict[str, Any]) -> Callable[..., Any]:
     """`apply` of an autograd.Function whose forward and backward are the package's."""
     compiled_forward = build(decoder, node["forward"])
-    compiled_backward = _backward(decoder, node["backward"])
+    compiled_backward = _backward(decoder, node)
     run_forward, run_backward = build(decoder, node["run_forward"]), build(decoder, node["run_backward"])
     prologue, epilogue = build(decoder, node["prologue"]), build(decoder, node["epilogue"])
     transform = build(decoder, node["transform"])
     save = _saver(node)
     returns: int = node["returns"]
     disable_amp: bool = node["disable_amp"]
-    donated = node["donated"] != []
+    donated = node["backward"] is not None and node["donated"] != []
 
     def finalize(ctx: Any, outputs: Sequence[Any]) -> tuple[Any, ...]:
         raw = list(outputs[:returns])
@@ -87,15 +87,22 @@ def _saver(node: dict[str, Any]) -> Callable[[Any, Sequence[Any]], None]:
     return save
 
 
-def _backward(decoder: Decoder, node: dict[str, Any] | None) -> Callable[[list[Any]], Any]:
-    if node is not None:
-        return build(decoder, node)
+def _backward(decoder: Decoder, node: dict[str, Any]) -> Callable[[list[Any]], Any]:
+    return build(decoder, node["backward"]) if node["backward"] is not None else uncompiled_backward(decoder, node)
+
+
+def uncompiled_backward(decoder: Decoder, node: dict[str, Any]) -> Callable[[list[Any]], Any]:
+    """For a package that was saved before the backward was compiled; see kinds.wants_backward."""
     backend_id, missing = decoder.backend_id, decoder.context.missing_backward
 
     def backward(args: list[Any]) -> Any:
         if missing is not None:
             missing(backend_id)
-        raise BackwardNotCompiledError(backend_id)
+        if not wants_backward or node.get("traced") is None:
+            raise BackwardNotCompiledError(backend_id)
+        for hears in list(wants_backward):
+            hears(backend_id)
+        return build(decoder, node["traced"])(*args)
 
     return backward
 

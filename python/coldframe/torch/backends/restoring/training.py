@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _torch_private
-from ..kinds import BackwardNotCompiledError
+from .autograd import uncompiled_backward
 from .callables import build
 from .values import Decoder
 
@@ -18,7 +18,7 @@ def build_autograd(decoder: Decoder, node: dict[str, Any]) -> Callable[..., Any]
     decoder.context.imported.add(runtime.__name__)
     spec = runtime.AOTDispatchAutogradCompileSpec(
         compiled_fw_func=build(decoder, node["forward"]),
-        compiled_bw_func=_backward(decoder, node["backward"]),
+        compiled_bw_func=_backward(decoder, node),
         maybe_subclass_meta=decoder.value(node["subclass_metadata"]),
         num_symints_saved_for_bw=node["symints_saved"],
         backward_state_indices=[],
@@ -44,20 +44,11 @@ def without_saved_tensor_hooks(inner: Callable[..., Any]) -> Callable[..., Any]:
     return hooks_disabled
 
 
-def _backward(decoder: Decoder, node: dict[str, Any] | None) -> Callable[..., Any]:
-    backend_id, missing = decoder.backend_id, decoder.context.missing_backward
-    if node is None:
+def _backward(decoder: Decoder, node: dict[str, Any]) -> Callable[..., Any]:
+    inner = build(decoder, node["backward"]) if node["backward"] is not None else uncompiled_backward(decoder, node)
 
-        def backward(args: list[Any]) -> Any:
-            if missing is not None:
-                missing(backend_id)
-            raise BackwardNotCompiledError(backend_id)
-
-    else:
-        inner = build(decoder, node)
-
-        def backward(args: list[Any]) -> Any:
-            return inner(args)
+    def backward(args: list[Any]) -> Any:
+        return inner(args)
 
     import torch._dynamo
 

@@ -1,0 +1,191 @@
+"""Automatic mode: every torch.compile of the process, and of its children, is served from a store.
+
+Nothing here imports torch: where torch is not there yet, it is taken care of when the program imports it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from coldframe import _core, spawned
+from coldframe.errors import InvalidArgumentError, PackageError
+
+# What a child process is told by.
+_ENABLED = "COLDFRAME"
+_STORE = "COLDFRAME_DIR"
+_REMOTE = "COLDFRAME_REMOTE"
+_READ_ONLY = "COLDFRAME_READ_ONLY"
+_MAX_BYTES = "COLDFRAME_MAX_BYTES"
+_SINGLE_FLIGHT = "COLDFRAME_SINGLE_FLIGHT"
+
+_SITE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def enable(
+    store: str | os.PathLike[str] | _core.Store | None = None,
+    remote: str | None = None,
+    read_only: bool = False,
+    max_bytes: int | str = "10G",
+    single_flight: bool = True,
+) -> None:
+    """From now on every torch.compile of this process, and of processes that it starts, is served from a store.
+
+    What torch.compile compiles is saved there at once, in the background; what is there already is not compiled again.
+    Functions and modules that were compiled before keep what they have.
+
+    store: a directory, or an open store; None for $COLDFRAME_DIR or `coldframe` in the user's cache directory.
+    remote: the URL of a second tier that is asked for what the store lacks, and gets what this process compiles.
+    read_only: nothing is written, neither to the store nor to the remote.
+    max_bytes: how large the store may become (bytes, or "500M", "10G"); 0 for no limit.
+    single_flight: of the processes that need the same at the same time one compiles, and the others wait for it
+        (at most COLDFRAME_WAIT seconds, 600 by default).
+
+    InvalidArgumentError for arguments that make no sense. A store that cannot be used is a warning: the program then runs as
+    with plain torch.compile. Calling it again changes the store.
+    """
+    size = _bytes(max_bytes)
+    try:
+        if not isinstance(store, _core.Store):
+            store = _core.Store.open(store, read_only=read_only, max_bytes=size, **_tier(remote))
+    except InvalidArgumentError:
+        raise
+    except (PackageError, OSError) as error:
+        warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
+        return
+    _tell_children(store.path, remote, read_only, size, single_flight)
+
+    def install() -> None:
+        automatic = importlib.import_module("coldframe.torch.automatic")
+        automatic.install(store, read_only=read_only, single_flight=single_flight)
+
+    _TorchFinder.forget()
+    if "torch" in sys.modules:
+        install()
+    else:
+        sys.meta_path.insert(0, _TorchFinder(install))
+
+
+def disable() -> None:
+    """torch.compile is torch's own again, also in processes that are started from now on."""
+    _TorchFinder.forget()
+    automatic = sys.modules.get("coldframe.torch.automatic")
+    if automatic is not None:
+        automatic.uninstall()
+    for name in (_ENABLED, _READ_ONLY, _MAX_BYTES, _SINGLE_FLIGHT):
+        os.environ.pop(name, None)
+    _set_python_path([path for path in _python_path() if path != _SITE])
+
+
+def flush(seconds: float = 60.0) -> bool:
+    """Waits until everything that was compiled so far is in the store, at most so many seconds. Whether it is."""
+    automatic = sys.modules.get("coldframe.torch.automatic")
+    return bool(automatic is None or automatic.flush(seconds))
+
+
+def enable_as_told() -> None:
+    """`enable`, as the environment says: COLDFRAME=1 and the variables beside it. Never raises."""
+    if os.environ.get(_ENABLED) != "1":
+        return
+    try:
+        spawned.install()
+        enable(
+            store=os.environ.get(_STORE) or None,
+            remote=os.environ.get(_REMOTE) or None,
+            read_only=os.environ.get(_READ_ONLY) == "1",
+            max_bytes=os.environ.get(_MAX_BYTES) or "10G",
+            single_flight=os.environ.get(_SINGLE_FLIGHT) != "0",
+        )
+    except Exception as error:
+        warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
+
+
+def environment(
+    store: str, remote: str | None = None, read_only: bool = False, max_bytes: int = 10 << 30, single_flight: bool = True
+) -> dict[str, str]:
+    """The variables by which a process that imports coldframe enables itself."""
+    told = {_ENABLED: "1", _MAX_BYTES: str(max_bytes), _READ_ONLY: str(int(read_only)), _SINGLE_FLIGHT: str(int(single_flight))}
+    if store:
+        told[_STORE] = store
+    if remote:
+        told[_REMOTE] = remote
+    return told
+
+
+def _tell_children(store: str, remote: str | None, read_only: bool, max_bytes: int, single_flight: bool) -> None:
+    if not store:
+        return  # in memory: no other process has it
+    os.environ.update(environment(os.path.abspath(store), remote, read_only, max_bytes, single_flight))
+    _set_python_path([_SITE, *(path for path in _python_path() if path != _SITE)])
+
+
+def _python_path() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def _set_python_path(paths: list[str]) -> None:
+    if paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    else:
+        os.environ.pop("PYTHONPATH", None)
+
+
+def _tier(remote: str | None) -> dict[str, Any]:
+    return {} if remote is None else {"remote": remote}
+
+
+def _bytes(size: int | str) -> int:
+    text = str(size).strip().upper().removesuffix("IB").removesuffix("B")
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS and not text[-1:].isdigit() else (text, "")
+    try:
+        value = float(number) * _UNITS[unit]
+    except (KeyError, ValueError):
+        value = -1
+    if not 0 <= value < 1 << 63:
+        raise InvalidArgumentError(
+            f"max_bytes: a number of bytes is expected, such as 500000000, '500M' or '10G', not {size!r}"
+        )
+    return int(value)
+
+
+class _TorchFinder:
+    """Calls `then` when torch has been imported."""
+
+    def __init__(self, then: Any) -> None:
+        self._then = then
+
+    @staticmethod
+    def forget() -> None:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _TorchFinder)]
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != "torch":
+            return None
+        self.forget()
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            _run_after(spec.loader, self._then)
+        return spec
+
+
+def _run_after(loader: Any, then: Any) -> None:
+    run = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        run(module)
+        try:
+            then()
+        except Exception as error:
+            warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
+
+    loader.exec_module = exec_module

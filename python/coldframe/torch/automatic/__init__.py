@@ -1,0 +1,87 @@
+"""What `coldframe.enable` does to torch: `torch.compile` is served from a store."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+import torch
+
+from ... import _core
+from .. import _private
+from ..backends.kinds import wants_backward
+from ..keys import portable, unknown
+from ..native_module import can_be_served
+from ..stats import stats
+from .stored import StoredSession, backward_wanted
+from .writer import writer
+
+_MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+_BACKENDS = ("inductor", "eager", "aot_eager")
+_OURS = ("fullgraph", "dynamic", "backend", "mode", "options")
+
+_store: _core.Store | None = None
+_read_only = False
+_single_flight = True
+
+
+def install(store: _core.Store | None, *, read_only: bool, single_flight: bool) -> None:
+    """torch.compile is served from `store` from now on; again, with another one."""
+    global _store, _read_only, _single_flight
+    _store, _read_only, _single_flight = store, read_only, single_flight
+    if backward_wanted not in wants_backward:
+        wants_backward.append(backward_wanted)
+    if not hasattr(torch.compile, "_coldframe_replaces"):
+        torch.compile = _replacement(torch.compile)
+
+
+def uninstall() -> None:
+    """torch.compile is torch's own again. What was compiled meanwhile stays as it is."""
+    torch.compile = _private.torch_compile()
+
+
+def flush(seconds: float) -> bool:
+    """Waits until what was compiled is in the store, at most so long. Whether it is."""
+    return writer.flush(seconds)
+
+
+def _replacement(original: Any) -> Any:
+    @functools.wraps(original)
+    def compile(model: Any = None, **options: Any) -> Any:  # noqa: A001
+        if model is None:
+            return functools.partial(compile, **options)
+        if not _is_for_us(model, options, sys._getframe(1).f_globals.get("__name__", "")):
+            return original(model, **options)
+        return _served(model, options)
+
+    compile._coldframe_replaces = original  # type: ignore[attr-defined]
+    return compile
+
+
+def _is_for_us(model: Any, options: dict[str, Any], caller: str) -> bool:
+    if options.get("disable") or torch.compiler.is_compiling():
+        return False
+    # What torch compiles for itself, within operators say, it compiles at each call; module.compile() is the user's.
+    return not caller.startswith("torch.") or caller == "torch.nn.modules.module"
+
+
+def _served(model: Any, options: dict[str, Any]) -> Any:
+    original = _private.torch_compile()
+    settings = {"fullgraph": False, "dynamic": None, "mode": None, "options": None, **options}
+    settings["backend"] = options.get("backend") or _default_backend()
+    settings = {name: value for name, value in settings.items() if name in _OURS or value}
+    kind = unknown(portable(settings))
+    if kind is not None or not can_be_served(model):
+        why = f"a {kind} among the options has no name" if kind else f"a {type(model).__name__} is not called as functions are"
+        stats.count_bypass(f"not stored: {why}")
+        return original(model, **options)
+    if settings["mode"] not in _MODES or settings["options"] or settings["backend"] not in _BACKENDS:
+        original(model, **options)  # refuses what it refuses now, and not at the first call
+    session = StoredSession(model, settings, store=_store, read_only=_read_only, single_flight=_single_flight)
+    return session.serve()
+
+
+def _default_backend() -> Any:
+    registry = sys.modules.get("torch._dynamo.backends.registry")
+    return registry.get_default_backend() if registry is not None else "inductor"

@@ -1,0 +1,402 @@
+"""A callable that is served from a store: looked up when it is called, saved after each compilation."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import logging
+import os
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ... import _core
+from ...errors import NotPortableError, PackageError
+from .. import backends, environment
+from ..capture.build import build, merge
+from ..capture.registry import registry
+from ..restore.install import abandon
+from ..session import Session, sessions
+from ..stats import stats
+from .structure import Structure, structure_of
+from .writer import Led, writer
+
+log = logging.getLogger("coldframe")
+
+_CALL: types.CodeType  # of call_hosted; see the end
+_LIBRARIES = (str(Path(torch.__file__).parent), str(Path(_core.__file__).parent))
+_GENERAL_VARIANTS = 8  # packages kept for calls of a general structure
+_ATTEMPTS = 8
+
+
+class _NotLookedUp(BaseException):
+    """Dynamo is about to compile for a call of a structure that has not been looked for in the store yet."""
+
+
+@dataclass
+class Slot:
+    """What is known of the calls of one structure, and where their packages lie."""
+
+    structure: Structure
+    sought: int = 0  # how many of the steps of `StoredSession` are done
+    known: dict[bytes, bool] = field(default_factory=dict)  # by the id of a variant: whether it is part of `packages`
+    packages: list[_core.Package] = field(default_factory=list)  # that were found under the exact structure
+    general: bytes | None = None  # what was put under the general structure last
+    names: set[str] = field(default_factory=set)  # of the graphs that the calls ran
+    settings: dict[str, Any] = field(default_factory=dict)  # of torch, under which they were compiled
+    led: Led | None = None
+
+
+class _Call:
+    def __init__(self, session: StoredSession, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.session, self._args, self._kwargs = session, args, kwargs
+
+    @functools.cached_property
+    def slot(self) -> Slot:
+        return self.session.slot_of(structure_of(self.session.target, self._args, self._kwargs))
+
+    def has_begun(self) -> bool:
+        """Whether code of the program has run in it: more than the frame that is about to."""
+        frame: Any = sys._getframe(1)
+        running = 0
+        while frame is not None and frame.f_code is not _CALL:
+            running += not frame.f_code.co_filename.startswith(_LIBRARIES)
+            frame = frame.f_back
+        return running > 1
+
+
+class _Calls(threading.local):
+    def __init__(self) -> None:
+        self.running: list[_Call] = []
+
+
+_calls = _Calls()
+
+
+@dataclass(eq=False)
+class StoredSession(Session):
+    """As Session, with a store in place of a file. Nothing of the store's may fail the program."""
+
+    store: _core.Store | None = None
+    read_only: bool = False
+    single_flight: bool = True
+    _slots: dict[bytes, Slot] = field(default_factory=dict)
+    _last: Slot | None = None
+    _begins_uncompiled = False  # nothing is heard of a call until it is under way
+    _dropped: set[str] = field(default_factory=set)  # names of graphs that lack a backward which was wanted
+    _assigned: set[str] = field(default_factory=set)  # names of compiled variants that belong to a slot
+
+    def slot_of(self, structure: Structure) -> Slot:
+        self._last = self._slots.setdefault(structure.exact, Slot(structure))
+        return self._last
+
+    compiles_when_called = True
+
+    def again(self, target: Any) -> Any:
+        made = StoredSession(target, self.options, store=self.store, read_only=self.read_only, single_flight=self.single_flight)
+        return made.serve()
+
+    def reduce(self) -> Any:
+        return _compiled_again, (self.target, self.options)
+
+    # A call.
+
+    def call_hosted(self, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling() or _is_transforming():
+            return super().call_hosted(*args, **kwargs)
+        call = _Call(self, args, kwargs)
+        _calls.running.append(call)
+        try:
+            if (self._hosted is None or self._begins_uncompiled) and self._look_up(call) and self.native is not None:
+                return self.native.dispatcher(*args, **kwargs)
+            for _ in range(_ATTEMPTS):
+                try:
+                    return super().call_hosted(*args, **kwargs)
+                except _NotLookedUp:
+                    if self._look_up(call) and self.native is not None:
+                        return self.native.dispatcher(*args, **kwargs)
+            return super().call_hosted(*args, **kwargs)
+        except BaseException:
+            self._end_flight()
+            raise
+        finally:
+            _calls.running.pop()
+
+    def entering(self) -> None:
+        """Dynamo is about to compile. Nothing of the call has run yet if it is the frame with which the call begins."""
+        call = self._running()
+        if call is None or self.capture.depth > 1 or self.capture.ran or call.has_begun():
+            return
+        if call.slot.sought < len(self._steps):
+            raise _NotLookedUp
+
+    def _running(self) -> _Call | None:
+        calls = _calls.running
+        return calls[-1] if calls and calls[-1].session is self else None
+
+    # Looking a structure up, step by step; after each that finds something the call is tried again.
+
+    @property
+    def _steps(self) -> tuple[Callable[[Slot], bool], ...]:
+        return self._find_exact, self._find_general, self._wait
+
+    def _look_up(self, call: _Call) -> bool:
+        """Whether there is something new that may serve the call."""
+        try:
+            slot = call.slot
+            while slot.sought < len(self._steps):
+                step = self._steps[slot.sought]
+                slot.sought += 1
+                if step(slot):
+                    return True
+        except Exception as error:
+            self._contained("load", error)
+        return False
+
+    def _find_exact(self, slot: Slot) -> bool:
+        found = self._find(slot, slot.structure.exact)
+        slot.packages.extend(found)
+        return self._adopt(found)
+
+    def _find_general(self, slot: Slot) -> bool:
+        return self._adopt(self._find(slot, slot.structure.general))
+
+    def _wait(self, slot: Slot) -> bool:
+        if not self.single_flight or self.read_only or self.store is None:
+            return False
+        known = list(slot.known)
+        role, flight = self.store.join(self.key(), slot.structure.exact, known=known, wait=_seconds_to_wait())
+        if flight is not None:
+            slot.led = Led(flight, functools.partial(self._publish, slot))
+            writer.lead(slot.led)
+        if role != "served":
+            return False
+        slot.sought -= 1  # what has come may be for other calls of this structure
+        return self._find_exact(slot)
+
+    def _find(self, slot: Slot, structure: bytes) -> list[_core.Package]:
+        """Packages in the store, not known so far, that fit this process."""
+        if self.store is None:
+            return []
+        variants, refusals = self.store.get(self.key(), structure)
+        for _, code, message in refusals:
+            stats.count_miss(code)
+            log.info("a package in the store is not used: %s", message)
+        found: list[_core.Package] = []
+        for variant, package in variants:
+            if variant in slot.known:
+                continue
+            slot.known[variant] = False
+            try:
+                self.check(package)
+                environment.check(package.environment)
+                package.verify()
+                for_all = without_structure(package)
+                for graph in self._dropped:
+                    for_all = _without(for_all, graph)
+            except PackageError as error:
+                stats.count_miss(error.code)
+                log.info("a package in the store is not used: %s", error)
+                continue
+            slot.known[variant] = structure == slot.structure.exact
+            found.append(for_all)
+        return found
+
+    def _adopt(self, found: list[_core.Package]) -> bool:
+        """Serves these packages beside what is served already."""
+        if not found:
+            return False
+        new, *others = found
+        for other in others:
+            new.environment = other.environment
+            merge(new, other)
+        with self._hosting:
+            everything = new
+            if self._package is not None:
+                everything = copy.copy(new)
+                everything.environment = self._package.environment  # each fits this process, if not each other
+                merge(everything, self._package)
+            self.capture.loaded, self._package = True, everything
+            self._begins_uncompiled |= not any(entry.role == "entry" and entry.guarded_codes for entry in new.codes)
+            self._native_version = None
+            if self.capture.own:
+                self._catch_up()
+            else:
+                self._make_native(everything)
+            if self.native is None or self.capture.installs or self._hosted is not None:
+                self._install(new if self.capture.installs else everything)
+        stats.add(loads=1, installed_variants=sum(len(entry.guarded_codes) for entry in new.codes))
+        return True
+
+    # Saving.
+
+    def call_finished(self) -> None:
+        self._progress.finish()
+        try:
+            version = self.capture.version()
+            call = self._running()
+            slot = call.slot if call is not None and version != self._saved_version else self._last
+            if slot is None or version == self._saved_version:
+                return
+            self._saved_version = version
+            slot.names |= self.capture.ran | self._newly_compiled()
+            slot.settings = environment.settings()
+            if self.store is not None and not self.read_only:
+                writer.submit(functools.partial(self._publish, slot))
+        except Exception as error:
+            self._contained("save", error)
+
+    def _newly_compiled(self) -> set[str]:
+        """Names of variants: one without a graph is not among what ran in the call that compiled it."""
+        capture = self.capture
+        view = list(registry.view(capture.group, set(), capture.backend_key))
+        new = {variant.name for _, variants in view for variant in variants} - self._assigned
+        self._begins_uncompiled |= any(record.trivial and id(record.code) in capture.entries for record, _ in view)
+        self._assigned |= new
+        return new
+
+    def _end_flight(self) -> None:
+        call = self._running()
+        if call is not None and "slot" in vars(call) and call.slot.led is not None:
+            call.slot.led.end()
+
+    def _publish(self, slot: Slot) -> None:
+        """Puts what the calls of the slot's structure compiled or ran, and what was found for them, into the store."""
+        try:
+            pending = self._put(slot)
+        except (NotPortableError, PackageError, OSError) as error:
+            pending = False
+            stats.count_bypass(f"not stored: {error}")
+            log.info("%r is not stored: %s", self.target, error)
+        except Exception as error:
+            pending = False
+            self._contained("save", error)
+        if slot.led is not None and not pending:
+            slot.led.end()
+
+    def _put(self, slot: Slot) -> bool:
+        """Whether some of it lacks its backward, which is compiled later."""
+        assert self.store is not None
+        with self._hosting:
+            view = copy.copy(self.capture)
+            view.group, view.used = set(self.capture.group), set(slot.names)  # what belongs to other structures is left out
+            key = self.key()
+            built = build(view, key, self.portable_options)
+            package = built.package
+            settings = {"options": self.portable_options, **slot.settings}
+            package.environment = {**package.environment, "settings": settings}
+            for artifact in built.pending_artifacts:
+                artifact.on_backward = artifact.on_backward or functools.partial(self._backward_compiled, slot)
+            if not all(artifact.pending for artifact in built.pending_artifacts):
+                self._backward_compiled(slot)  # before anybody listened
+            for known in slot.packages:
+                merge(package, known)
+        if not any(entry.guarded_codes or entry.skipped for entry in package.codes):
+            return False
+        exact = self.store.put(with_structure(package, slot.structure.exact))["id"]
+        for variant in [each for each, merged in slot.known.items() if merged and each != exact]:
+            self.store.remove(self.store.key_digest(key, slot.structure.exact), variant)
+            del slot.known[variant]
+        slot.known[exact], slot.packages = True, [package]
+        general = self.store.put(with_structure(package, slot.structure.general))["id"]
+        name = self.store.key_digest(key, slot.structure.general)
+        if slot.general not in (None, general):
+            self.store.remove(name, slot.general)
+        slot.general = general
+        self.store.trim(name, _GENERAL_VARIANTS)
+        stats.add(saves=1)
+        return bool(built.pending_artifacts)
+
+    def _backward_compiled(self, slot: Slot) -> None:
+        writer.submit(functools.partial(self._publish, slot))
+
+    def drop(self, graph: str) -> None:
+        """Serves no variant with this graph any more: the next call compiles it, with its backward."""
+        with self._hosting:
+            if self._package is None or graph not in {artifact.backend_id for artifact in self._package.artifacts}:
+                return
+            self._dropped.add(graph)
+            self._package = _without(self._package, graph)
+            for slot in self._slots.values():
+                slot.packages = [_without(package, graph) for package in slot.packages]
+            self._native_version, self.native = None, None
+            abandon(self._native_installs)
+            if self._change is not None:
+                self._change(self.call_hosted)
+            abandon(self.capture.installs)
+            self.capture.installs.clear()
+            self._install(self._package)
+
+    def _contained(self, what: str, error: Exception) -> None:
+        log.debug("%s failed", what, exc_info=True)
+        stats.contain(what, error)
+        warnings.warn(f"coldframe could not {what} {self.target!r}: {error}", RuntimeWarning, stacklevel=4)
+
+
+def backward_wanted(graph: str) -> None:
+    """A backward ran that had not been compiled when its forward was stored."""
+    stats.count_miss("backward")
+    for session in list(sessions):
+        if isinstance(session, StoredSession):
+            try:
+                session.drop(graph)
+            except Exception as error:
+                session._contained("load", error)
+
+
+def _without(package: _core.Package, graph: str) -> _core.Package:
+    """The package less the variants that call this graph, if it lacks its backward."""
+    if not any(each.backend_id == graph and backends.lacks_backward(each) for each in package.artifacts):
+        return package
+    new = copy.copy(package)
+    codes = []
+    for entry in package.codes:
+        kept = copy.copy(entry)
+        kept.guarded_codes = [guarded for guarded in entry.guarded_codes if graph not in guarded.backend_ids]
+        codes.append(kept)
+    new.codes = codes
+    new.artifacts = [artifact for artifact in package.artifacts if artifact.backend_id != graph]
+    return new
+
+
+def with_structure(package: _core.Package, structure: bytes) -> _core.Package:
+    """The same package, to be put under the name of this structure."""
+    new = copy.copy(package)
+    given = new.environment
+    new.environment = {**given, "settings": {**given["settings"], "structure": structure}}
+    return new
+
+
+def without_structure(package: _core.Package) -> _core.Package:
+    given = package.environment
+    settings = {name: value for name, value in given["settings"].items() if name != "structure"}
+    package.environment = {**given, "settings": settings}
+    return package
+
+
+def _is_transforming() -> bool:
+    """Whether tensors that are made now are not plain ones."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or bool(torch._C._len_torch_dispatch_stack())
+
+
+def _compiled_again(target: Any, options: dict[str, Any]) -> Any:
+    """Unpickled: served from the store of that process, if it has one."""
+    return torch.compile(target, **options)
+
+
+def _seconds_to_wait() -> float:
+    """How long to wait for another process that compiles the same: COLDFRAME_WAIT, in seconds."""
+    try:
+        return float(os.environ.get("COLDFRAME_WAIT", "600"))
+    except ValueError:
+        return 600.0
+
+
+_CALL = StoredSession.call_hosted.__code__

@@ -1,0 +1,72 @@
+// Single flight: of the processes that need the same package at the same time, one compiles it and the others wait.
+//
+//   Joined joined = store.join(key, {.known = ids_that_do_not_serve});
+//   switch (joined.role) {
+//       case Role::leader: compile, store.put(package); then destroy joined.flight
+//       case Role::served: store.get(key): a variant has arrived that was not known
+//       case Role::alone:  compile: nobody else does, or does not get done in time
+//   }
+//
+// A leader holds a lock on a file, which ends with its process, and touches the file twice a second from a thread of its own.
+// Who waits goes by his own clock: when the file does not change for `stalled`, its holder is stopped, and the next file of the
+// same key is tried. A leader that ends its flight removes the file, so those who wait and find nothing new know that there is
+// nothing to wait for. Nothing rests on this but how often the same is compiled.
+//
+// Thread-safety: a Flight belongs to one thread at a time. Failure: none; whatever does not work means Role::alone.
+#pragma once
+
+#include <coldframe/store/layout.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace coldframe::store {
+
+enum class Role : std::uint8_t { leader, served, alone };
+
+struct JoinOptions {
+    std::vector<Digest> known{};             // variants of the key that are no use to the caller
+    std::chrono::milliseconds wait{600000};  // at most
+    std::chrono::milliseconds stalled{5000};
+    std::function<bool()> interrupted{};  // asked now and then: whether to stop waiting
+};
+
+// What a leader holds, until it is destroyed or its process ends.
+class Flight {
+   public:
+    // Nothing when another process has it. An error where there are no locks.
+    [[nodiscard]] static Result<std::unique_ptr<Flight>> take(const Directory& locks, const std::string& name);
+    ~Flight();
+    Flight(const Flight&) = delete;
+    Flight& operator=(const Flight&) = delete;
+
+    // In the child of a fork: the flight is its parent's alone.
+    void forget();
+
+   private:
+    Flight(Directory locks, std::string name, FileDescriptor file);
+    void beat();
+
+    Directory locks_;
+    std::string name_;
+    FileDescriptor file_;
+    std::mutex mutex_;
+    std::condition_variable_any ended_;
+    std::unique_ptr<std::jthread> heart_;
+};
+
+struct Joined {
+    Role role = Role::alone;
+    std::unique_ptr<Flight> flight{};  // of a leader
+};
+
+struct DiskState;
+[[nodiscard]] Joined join_flight(DiskState& state, const Digest& key, const JoinOptions& options);
+
+}  // namespace coldframe::store

@@ -1,0 +1,162 @@
+"""A user's program, which knows nothing of coldframe but for what it prints at its end: `automatic_program.py NAME`.
+
+The last line is JSON: the program's answer, coldframe.stats(), and whether Dynamo was imported.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self, size: int = 8) -> None:
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(size, 16), torch.nn.Linear(16, size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(x))) + x
+
+
+def net(size: int = 8) -> Net:
+    torch.manual_seed(0)
+    return Net(size)
+
+
+def ones(*sizes: int) -> torch.Tensor:
+    return torch.ones(*sizes) / 2
+
+
+def wait(x: torch.Tensor) -> torch.Tensor:
+    """Takes long to compile, so that others come meanwhile."""
+    return x.sin() * 2
+
+
+def slow_backend(graph: Any, examples: Any) -> Any:
+    if started := os.environ.get("TEST_STARTED"):
+        with open(started, "a") as file:
+            file.write(f"{os.getpid()}\n")
+    time.sleep(float(os.environ.get("TEST_COMPILE_SECONDS", "0")))
+    return graph
+
+
+def with_slow_compiler(function: Any) -> Any:
+    """torch.compile with a backend that everybody knows by name, and that takes its time."""
+    original = torch._dynamo.lookup_backend("eager")
+    torch._dynamo.backends.registry._COMPILER_FNS["eager"] = lambda graph, examples: original(slow_backend(graph, examples), [])
+    return torch.compile(function, backend="eager")
+
+
+def decorated() -> Any:
+    @torch.compile(backend="eager")
+    def double(x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    return double(ones(3)).sum().item()
+
+
+def model() -> Any:
+    with torch.no_grad():
+        return torch.compile(net(), backend="eager")(ones(2, 8)).sum().item()
+
+
+def kernels() -> Any:
+    with torch.no_grad():
+        return torch.compile(net())(ones(2, 8)).sum().item()
+
+
+def in_place() -> Any:
+    made = net()
+    made.compile(backend="eager")
+    with torch.no_grad():
+        return made(ones(2, 8)).sum().item()
+
+
+def blocks() -> Any:
+    made = torch.nn.Sequential(*(net() for _ in range(4)))
+    for block in made:
+        block.compile(backend="eager")
+    with torch.no_grad():
+        return made(ones(2, 8)).sum().item()
+
+
+def train() -> Any:
+    made = net()
+    compiled, optimizer = torch.compile(made, backend="aot_eager"), torch.optim.SGD(made.parameters(), lr=0.1)
+    losses = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = compiled(ones(2, 8)).square().sum()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def forward_alone() -> Any:
+    return torch.compile(net(), backend="aot_eager")(ones(2, 8)).sum().item()
+
+
+def shapes() -> Any:
+    """Many calls that share nothing, each with a package of its own."""
+    compiled = torch.compile(wait, backend="eager", dynamic=False)
+    found = []
+    for size in map(int, os.environ["TEST_SIZES"].split()):
+        found.append(compiled(ones(size)).sum().item())
+    return found
+
+
+def growing() -> Any:
+    compiled = torch.compile(wait, backend="eager")
+    return [compiled(ones(size)).sum().item() for size in (3, 4, 5, 6)]
+
+
+def herd() -> Any:
+    return with_slow_compiler(wait)(ones(4)).sum().item()
+
+
+def child() -> Any:
+    """Starts itself in every way there is; the others' answers and counters."""
+    own = decorated()
+    import coldframe
+
+    coldframe.flush()
+    started = subprocess.run([sys.executable, __file__, "decorated"], capture_output=True, text=True, check=True)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        spawned = pool.apply(answer, ("decorated",))
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        forked = pool.apply(answer, ("model",))
+    return own, json.loads(started.stdout.splitlines()[-1]), spawned, forked
+
+
+def killed_at_once() -> Any:
+    """What has been compiled is there although the process never ends by itself."""
+    import coldframe
+
+    result = decorated()
+    deadline = time.monotonic() + 60
+    while not coldframe.stats()["saves"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    print(json.dumps({"answer": result, "stats": coldframe.stats(), "dynamo": True}), flush=True)
+    os.kill(os.getpid(), 9)
+
+
+def answer(name: str) -> dict[str, Any]:
+    programs: dict[str, Callable[[], Any]] = globals()
+    result = programs[name]()
+    import coldframe
+
+    coldframe.flush()
+    return {"answer": result, "stats": coldframe.stats(), "dynamo": "torch._dynamo" in sys.modules}
+
+
+if __name__ == "__main__":
+    print(json.dumps(answer(sys.argv[1])))
