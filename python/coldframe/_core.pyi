@@ -265,7 +265,7 @@ class Store:
         min_free_bytes: int = ...,
         remote: str | RemoteBlobs | None = None,
         remote_read_only: bool = False,
-        remote_patience: float = 0.3,
+        remote_patience: float = 0.25,
         remote_retry_after: float = 60.0,
         remote_slowest: int = ...,
     ) -> Store:

@@ -284,7 +284,7 @@ void bind_store(nb::module_& m) {
     nb::class_<StoreHandle>(m, "Store", nb::is_final())
         .def_static("open", &open_store, "path"_a = nb::none(), nb::kw_only(), "read_only"_a = false, "durability"_a = "none",
                     "max_bytes"_a = defaults.max_bytes, "min_free_bytes"_a = defaults.min_free_bytes, "remote"_a = nb::none(),
-                    "remote_read_only"_a = false, "remote_patience"_a = 0.3, "remote_retry_after"_a = 60.0,
+                    "remote_read_only"_a = false, "remote_patience"_a = 0.25, "remote_retry_after"_a = 60.0,
                     "remote_slowest"_a = remote::TieredOptions{}.slowest)
         .def_static(
             "in_memory",

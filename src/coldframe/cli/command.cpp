@@ -62,8 +62,8 @@ Status merge(const MergeOptions& options, std::ostream& out) {
     }
     const auto written = archive::write(*merged, options.output);
     if (!written) return std::unexpected(written.error());
-    out << printable(options.output) << ": " << count_text(options.files.size(), "package") << ", "
-        << size_text(written->size) << ", digest " << to_hex(written->digest) << '\n';
+    out << printable(options.output) << ": " << count_text(options.files.size(), "package") << ", " << size_text(written->size)
+        << ", digest " << to_hex(written->digest) << '\n';
     return {};
 }
 

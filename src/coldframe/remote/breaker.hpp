@@ -1,13 +1,13 @@
 // Whether a remote is worth asking, and how much waiting for it may still cost.
 //
-// It opens after three failures in a row, or as soon as failed lookups have cost 400 ms together, and stays open for a minute;
+// It opens after three failures in a row, or as soon as failed lookups have cost 330 ms together, and stays open for a minute;
 // lookups then do without the remote. Only a probe in the background, which nobody waits for, closes it again. What was wasted
-// is forgiven at the rate of 400 ms a minute, so a remote that works now and then cannot add up to more either.
+// is forgiven at the rate of 330 ms a minute, so a remote that works now and then cannot add up to more either.
 //
 //   Breaker breaker({});
 //   if (!breaker.closed()) ...                                   // a miss without asking
-//   limits.patience = breaker.patience(300ms, now);
-//   breaker.failed(250ms, now);                                  // or breaker.succeeded()
+//   limits.patience = breaker.patience(250ms, now);
+//   breaker.failed(200ms, now);                                  // or breaker.succeeded()
 //   if (breaker.wants_probe(now)) ...                            // true once after the minute; then succeeded() or failed()
 //
 // Thread-safety: all functions may be called from many threads. Failure: none.
@@ -21,7 +21,7 @@ namespace coldframe::remote {
 
 struct BreakerOptions {
     int failures = 3;
-    milliseconds waste{400};
+    milliseconds waste{330};
     milliseconds open_for{60'000};  // 0: it never opens
 };
 

@@ -3,9 +3,9 @@
 // A call may be silent for as long as its patience. Bytes that arrive faster than the slowest rate that is put up with restore
 // it, never above what it was, so neither a stall nor a drip outlasts it, wherever in a transfer they begin.
 //
-//   Watch watch(limits, now);                          // patience 300 ms, 1 MB/s
-//   watch.moved(1'000'000, now);                       // a megabyte more is worth a second, of which 300 ms count
-//   if (watch.expired(now)) ...                        // nothing came for 300 ms, or a drip of bytes
+//   Watch watch(limits, now);                          // patience 250 ms, 1 MB/s
+//   watch.moved(1'000'000, now);                       // a megabyte more is worth a second, of which 250 ms count
+//   if (watch.expired(now)) ...                        // nothing came for 250 ms, or a drip of bytes
 //
 // Thread-safety: Limits are values; a Watch serves one thread. Failure: none.
 #pragma once
@@ -37,7 +37,7 @@ struct Hurry {
 
 struct Limits {
     milliseconds connect{250};
-    milliseconds patience{300};
+    milliseconds patience{250};
     std::uint64_t slowest = 1'000'000;   // bytes a second
     SteadyTime end = SteadyTime::max();  // whatever comes
     int attempts = 2;                    // of a call that failed for another reason than time
@@ -70,7 +70,7 @@ class Watch {
     }
     [[nodiscard]] bool expired(SteadyTime now) const { return now >= deadline(); }
     // To wait before looking again; at least 1 ms, at most `longest`: a hurry may come meanwhile.
-    [[nodiscard]] int wait(SteadyTime now, milliseconds longest = milliseconds(50)) const {
+    [[nodiscard]] int wait(SteadyTime now, milliseconds longest = milliseconds(20)) const {
         const auto left = std::chrono::ceil<milliseconds>(deadline() - now);
         return static_cast<int>(std::clamp(left, milliseconds(1), longest).count());
     }

@@ -13,7 +13,7 @@ namespace coldframe::remote {
 struct TieredOptions {
     store::Access access = store::Access::read_write;  // read_only: nothing is uploaded
     milliseconds connect{250};
-    milliseconds patience{300};  // of a lookup, for each answer
+    milliseconds patience{250};  // of a lookup, for each answer
     milliseconds upload_patience{2000};
     std::uint64_t slowest = 1'000'000;  // bytes a second that are put up with
     std::size_t max_waiting = 256;      // uploads; more are dropped

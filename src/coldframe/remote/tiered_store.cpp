@@ -16,12 +16,17 @@ void count_saved(store::Counters& counters, const std::vector<store::Variant>& v
     }
 }
 
+TieredOptions as_local(TieredOptions options, const store::DiskStore& local) {
+    if (local.read_only()) options.access = store::Access::read_only;
+    return options;
+}
+
 }  // namespace
 
 TieredStore::TieredStore(std::unique_ptr<store::DiskStore> local, RemoteSource source, const TieredOptions& options)
     : local_(std::move(local)),
       source_(std::move(source)),
-      options_(options),
+      options_(as_local(options, *local_)),
       session_(new Session(local_, source_, options_)) {}
 
 TieredStore::~TieredStore() {

@@ -63,7 +63,7 @@ class TieredStore final : public store::Store {
 
     const std::shared_ptr<store::DiskStore> local_;
     const RemoteSource source_;
-    const TieredOptions options_;
+    const TieredOptions options_;  // with a local store for reading only, the remote is, too
     std::atomic<Session*> session_;
 };
 
