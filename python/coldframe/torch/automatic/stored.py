@@ -10,9 +10,9 @@ import sys
 import threading
 import types
 import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ from .writer import Led, writer
 log = logging.getLogger("coldframe")
 
 _CALL: types.CodeType  # of call_hosted; see the end
-_LIBRARIES = (str(Path(torch.__file__).parent), str(Path(_core.__file__).parent))
+_LIBRARIES = tuple(os.path.join(os.path.dirname(module.__file__ or ""), "") for module in (torch, _core))
 _GENERAL_VARIANTS = 8  # packages kept for calls of a general structure
 _ATTEMPTS = 8
 
@@ -53,6 +53,7 @@ class Slot:
     settings: dict[str, Any] = field(default_factory=dict)  # of torch, under which they were compiled
     refusals: list[str] = field(default_factory=list)  # why packages that were found do not serve
     led: Led | None = None
+    publishing = False  # what the flight is for is about to be put
 
 
 class _Call:
@@ -61,7 +62,12 @@ class _Call:
 
     @functools.cached_property
     def slot(self) -> Slot:
-        return self.session.slot_of(structure_of(self.session.target, self._args, self._kwargs))
+        try:
+            structure = structure_of(self.session.target, self._args, self._kwargs)
+        except Exception as error:  # of an argument of the program's own classes, say
+            self.session._contained("load", error)
+            structure = Structure(*[_core.digest("unknown")] * 2)
+        return self.session.slot_of(structure)
 
     def has_begun(self) -> bool:
         """Whether code of the program has run in it: more than the frame that is about to."""
@@ -90,6 +96,8 @@ class StoredSession(Session):
     single_flight: bool = True
     _slots: dict[bytes, Slot] = field(default_factory=dict)
     _last: Slot | None = None
+    _seeking: threading.Lock = field(default_factory=threading.Lock)
+    _adopted = 0  # how often packages were found
     _begins_uncompiled = False  # nothing is heard of a call until it is under way
     _noted: set[int] = field(default_factory=set)  # ids of the misses that the store has been told of
     _dropped: set[str] = field(default_factory=set)  # names of graphs that lack a backward which was wanted
@@ -125,11 +133,11 @@ class StoredSession(Session):
                     if self._look_up(call) and self.native is not None:
                         return self.native.dispatcher(*args, **kwargs)
             return super().call_hosted(*args, **kwargs)
-        except BaseException:
-            self._end_flight()
-            raise
         finally:
             _calls.running.pop()
+            led = call.slot.led if "slot" in vars(call) else None
+            if led is not None and not call.slot.publishing:
+                led.end()  # it failed, or there was nothing to compile
 
     def entering(self) -> None:
         """Dynamo is about to compile. Nothing of the call has run yet if it is the frame with which the call begins."""
@@ -151,15 +159,21 @@ class StoredSession(Session):
 
     def _look_up(self, call: _Call) -> bool:
         """Whether there is something new that may serve the call."""
-        try:
-            slot = call.slot
+        slot, adopted = call.slot, self._adopted
+        with self._seeking:
+            if self._adopted != adopted:
+                return True  # by another thread
             while slot.sought < len(self._steps):
                 step = self._steps[slot.sought]
                 slot.sought += 1
-                if step(slot):
-                    return True
-        except Exception as error:
-            self._contained("load", error)
+                try:
+                    if step(slot):
+                        self._adopted += 1
+                        return True
+                except PackageError as error:
+                    self._refused(slot, error.code, str(error))
+                except Exception as error:
+                    self._contained("load", error)
         return False
 
     def _find_exact(self, slot: Slot) -> bool:
@@ -223,22 +237,30 @@ class StoredSession(Session):
             new.environment = other.environment
             merge(new, other)
         with self._hosting:
-            everything = new
-            if self._package is not None:
-                everything = copy.copy(new)
-                everything.environment = self._package.environment  # each fits this process, if not each other
-                merge(everything, self._package)
-            self.capture.loaded, self._package = True, everything
-            self._begins_uncompiled |= not any(entry.role == "entry" and entry.guarded_codes for entry in new.codes)
-            self._native_version = None
-            if self.capture.own:
-                self._catch_up()
-            else:
-                self._make_native(everything)
-            if self.native is None or self.capture.installs or self._hosted is not None:
-                self._install(new if self.capture.installs else everything)
+            before = self.capture.loaded, self._package
+            try:
+                self._serve_also(new)
+            except BaseException:
+                self.capture.loaded, self._package = before
+                raise
         stats.add(loads=1, installed_variants=sum(len(entry.guarded_codes) for entry in new.codes))
         return True
+
+    def _serve_also(self, new: _core.Package) -> None:
+        everything = new
+        if self._package is not None:
+            everything = copy.copy(new)
+            everything.environment = self._package.environment  # each fits this process, if not each other
+            merge(everything, self._package)
+        self.capture.loaded, self._package = True, everything
+        self._begins_uncompiled |= not any(entry.role == "entry" and entry.guarded_codes for entry in new.codes)
+        self._native_version = None
+        if self.capture.own:
+            self._catch_up()
+        else:
+            self._make_native(everything)
+        if self.native is None or self.capture.installs or self._hosted is not None:
+            self._install(new if self.capture.installs else everything)
 
     # Saving.
 
@@ -254,6 +276,7 @@ class StoredSession(Session):
             slot.names |= self.capture.ran | self._newly_compiled()
             slot.settings = environment.settings()
             if self.store is not None and not self.read_only:
+                slot.publishing = True
                 writer.submit(functools.partial(self._publish, slot))
                 writer.submit(functools.partial(self._note_miss, self._why(slot)))
         except Exception as error:
@@ -280,11 +303,6 @@ class StoredSession(Session):
         self._assigned |= new
         return new
 
-    def _end_flight(self) -> None:
-        call = self._running()
-        if call is not None and "slot" in vars(call) and call.slot.led is not None:
-            call.slot.led.end()
-
     def _publish(self, slot: Slot) -> None:
         """Puts what the calls of the slot's structure compiled or ran, and what was found for them, into the store."""
         try:
@@ -292,7 +310,7 @@ class StoredSession(Session):
         except (NotPortableError, PackageError, OSError) as error:
             pending = False
             stats.count_bypass(f"not stored: {error}")
-            log.info("%r is not stored: %s", self.target, error)
+            self._note_miss([f"not stored: {error}"])
         except Exception as error:
             pending = False
             self._contained("save", error)
@@ -310,8 +328,9 @@ class StoredSession(Session):
             package = built.package
             settings = {"options": self.portable_options, **slot.settings}
             package.environment = {**package.environment, "settings": settings}
+            compiled = weakref.WeakMethod(self._backward_compiled)
             for artifact in built.pending_artifacts:
-                artifact.on_backward = artifact.on_backward or functools.partial(self._backward_compiled, slot)
+                artifact.on_backward = artifact.on_backward or (lambda: (hears := compiled()) and hears(slot))
             if not all(artifact.pending for artifact in built.pending_artifacts):
                 self._backward_compiled(slot)  # before anybody listened
             for known in slot.packages:
@@ -417,4 +436,13 @@ def _seconds_to_wait() -> float:
         return 600.0
 
 
+def _forked() -> None:
+    """The child of a fork: what other threads were doing in the parent nobody does here."""
+    stats._lock, registry._lock = threading.Lock(), threading.RLock()
+    for session in list(sessions):
+        if isinstance(session, StoredSession):
+            session._hosting, session._seeking = threading.RLock(), threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 _CALL = StoredSession.call_hosted.__code__
