@@ -205,6 +205,10 @@ def test_damage_is_a_miss_and_is_healed(runner: Runner) -> None:
     again, healed = runner.run("kernels"), runner.run("kernels")
     assert again["answer"] == healed["answer"] == first["answer"]
     assert compiled(again) == 1 and again["stats"]["misses"].get("corrupt")
+    last, first_miss = _core.Store.open(runner.store).misses()
+    assert last["function"] == first_miss["function"] == "__main__.Net.forward"
+    assert any(reason.startswith("corrupt: ") for reason in last["reasons"])
+    assert first_miss["reasons"] == ["absent: no package was stored for a call like this"]
     assert compiled(healed) == 0 and healed["stats"]["misses"] == {}
 
 

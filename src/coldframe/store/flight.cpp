@@ -95,7 +95,7 @@ Flight::~Flight() {
 }
 
 void Flight::forget() {
-    static_cast<void>(heart_.release());  // its thread is not in this process
+    [[maybe_unused]] const std::jthread* const left = heart_.release();  // its thread is not in this process
     static_cast<void>(file_.close());
 }
 
