@@ -339,6 +339,9 @@ class SharedLibrary:
     def symbol(self, name: str) -> int:
         """The address of a symbol. IncompatiblePackageError if absent."""
 
+def without_debug_info(library: bytes) -> bytes:
+    """A shared library less what is there for debuggers alone, which names paths of this host; anything else as it is."""
+
 def cpu_features() -> list[str]:
     """Instruction sets of this CPU by the kernel's names (avx2, fma, avx512f, ...), sorted."""
 

@@ -13,6 +13,7 @@
 #include <coldframe/archive/reader.hpp>
 #include <coldframe/archive/writer.hpp>
 #include <coldframe/model/guard_codec.hpp>
+#include <coldframe/util/elf.hpp>
 #include <coldframe/util/version.hpp>
 
 #include <nanobind/nanobind.h>
@@ -382,6 +383,14 @@ void bind_host(nb::module_& m) {
         .def_prop_ro("path", &SharedLibrary::path)
         .def("python_module", &SharedLibrary::python_module, "module_name"_a)
         .def("symbol", symbol, "name"_a);
+    m.def(
+        "without_debug_info",
+        [](const nb::bytes& library) {
+            const auto* data = static_cast<const std::uint8_t*>(library.data());
+            const Bytes bytes = without_debug_info({data, library.size()});
+            return nb::bytes(bytes.data(), bytes.size());
+        },
+        "library"_a);
     m.def("cpu_features", &cpu_features);
     m.def("libc_version", &libc_version);
 }

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from ...._core import cpu_features
+from ...._core import cpu_features, without_debug_info
 from ....errors import NotPortableError
 from .. import _torch_private
 
@@ -70,7 +70,7 @@ def note_loaded(path: str) -> None:
 
 
 def kernel_bytes(function: Any, where: str) -> tuple[bytes, str]:
-    """The shared object that a loaded kernel comes from, verified, and the name of its entry point."""
+    """The shared object that a loaded kernel comes from, verified, without debug info, and the name of its entry point."""
     module = getattr(function, "__self__", None)
     path, entry = getattr(module, "__file__", None), getattr(function, "__name__", "")
     if path is None or not entry:
@@ -83,7 +83,7 @@ def kernel_bytes(function: Any, where: str) -> tuple[bytes, str]:
         expected = _loaded.get(path)
     if expected is not None and hashlib.sha256(data).digest() != expected:
         raise NotPortableError(f"{where}: {path} is not the file that was loaded any more")
-    return data, entry
+    return without_debug_info(data), entry
 
 
 def _target() -> tuple[str, set[str]]:
