@@ -63,6 +63,8 @@ class _Found:
         if isinstance(value, torch.Tensor):
             self.add((str(value.dtype), value.device.type, value.dim(), value.requires_grad, str(value.layout)))
             self._sizes(value)
+        elif isinstance(value, torch.nn.Module):
+            self.module(value)
         elif isinstance(value, (bool, int, float, complex, str, bytes)):
             self.exact.append(_plain(value))
         elif isinstance(value, Mapping):
