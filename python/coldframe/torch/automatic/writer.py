@@ -14,7 +14,8 @@ from ... import _core
 from ..stats import stats
 
 _EXIT_SECONDS = 10.0  # how long the end of the process waits for what is still to be written
-_QUIET_SECONDS = 5.0
+_BEGIN_SECONDS = 120.0  # until a leader compiles: it may have to import the compiler first
+_QUIET_SECONDS = 5.0  # from then on
 _TICK = 0.25
 _COMPILER = (
     "/torch/_dynamo/convert_frame.py",
@@ -33,7 +34,8 @@ class Led:
     def __init__(self, flight: _core.Flight, give_up: Callable[[], None]) -> None:
         self._flight = flight
         self._give_up = give_up
-        self._quiet_since: float | None = None
+        self._quiet_since = time.monotonic()
+        self._patience = _BEGIN_SECONDS
         self.ended = False
 
     def end(self) -> None:
@@ -47,9 +49,9 @@ class Led:
 
     def watch(self, compiling: bool) -> None:
         now = time.monotonic()
-        if compiling or self._quiet_since is None:
-            self._quiet_since = now
-        elif now - self._quiet_since > _QUIET_SECONDS:
+        if compiling:
+            self._quiet_since, self._patience = now, _QUIET_SECONDS
+        elif now - self._quiet_since > self._patience:
             try:
                 self._give_up()
             finally:
