@@ -63,6 +63,13 @@ def decorated() -> Any:
     return double(ones(3)).sum().item()
 
 
+def wrapped() -> Any:
+    """torch.compile is replaced once more, by somebody who calls what he found."""
+    found = torch.compile
+    torch.compile = lambda *args, **kwargs: found(*args, **kwargs)
+    return model()
+
+
 def model() -> Any:
     with torch.no_grad():
         return torch.compile(net(), backend="eager")(ones(2, 8)).sum().item()
@@ -154,7 +161,7 @@ def answer(name: str) -> dict[str, Any]:
     result = programs[name]()
     import coldframe
 
-    coldframe.flush()
+    coldframe.flush(float(os.environ.get("TEST_FLUSH_SECONDS", "60")))
     return {"answer": result, "stats": coldframe.stats(), "dynamo": "torch._dynamo" in sys.modules}
 
 

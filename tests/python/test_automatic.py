@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -81,7 +82,7 @@ def compiled(found: dict[str, Any]) -> int:
     return int(found["stats"]["compiles"])
 
 
-@pytest.mark.parametrize("name", ["decorated", "model", "kernels", "in_place", "blocks", "train"])
+@pytest.mark.parametrize("name", ["decorated", "model", "wrapped", "kernels", "in_place", "blocks", "train"])
 def test_the_second_process_compiles_nothing(runner: Runner, name: str) -> None:
     first, second = runner.run(name), runner.run(name)
     assert first["stats"]["saves"] and compiled(first)
@@ -221,6 +222,23 @@ def test_a_store_that_cannot_be_used_is_said_once_and_the_program_runs(runner: R
     assert err.count("coldframe is not enabled") == 1 and str(runner.store) in err
     assert json.loads(out.splitlines()[-1])["answer"] == 3.0
     assert list(runner.store.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["silent", "closed"])
+def test_a_remote_that_does_not_work_holds_nobody_up(runner: Runner, how: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # connections succeed, and nobody ever answers
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/cache"
+        if how == "closed":
+            server.close()
+        begun = time.monotonic()
+        found = runner.run("decorated", COLDFRAME_REMOTE=url, TEST_FLUSH_SECONDS="5")
+        waited = time.monotonic() - begun
+        if how == "silent":
+            server.settimeout(0)
+            server.accept()[0].close()  # it was asked
+    assert found["answer"] == 3.0 and compiled(found) == 1 and found["stats"]["saves"] == 1
+    assert waited < 60
+    assert compiled(runner.run("decorated")) == 0, "the local store has it nonetheless"
 
 
 @pytest.mark.parametrize("how", ["command", "module"])

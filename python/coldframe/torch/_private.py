@@ -66,11 +66,14 @@ def module(name: str) -> Any:
     return found
 
 
+replaced: Any = None  # what was torch.compile before automatic mode, while that is enabled
+
+
 def torch_compile() -> Any:
-    """torch.compile as torch has it, whatever stands in its place."""
+    """torch.compile as it is without automatic mode, also where others have wrapped it since."""
     import torch
 
-    return getattr(torch.compile, "_coldframe_replaces", torch.compile)
+    return torch.compile if replaced is None else replaced
 
 
 def _import(name: str) -> Any:

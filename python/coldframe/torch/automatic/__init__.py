@@ -33,13 +33,14 @@ def install(store: _core.Store | None, *, read_only: bool, single_flight: bool) 
     _store, _read_only, _single_flight = store, read_only, single_flight
     if backward_wanted not in wants_backward:
         wants_backward.append(backward_wanted)
-    if not hasattr(torch.compile, "_coldframe_replaces"):
+    if _private.replaced is None or torch.compile is _private.replaced:
+        _private.replaced = torch.compile
         torch.compile = _replacement(torch.compile)
 
 
 def uninstall() -> None:
     """torch.compile is torch's own again. What was compiled meanwhile stays as it is."""
-    torch.compile = _private.torch_compile()
+    torch.compile, _private.replaced = _private.torch_compile(), None
 
 
 def flush(seconds: float) -> bool:
@@ -60,7 +61,6 @@ def _replacement(original: Any) -> Any:
             return original(model, **options)
         return _served(model, options)
 
-    compile._coldframe_replaces = original  # type: ignore[attr-defined]
     return compile
 
 
