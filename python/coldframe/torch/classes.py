@@ -15,6 +15,8 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import torch
+
 from .. import _core
 from ..errors import NotPortableError, PackageError
 from .capture import operands
@@ -46,6 +48,8 @@ _IGNORED = frozenset(
 )
 # Of classes that belong to the exact python and torch builds, what programs are known to replace, besides what was inlined.
 _REPLACED = frozenset({"__call__", "__getattr__", "__getattribute__", "__setattr__", "_call_impl", "_wrapped_call_impl"})
+# What Dynamo replaces in torch.nn.Module when it is imported.
+_BY_DYNAMO = frozenset({"__init__", "__setstate__"})
 
 Inlined = Callable[[types.CodeType], bool]
 
@@ -196,7 +200,7 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str]) -> str | None
 
 def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
     """Whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
-    if name in _IGNORED:
+    if name in _IGNORED or (cls is torch.nn.Module and name in _BY_DYNAMO):
         return False
     if name in known:
         return True

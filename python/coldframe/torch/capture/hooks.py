@@ -40,6 +40,8 @@ class Running(Protocol):
     used: set[str]  # names of the graphs that it ran, and of what it ran that has none
     repeated: set[str]  # names of those that ran more than once within a call
 
+    def compiled_elsewhere(self, reason: str) -> None: ...
+
 
 class _Local(threading.local):
     frames: list[Frame]
@@ -327,6 +329,8 @@ def _wrap_compile() -> None:
             args = (builtins, closure, *args)
             package: Any = kwargs.get("package")
             if not getattr(package, "is_coldframe", False):
+                if local.running and type(getattr(args[2], "__self__", None)).__name__ == "DDPOptimizer":
+                    local.running[-1].compiled_elsewhere("torch's DDPOptimizer splits it (torch._dynamo.config.optimize_ddp)")
                 if not local.frames:
                     return original(code, namespace, frame_locals, *args, **kwargs)
                 with _hidden():  # a compilation of somebody else inside one of ours
