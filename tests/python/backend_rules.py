@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import sys
 import types
 import weakref
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from backend_steps import Capture
 
-from coldframe._core import Artifact, Blob, Package
+from coldframe._core import Artifact, Blob, Package, without_debug_info
 from coldframe.torch import backends
 
 
@@ -221,7 +222,8 @@ def kernels(folder: Path) -> dict[str, Any]:
     capture = captured(square, torch.randn(8), backend="inductor")
     ((artifact, _, compiled),) = capture.graphs
     digests = {blob.digest for blob in artifact.blobs if blob.name.startswith("kernel.")}
-    loaded = [path for path, digest in recorded._loaded.items() if digest in digests]
+    kept = {path: without_debug_info(Path(path).read_bytes()) for path in recorded._loaded}
+    loaded = [path for path, library in kept.items() if hashlib.sha256(library).digest() in digests]
     source = next(blob.read().decode() for blob in artifact.blobs if blob.name.startswith("source."))
     with open(loaded[0], "ab") as file:
         file.write(b"\0")
