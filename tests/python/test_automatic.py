@@ -19,6 +19,7 @@ import automatic_steps
 import coverage_table
 import pytest
 from harness import HERE, Processes, _bits, compare
+from test_store import package_named
 
 from coldframe import _core
 
@@ -289,3 +290,15 @@ def test_coverage_programs(processes: Processes, tmp_path: Path) -> None:
 
 # Calls of which nothing is heard before they are under way: a frame that other calls have compiled begins them.
 NOT_AGAIN = ("coverage_frames:mutual_recursion",)
+
+
+def test_packages_that_are_served_together_demand_what_each_does() -> None:
+    from coldframe.torch.automatic.packages import beside
+
+    first, second = package_named("f"), package_named("f")
+    first.environment = {**first.environment, "cpu_features": ["avx512f"], "device_type": "meta"}
+    second.environment = {**second.environment, "cpu_features": ["avx2"], "device_type": "cpu"}
+    for one, other in ((first, second), (second, first)):
+        both = beside(one, other).environment
+        assert both["cpu_features"] == ["avx2", "avx512f"] and both["device_type"] == "meta"
+    assert first.environment["cpu_features"] == ["avx512f"] and second.environment["cpu_features"] == ["avx2"]

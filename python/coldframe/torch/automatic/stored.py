@@ -19,12 +19,13 @@ import torch
 
 from ... import _core
 from ...errors import NotPortableError, PackageError
-from .. import backends, environment
+from .. import environment
 from ..capture.build import build, merge
 from ..capture.registry import registry
 from ..restore.install import abandon
 from ..session import Session, sessions
 from ..stats import stats
+from .packages import beside, with_structure, without, without_structure
 from .structure import Structure, structure_of
 from .writer import Led, writer
 
@@ -215,7 +216,7 @@ class StoredSession(Session):
                 package.verify()
                 for_all = without_structure(package)
                 for graph in self._dropped:
-                    for_all = _without(for_all, graph)
+                    for_all = without(for_all, graph)
             except PackageError as error:
                 self._refused(slot, error.code, str(error))
                 continue
@@ -234,8 +235,7 @@ class StoredSession(Session):
             return False
         new, *others = found
         for other in others:
-            new.environment = other.environment
-            merge(new, other)
+            new = beside(new, other)
         with self._hosting:
             before = self.capture.loaded, self._package
             try:
@@ -247,11 +247,7 @@ class StoredSession(Session):
         return True
 
     def _serve_also(self, new: _core.Package) -> None:
-        everything = new
-        if self._package is not None:
-            everything = copy.copy(new)
-            everything.environment = self._package.environment  # each fits this process, if not each other
-            merge(everything, self._package)
+        everything = new if self._package is None else beside(new, self._package)
         self.capture.loaded, self._package = True, everything
         self._begins_uncompiled |= not any(entry.role == "entry" and entry.guarded_codes for entry in new.codes)
         self._native_version = None
@@ -360,9 +356,9 @@ class StoredSession(Session):
             if self._package is None or graph not in {artifact.backend_id for artifact in self._package.artifacts}:
                 return
             self._dropped.add(graph)
-            self._package = _without(self._package, graph)
+            self._package = without(self._package, graph)
             for slot in self._slots.values():
-                slot.packages = [_without(package, graph) for package in slot.packages]
+                slot.packages = [without(package, graph) for package in slot.packages]
             self._native_version, self.native = None, None
             abandon(self._native_installs)
             if self._change is not None:
@@ -386,36 +382,6 @@ def backward_wanted(graph: str) -> None:
                 session.drop(graph)
             except Exception as error:
                 session._contained("load", error)
-
-
-def _without(package: _core.Package, graph: str) -> _core.Package:
-    """The package less the variants that call this graph, if it lacks its backward."""
-    if not any(each.backend_id == graph and backends.lacks_backward(each) for each in package.artifacts):
-        return package
-    new = copy.copy(package)
-    codes = []
-    for entry in package.codes:
-        kept = copy.copy(entry)
-        kept.guarded_codes = [guarded for guarded in entry.guarded_codes if graph not in guarded.backend_ids]
-        codes.append(kept)
-    new.codes = codes
-    new.artifacts = [artifact for artifact in package.artifacts if artifact.backend_id != graph]
-    return new
-
-
-def with_structure(package: _core.Package, structure: bytes) -> _core.Package:
-    """The same package, to be put under the name of this structure."""
-    new = copy.copy(package)
-    given = new.environment
-    new.environment = {**given, "settings": {**given["settings"], "structure": structure}}
-    return new
-
-
-def without_structure(package: _core.Package) -> _core.Package:
-    given = package.environment
-    settings = {name: value for name, value in given["settings"].items() if name != "structure"}
-    package.environment = {**given, "settings": settings}
-    return package
 
 
 def _is_transforming() -> bool:

@@ -71,8 +71,8 @@ def add_traced_backward(encoder: Encoder, compiler: Any) -> None:
     assert node is not None
     try:
         node["traced"] = encoder.node(compiler.lazy_backward_info.bw_module, f"{encoder.backend_id}.traced")
-    except Exception:
-        log.debug("%s: the traced backward is not kept", encoder.backend_id, exc_info=True)
+    except NotPortableError as error:
+        log.debug("%s: the traced backward is not kept: %s", encoder.backend_id, error)
 
 
 def backward_identity(compiler: Any) -> bytes:
