@@ -6,8 +6,8 @@ Entries of the store know no ranks. Of the ranks that need a graph at the same t
 the others load it. The store is a directory that all processes of a host see (here $COLDFRAME_DIR, or `coldframe` in the user's
 cache directory); `coldframe.enable(remote=...)` shares it among hosts.
 
-The module is compiled, not the DistributedDataParallel around it, and torch's DDPOptimizer is switched off: what that compiles
-(by a backend of its own, made for the buckets of one wrapper) is not stored, and every rank compiles it in every run.
+torch's DDPOptimizer splits the graph where the buckets end, so that gradients are sent while others are computed. What it
+makes is stored as it is, part by part; packages made for buckets of one size serve no others.
 
 Runs on CPU by gloo. On GPUs it is "nccl", and the model and the data on `cuda:{LOCAL_RANK}`.
 """
@@ -19,7 +19,6 @@ import os
 import sys
 
 import torch
-import torch._dynamo
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
@@ -59,7 +58,6 @@ def train(rank: int, backend: str, steps: int = 5) -> None:
 
 def main(backend: str = "inductor") -> None:
     coldframe.enable()
-    torch._dynamo.config.optimize_ddp = False
     dist.init_process_group("gloo")
     try:
         train(int(os.environ["RANK"]), backend)

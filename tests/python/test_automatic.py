@@ -31,6 +31,7 @@ HERD = int(os.environ.get("COLDFRAME_HERD", "8"))
 @dataclasses.dataclass
 class Runner:
     folder: Path
+    program: str = PROGRAM
 
     @property
     def store(self) -> Path:
@@ -51,7 +52,7 @@ class Runner:
         }
 
     def start(self, name: str, **environment: str) -> subprocess.Popen[str]:
-        command = [sys.executable, PROGRAM, name]
+        command = [sys.executable, self.program, name]
         made = self.environment(**environment)
         return subprocess.Popen(command, env=made, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

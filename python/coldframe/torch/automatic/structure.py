@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from ... import _core
 
@@ -25,10 +26,12 @@ class Structure(NamedTuple):
 
 
 def structure_of(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Structure:
-    """The structure of `target(*args, **kwargs)`, under the present grad mode."""
+    """The structure of `target(*args, **kwargs)`, under the present grad mode and in the forward of the present DDP."""
     found = _Found()
     found.add(torch.is_grad_enabled())
     found.add(torch.is_inference_mode_enabled())
+    # torch splits what it compiles there where the buckets end: other graphs would serve, but not send gradients early.
+    found.add(_bucket_size(DistributedDataParallel._get_active_ddp_module()))
     owner = getattr(target, "__self__", target)
     if isinstance(owner, torch.nn.Module):
         found.module(owner)
@@ -51,6 +54,7 @@ class _Found:
         for child in module.modules():
             self.add(_type(child))
             self.add(child.training)
+            self.add(_bucket_size(child))
         for name, tensor in (*module.named_parameters(), *module.named_buffers()):
             self.exact.append(name)
             self._sizes(tensor)
@@ -86,6 +90,10 @@ class _Found:
             self.exact.append(tuple(int(size) for size in tensor.shape))
         except (RuntimeError, TypeError, ValueError):
             self.exact.append(None)
+
+
+def _bucket_size(module: torch.nn.Module | None) -> int | None:
+    return int(module.bucket_bytes_cap) if isinstance(module, DistributedDataParallel) else None
 
 
 def _type(value: Any) -> str:

@@ -26,10 +26,12 @@ _CLOSURES = {
     "replay_aliases": (f"{_AOT}.runtime_wrappers", "_create_runtime_wrapper", "_replay_alias"),
     "apply_mutations": (f"{_AOT}.runtime_wrappers", "_create_runtime_wrapper", "<lambda>"),
     "deduplicated": (f"{_AOT}.runtime_wrappers", "AOTDedupeWrapper.post_compile", "debugged_compiled_fn"),
+    "fakified": (f"{_AOT}.runtime_wrappers", "FakifiedOutWrapper.post_compile", "wrapper"),
     "boxed": (f"{_AOT}.utils", "make_boxed_func", "g"),
     "aot_eager": ("torch._dynamo.backends.debugging", "boxed_nop", "run"),
     "aligned": ("torch._inductor.utils", "align_inputs_from_check_idxs", "run"),
     "frozen": ("torch._inductor.compile_fx", "fw_compiler_freezing", "wrapper"),
+    "split_part": ("torch._dynamo.backends.distributed", "SubmodCompiler.compile_submod", "forward"),
     "autograd": (f"{_AOT}.runtime_wrappers", "_AOTDispatchAutogradFunctionFactory.build", "forward"),
 }
 

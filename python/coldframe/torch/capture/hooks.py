@@ -40,8 +40,6 @@ class Running(Protocol):
     used: set[str]  # names of the graphs that it ran, and of what it ran that has none
     repeated: set[str]  # names of those that ran more than once within a call
 
-    def compiled_elsewhere(self, reason: str) -> None: ...
-
 
 class _Local(threading.local):
     frames: list[Frame]
@@ -94,189 +92,28 @@ def install() -> None:
     with _lock:
         if _installed:
             return
+        from . import guard_hooks
+
         _private.probe()
         # What compiles while a frame runs (a backward, say) must not be traced itself.
         for part in _NOT_TRACED:
             _private.module("torch._dynamo.trace_rules").add(f"coldframe.torch.{part}")
-        _wrap_guard_classes()
-        _wrap_relations()
-        _wrap_builder()
-        _wrap_check_function_manager()
+        guard_hooks.install()
         _wrap_output_graph()
         _wrap_compile()
+        _wrap_clones()
         _wrap_store()
         _wrap_optimize()
-        unguarded.install(_wrap, lambda: frame.premises if (frame := current()) is not None else None)
+        unguarded.install(wrap, lambda: frame.premises if (frame := current()) is not None else None)
         _installed = True
 
 
-def _wrap(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
+def wrap(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
     original = vars(owner)[name] if isinstance(owner, type) else getattr(owner, name)
     replacement = make(original)
     with suppress(AttributeError, TypeError):
         functools.update_wrapper(replacement, original)
     setattr(owner, name, replacement)
-
-
-def _wrap_guard_classes() -> None:
-    guards = _private.module("torch._C._dynamo.guards")
-
-    def make(original: Any, name: str) -> Callable[..., Any]:
-        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-            result = original(self, *args, **kwargs)
-            recording = local.recording
-            if recording is not None:
-                recording.call(name, self, args, kwargs, result)
-            return result
-
-        return method
-
-    for cls in (guards.GuardManager, guards.RootGuardManager, guards.DictGuardManager):
-        for name in list(vars(cls)):
-            if name in recorder.ACCESSORS or name.startswith("add_") or name.startswith("mark_"):
-                _wrap(cls, name, functools.partial(make, name=name))
-
-
-def _wrap_relations() -> None:
-    dynamo = _private.module("torch._dynamo.guards")
-
-    def aliasing(original: Any) -> Callable[..., Any]:
-        def install_object_aliasing_guard(a: Any, b: Any, verbose: Any, *rest: Any) -> Any:
-            result = original(a, b, verbose, *rest)
-            if local.recording is not None:
-                local.recording.relation("object_aliasing", (a, b), (), verbose)
-            return result
-
-        return install_object_aliasing_guard
-
-    def no_aliasing(original: Any) -> Callable[..., Any]:
-        def install_no_tensor_aliasing_guard(managers: Any, names: Any, verbose: Any, *rest: Any) -> Any:
-            result = original(managers, names, verbose, *rest)
-            if local.recording is not None:
-                local.recording.relation("no_tensor_aliasing", managers, (tuple(names),), verbose)
-            return result
-
-        return install_no_tensor_aliasing_guard
-
-    def overlapping(original: Any) -> Callable[..., Any]:
-        def install_storage_overlapping_guard(over: Any, other: Any, verbose: Any, *rest: Any) -> Any:
-            result = original(over, other, verbose, *rest)
-            if local.recording is not None:
-                local.recording.relation("storage_overlapping", [*over, *other], (len(over),), verbose)
-            return result
-
-        return install_storage_overlapping_guard
-
-    def symbolic(original: Any) -> Callable[..., Any]:
-        def install_symbolic_shape_guard(managers: Any, ints: int, floats: int, function: Any, library: Any, *rest: Any) -> Any:
-            result = original(managers, ints, floats, function, library, *rest)
-            recording = local.recording
-            if recording is not None:
-                recording.symbolic_shapes(rest[0] if rest else ())
-            return result
-
-        return install_symbolic_shape_guard
-
-    _wrap(dynamo, "install_object_aliasing_guard", aliasing)
-    _wrap(dynamo, "install_no_tensor_aliasing_guard", no_aliasing)
-    _wrap(dynamo, "install_storage_overlapping_guard", overlapping)
-    _wrap(dynamo, "install_symbolic_shape_guard", symbolic)
-
-
-def _wrap_builder() -> None:
-    builder = _private.module("torch._dynamo.guards").GuardBuilder
-
-    def from_source(original: Any) -> Callable[..., Any]:
-        def get_guard_manager_from_source(self: Any, source: Any) -> Any:
-            recording = local.recording
-            if recording is None:
-                return original(self, source)
-            recording.sources.append(source)
-            try:
-                return original(self, source)
-            finally:
-                recording.sources.pop()
-
-        return get_guard_manager_from_source
-
-    def python_lambda(original: Any) -> Callable[..., Any]:
-        def add_python_lambda_leaf_guard_to_root(self: Any, code_parts: Any, *args: Any, **kwargs: Any) -> Any:
-            recording = local.recording
-            if recording is None:
-                return original(self, code_parts, *args, **kwargs)
-            recording.code_parts = code_parts
-            try:
-                return original(self, code_parts, *args, **kwargs)
-            finally:
-                recording.code_parts = None
-
-        return add_python_lambda_leaf_guard_to_root
-
-    _wrap(builder, "get_guard_manager_from_source", from_source)
-    _wrap(builder, "add_python_lambda_leaf_guard_to_root", python_lambda)
-
-
-def _wrap_check_function_manager() -> None:
-    dynamo = _private.module("torch._dynamo.guards")
-    manager = dynamo.CheckFunctionManager
-
-    def init(original: Any) -> Callable[..., Any]:
-        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-            if current() is None:
-                return original(self, *args, **kwargs)
-            try:
-                return original(self, *args, **kwargs)
-            finally:
-                local.recording = None
-
-        return __init__
-
-    def build(original: Any) -> Callable[..., Any]:
-        def build_guards(self: Any, *args: Any, **kwargs: Any) -> Any:
-            frame = current()
-            if frame is None:
-                return original(self, *args, **kwargs)
-            # With a guard filter torch builds twice; the manager that it returns last is the one that counts.
-            recording = local.recording = recorder.Recording(frame.premises, getattr(self.output_graph, "traced_code", None))
-            recording.shape_code_parts = lambda: self.shape_code_parts
-            return original(self, *args, **kwargs)
-
-        return build_guards
-
-    def id_ref(original: Any) -> Callable[..., Any]:
-        def id_ref(self: Any, obj: object, text: str) -> Any:
-            if local.recording is not None:
-                local.recording.note_identity(obj)
-            return original(self, obj, text)
-
-        return id_ref
-
-    def serialize(original: Any) -> Callable[..., Any]:
-        def serialize_guards(self: Any, *args: Any, **kwargs: Any) -> Any:
-            frame = current()
-            if frame is None:
-                return original(self, *args, **kwargs)
-            recording, local.recording = local.recording, None
-            if recording is not None:
-                frame.guards_built(recording)
-            return GUARDS_TOKEN
-
-        return serialize_guards
-
-    def root(original: Any) -> Callable[..., Any]:
-        def make_root(*args: Any, **kwargs: Any) -> Any:
-            made = original(*args, **kwargs)
-            if local.recording is not None:
-                local.recording.set_root(made)
-            return made
-
-        return make_root
-
-    _wrap(manager, "__init__", init)
-    _wrap(manager, "build_guards", build)
-    _wrap(manager, "id_ref", id_ref)
-    _wrap(manager, "serialize_guards", serialize)
-    _wrap(dynamo, "RootGuardManager", root)
 
 
 def _wrap_output_graph() -> None:
@@ -311,9 +148,9 @@ def _wrap_output_graph() -> None:
 
         return bypass_package
 
-    _wrap(graph, "install_global_unsafe", install_global)
-    _wrap(graph, "install_resume_function_global", install_resume)
-    _wrap(graph, "bypass_package", bypass)
+    wrap(graph, "install_global_unsafe", install_global)
+    wrap(graph, "install_resume_function_global", install_resume)
+    wrap(graph, "bypass_package", bypass)
 
 
 def _wrap_compile() -> None:
@@ -329,8 +166,6 @@ def _wrap_compile() -> None:
             args = (builtins, closure, *args)
             package: Any = kwargs.get("package")
             if not getattr(package, "is_coldframe", False):
-                if local.running and type(getattr(args[2], "__self__", None)).__name__ == "DDPOptimizer":
-                    local.running[-1].compiled_elsewhere("torch's DDPOptimizer splits it (torch._dynamo.config.optimize_ddp)")
                 if not local.frames:
                     return original(code, namespace, frame_locals, *args, **kwargs)
                 with _hidden():  # a compilation of somebody else inside one of ours
@@ -351,7 +186,28 @@ def _wrap_compile() -> None:
 
         return _compile
 
-    _wrap(convert, "_compile", make)
+    wrap(convert, "_compile", make)
+
+
+def _wrap_clones() -> None:
+    """torch's DDPOptimizer compiles with a copy of the frame's compiler, which torch makes without the package."""
+    convert = _private.module("torch._dynamo.convert_frame")
+
+    def make(original: Any) -> Any:
+        def clone_with_backend(self: Any) -> Callable[[Any], Any]:
+            def clone(backend: Any) -> Any:
+                made = original.fget(self)(backend)
+                inner, copy = (getattr(each, "_inner_convert", each) for each in (self, made))
+                if getattr(inner._package, "is_coldframe", False):
+                    copy._package = inner._package
+                return made
+
+            return clone
+
+        return property(clone_with_backend)
+
+    wrap(convert.ConvertFrame, "_clone_with_backend", make)
+    wrap(convert.ConvertFrameAssert, "_clone_with_backend", make)
 
 
 @contextmanager
@@ -374,7 +230,7 @@ def _wrap_store() -> None:
 
         return record_package
 
-    _wrap(store, "record_package", make)
+    wrap(store, "record_package", make)
 
 
 def _wrap_optimize() -> None:
@@ -403,8 +259,8 @@ def _wrap_optimize() -> None:
 
         return get_compiler_fn
 
-    _wrap(dynamo, "optimize", make)
-    _wrap(_private.module("torch._dynamo.eval_frame"), "get_compiler_fn", deferring)
+    wrap(dynamo, "optimize", make)
+    wrap(_private.module("torch._dynamo.eval_frame"), "get_compiler_fn", deferring)
 
 
 def noting(name: str, function: Any) -> Any:

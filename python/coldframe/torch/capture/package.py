@@ -243,13 +243,6 @@ class CapturePackage:
             self._changes = registry.changes(self.group | self.entries)
         return self._changes + len(self.limited), self._foreign
 
-    def compiled_elsewhere(self, reason: str) -> None:
-        """Hears of a frame that is compiled within a call and of which nothing can be recorded."""
-        stats.add(compiles=1)
-        stats.count_bypass(reason)
-        if reason not in self.unrecorded:
-            self.unrecorded.append(reason)
-
     def limit_reached(self, code: types.CodeType) -> None:
         """Hears that torch has compiled as many variants of `code` as it does. Where a call begins, it is for the user to say
         what becomes of one that no variant serves."""

@@ -10,28 +10,37 @@ from ...._core import Artifact, digest
 from ....errors import NotPortableError
 from ..kinds import AOT_AUTOGRAD_BUNDLE, INDUCTOR_NATIVE, PRECOMPILE_EAGER, RECIPE_FORMAT, find_kind_for_backend
 from .callables import encode_callable
+from .graph_modules import is_split
 from .hooks import when_backward_compiles
 from .training import add_traced_backward, backward_identity, set_backward
 from .values import Encoder
 
 
 class Pending:
-    """A training graph whose backward torch compiles when backward() first runs.
+    """A training graph whose backward torch compiles when backward() first runs; a split one has a backward for each part.
 
-    `pending` until then; `failure` says why a backward that was compiled could not be captured; `snapshot()` gives the artifact
-    as it is now, without the backward or with it; `identity` does not change with it. `on_backward` is called when the backward
-    was compiled. Thread-safe: the backward is compiled on a thread of autograd's.
+    `pending` until all are compiled; `failure` says why one that was compiled could not be captured; `snapshot()` gives the
+    artifact as it is now, without the backward or with it; `identity` does not change with it. `on_backward` is called when the
+    last was compiled. Thread-safe: the backward is compiled on a thread of autograd's.
     """
 
-    def __init__(self, encoder: Encoder, root: dict[str, Any], backward: bytes) -> None:
+    def __init__(self, encoder: Encoder, root: dict[str, Any]) -> None:
         self.backend_id = encoder.backend_id
-        self.pending = True
         self.failure: str | None = None
         self._encoder = encoder
         self._root = root
         self._lock = threading.Lock()
-        self.identity = digest((identity(self.snapshot()), backward))
+        self.identity = digest((identity(self.snapshot()), *(backward_identity(compiler) for compiler, _ in encoder.backwards)))
         self.on_backward: Callable[[], None] | None = None
+        self._missing = {id(compiler): node for compiler, node in encoder.backwards}
+        for compiler, node in encoder.backwards:
+            add_traced_backward(encoder, node, compiler)
+            when_backward_compiles(compiler, self)
+        encoder.backwards.clear()
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._missing)
 
     def snapshot(self) -> Artifact:
         with self._lock:
@@ -40,14 +49,13 @@ class Pending:
     def backward_compiled(self, compiler: Any) -> None:
         """Called by the listener in torch, with torch's compiler of this graph's backward."""
         with self._lock:
-            self.pending = False
-            node = self._encoder.autograd_node
-            assert node is not None
             try:
+                node = self._missing[id(compiler)]
                 set_backward(self._encoder, node, compiler.fw_metadata, compiler.compiled_bw, self.backend_id)
             except NotPortableError as error:
                 self.failure = str(error)
-        if self.on_backward is not None:
+            del self._missing[id(compiler)]
+        if self.on_backward is not None and not self.pending:
             self.on_backward()
 
 
@@ -61,6 +69,8 @@ def identity(captured: Artifact | Pending) -> bytes:
 def artifact_for(backend_id: str, compiled_fn: object, backend: str | Callable[..., Any]) -> Artifact | Pending:
     kind = find_kind_for_backend(backend)
     if kind is not None:
+        if is_split(compiled_fn):
+            raise NotPortableError(f"{backend_id}: torch's DDPOptimizer split it, and {kind.name!r} saves whole graphs")
         recipe, blobs = kind.serialize(backend_id, compiled_fn)
         return Artifact(backend_id, kind.name, recipe, blobs)
     encoder = Encoder(backend_id, encode_callable)
@@ -70,14 +80,7 @@ def artifact_for(backend_id: str, compiled_fn: object, backend: str | Callable[.
         raise
     except Exception as error:
         raise NotPortableError(f"{backend_id}: {type(error).__name__} while capturing: {error}") from error
-    compiler = encoder.backward_compiler
-    if compiler is None:
-        return _artifact(encoder, root)
-    encoder.backward_compiler = None
-    pending = Pending(encoder, root, backward_identity(compiler))
-    add_traced_backward(encoder, compiler)
-    when_backward_compiles(compiler, pending)
-    return pending
+    return Pending(encoder, root) if encoder.backwards else _artifact(encoder, root)
 
 
 def without_torch_function(captured: Artifact | Pending | None) -> Artifact:
@@ -88,7 +91,8 @@ def without_torch_function(captured: Artifact | Pending | None) -> Artifact:
 
 
 def _artifact(encoder: Encoder, root: dict[str, Any]) -> Artifact:
-    kernels, node = encoder.kernels, encoder.autograd_node
+    kernels, nodes = encoder.kernels, encoder.autograd_nodes
+    missing = any(node["backward"] is None for node in nodes)
     report = {
         "uses_openmp": kernels.uses_openmp,
         "cpu_features": sorted(kernels.features),
@@ -96,7 +100,7 @@ def _artifact(encoder: Encoder, root: dict[str, Any]) -> Artifact:
         "device_type": "cpu" if encoder.uses_inductor else "any",
         "kernels": kernels.count,
         "imports": sorted(encoder.imports),
-        "backward": "none" if node is None else "missing" if node["backward"] is None else "compiled",
+        "backward": "missing" if missing else "compiled" if nodes else "none",
         "opaque": list(encoder.opaque),
     }
     recipe = {"format": RECIPE_FORMAT, "root": root, "report": report}

@@ -13,7 +13,7 @@ from ....errors import NotPortableError
 from .. import _torch_private
 from .code import cells, describe
 from .generated import encode_generated, is_generated
-from .graph_modules import encode_graph_module, is_graph_module
+from .graph_modules import encode_graph_module, is_graph_module, split_part
 from .inductor import encode_graph
 from .training import encode_autograd
 from .values import Encoder
@@ -33,6 +33,8 @@ def encode_callable(encoder: Encoder, target: Any, where: str) -> Node:
         return _method(encoder, target, where)
     elif is_graph_module(target):
         return encode_graph_module(encoder, target, where)
+    elif (part := split_part(target)) is not None:
+        return {"node": "split_part", "inner": encode_callable(encoder, part[0], where), "first": part[1]}
     else:
         name = type(target).__name__
         if name == "SerializableCompiledFunction":
@@ -97,6 +99,11 @@ def _deduplicated(encoder: Encoder, closure: dict[str, Any], where: str) -> Node
     }
 
 
+def _fakified(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
+    """Of a split graph: the first call, while it is compiled, gives what the next part is compiled for."""
+    return encode_callable(encoder, closure["compiled_fn"], where)
+
+
 def _boxed(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
     return {"node": "boxed", "inner": encode_callable(encoder, closure["f"], where)}
 
@@ -127,6 +134,7 @@ _CLOSURES: dict[str, Callable[[Encoder, dict[str, Any], str], Node]] = {
     "replay_aliases": _replay_aliases,
     "apply_mutations": _apply_mutations,
     "deduplicated": _deduplicated,
+    "fakified": _fakified,
     "boxed": _boxed,
     "aot_eager": _aot_eager,
     "aligned": _refused,

@@ -8,11 +8,25 @@ from typing import Any
 import torch
 
 from ....errors import NotPortableError
+from .. import _torch_private
 from .code import portable_code, read_globals
 from .values import Encoder
 
 # Operators that want their subgraphs as graphs, of which a package keeps the code alone.
 _INTERPRETED = frozenset({"autograd_function_apply"})
+
+
+def split_part(target: Any) -> tuple[Any, bool] | None:
+    """Of a part of a graph that torch's DDPOptimizer split: what it was compiled to, whether only the first output counts."""
+    cls = type(target)
+    if cls.__name__ != "WrapperModule" or _torch_private.closure_kind(cls.forward.__code__) != "split_part":
+        return None
+    return target.submod, target.unwrap_singleton_tuple
+
+
+def is_split(target: Any) -> bool:
+    owner = getattr(target, "__self__", target)
+    return is_graph_module(owner) and any(split_part(part) is not None for part in owner.children())
 
 
 def is_graph_module(target: object) -> bool:
@@ -43,6 +57,6 @@ def _attribute(module: Any, path: str, where: str) -> Any:
     found = module
     for part in path.split("."):
         found = getattr(found, part)
-    if isinstance(found, torch.nn.Module) and not is_graph_module(found):
+    if isinstance(found, torch.nn.Module) and not is_graph_module(found) and split_part(found) is None:
         raise NotPortableError(f"{where}.{path}: the graph calls a module of the model")
     return found

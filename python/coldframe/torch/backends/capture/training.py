@@ -25,12 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def encode_autograd(encoder: Encoder, function: Any, where: str) -> dict[str, Any]:
-    """The node of a CompiledFunction. Where the backward is not compiled yet, `encoder.backward_compiler` is who will."""
+    """The node of a CompiledFunction. Where the backward is not compiled yet, `encoder.backwards` has who will."""
     closure = cells(function._backward_impl)
     if closure["backward_state_indices"]:
         raise NotPortableError(f"{where}: the graph uses backward hooks' state, which needs compiled autograd")
-    if encoder.autograd_node is not None:
-        raise NotPortableError(f"{where}: more than one autograd function in one graph")
     compiler = closure["backward_compiler"]
     metadata = compiler.fw_metadata
     node: dict[str, Any] = {
@@ -46,11 +44,11 @@ def encode_autograd(encoder: Encoder, function: Any, where: str) -> dict[str, An
             "symints_saved": function.num_symints_saved_for_bw,
         }
         encoder.imports.add("torch._functorch._aot_autograd.runtime_wrappers")
-    encoder.autograd_node = node
+    encoder.autograd_nodes.append(node)
     compiled = compiler.compiled_bw if compiler.compiled_bw is not None else function.compiled_bw
     set_backward(encoder, node, metadata, compiled, where)
     if compiled is None:
-        encoder.backward_compiler = compiler
+        encoder.backwards.append((compiler, node))
     return node
 
 
@@ -65,10 +63,8 @@ def set_backward(encoder: Encoder, node: dict[str, Any], metadata: Any, compiled
     node.pop("traced", None)
 
 
-def add_traced_backward(encoder: Encoder, compiler: Any) -> None:
+def add_traced_backward(encoder: Encoder, node: dict[str, Any], compiler: Any) -> None:
     """Until the backward is compiled, its graph as it was traced; where that can be written down."""
-    node = encoder.autograd_node
-    assert node is not None
     try:
         node["traced"] = encoder.node(compiler.lazy_backward_info.bw_module, f"{encoder.backend_id}.traced")
     except NotPortableError as error:

@@ -48,8 +48,8 @@ class Encoder:
         self.imports: set[str] = set()
         self.opaque: list[str] = []
         self.uses_inductor = False
-        self.autograd_node: dict[str, Any] | None = None
-        self.backward_compiler: Any = None  # torch's compiler of the backward, where that is still to come
+        self.autograd_nodes: list[dict[str, Any]] = []  # one; more where the graph was split
+        self.backwards: list[tuple[Any, dict[str, Any]]] = []  # torch's compilers of those still to come, and their nodes
         self._encode_callable = encode_callable
 
     def node(self, target: Any, where: str) -> dict[str, Any]:

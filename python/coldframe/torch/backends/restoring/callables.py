@@ -132,6 +132,16 @@ class _Module:
     """Stands for the graph module (or a part of it) that generated code calls `self`."""
 
 
+def _split_part(decoder: Decoder, node: Node) -> Callable[..., Any]:
+    inner = build(decoder, node["inner"])
+
+    def first(*args: Any) -> Any:
+        outputs = inner(*args)
+        return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+
+    return first if node["first"] else inner
+
+
 def _fx(decoder: Decoder, node: Node) -> Callable[..., Any]:
     function = _function(decoder, node, torch=torch)
     root = _Module()
@@ -168,5 +178,6 @@ _BUILDERS: dict[str, Callable[[Decoder, Node], Callable[..., Any]]] = {
     "autograd": _autograd,
     "native_autograd": _native_autograd,
     "selected": _selected,
+    "split_part": _split_part,
     "fx": _fx,
 }
