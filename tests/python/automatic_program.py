@@ -144,6 +144,22 @@ def child() -> Any:
     return own, json.loads(started.stdout.splitlines()[-1]), spawned, forked
 
 
+def is_even(x: torch.Tensor, count: int) -> torch.Tensor:
+    print("even", file=sys.stderr)
+    return x.sin() if count == 0 else is_odd(x * 2, count - 1)
+
+
+def is_odd(x: torch.Tensor, count: int) -> torch.Tensor:
+    print("odd", file=sys.stderr)
+    return x.cos() if count == 0 else is_even(x * 3, count - 1)
+
+
+def recursion() -> Any:
+    """The last call begins with a frame that the one before it compiled on its way."""
+    compiled = torch.compile(is_even, backend="eager")
+    return [compiled(ones(3), count).sum().item() for count in (2, 1)]
+
+
 def killed_at_once() -> Any:
     """What has been compiled is there although the process never ends by itself."""
     import coldframe

@@ -23,6 +23,7 @@ from .. import environment
 from ..capture.build import build, merge
 from ..capture.registry import registry
 from ..restore.install import abandon
+from ..restore.native import Native
 from ..session import Session, sessions
 from ..stats import stats
 from .packages import beside, with_structure, without, without_structure
@@ -125,14 +126,14 @@ class StoredSession(Session):
         call = _Call(self, args, kwargs)
         _calls.running.append(call)
         try:
-            if (self._hosted is None or self._begins_uncompiled) and self._look_up(call) and self.native is not None:
-                return self.native.dispatcher(*args, **kwargs)
+            if (self._hosted is None or self._begins_uncompiled) and (native := self._found(call)) is not None:
+                return native.dispatcher(*args, **kwargs)
             for _ in range(_ATTEMPTS):
                 try:
                     return super().call_hosted(*args, **kwargs)
                 except _NotLookedUp:
-                    if self._look_up(call) and self.native is not None:
-                        return self.native.dispatcher(*args, **kwargs)
+                    if (native := self._found(call)) is not None:
+                        return native.dispatcher(*args, **kwargs)
             return super().call_hosted(*args, **kwargs)
         finally:
             _calls.running.pop()
@@ -140,13 +141,18 @@ class StoredSession(Session):
             if led is not None and not call.slot.publishing:
                 led.end()  # it failed, or there was nothing to compile
 
-    def entering(self) -> None:
+    def _found(self, call: _Call) -> Native | None:
+        """What serves, if there is more in the store and it can be served natively."""
+        return self.native if self._look_up(call.slot) else None
+
+    def entering(self, begins: bool) -> bool:
         """Dynamo is about to compile. Nothing of the call has run yet if it is the frame with which the call begins."""
         call = self._running()
-        if call is None or self.capture.depth > 1 or self.capture.ran or call.has_begun():
-            return
-        if call.slot.sought < len(self._steps):
+        if call is None or call.slot.sought == len(self._steps):
+            return False
+        if begins and not (self.capture.depth > 1 or self.capture.ran or call.has_begun()):
             raise _NotLookedUp
+        return self._look_up(call.slot)
 
     def _running(self) -> _Call | None:
         calls = _calls.running
@@ -158,9 +164,9 @@ class StoredSession(Session):
     def _steps(self) -> tuple[Callable[[Slot], bool], ...]:
         return self._find_exact, self._find_general, self._wait
 
-    def _look_up(self, call: _Call) -> bool:
-        """Whether there is something new that may serve the call."""
-        slot, adopted = call.slot, self._adopted
+    def _look_up(self, slot: Slot) -> bool:
+        """Whether there is something new that may serve a call of the slot's structure."""
+        adopted = self._adopted
         with self._seeking:
             if self._adopted != adopted:
                 return True  # by another thread
@@ -207,8 +213,8 @@ class StoredSession(Session):
             self._refused(slot, code, message)
         found: list[_core.Package] = []
         for variant, package in variants:
-            if variant in slot.known:
-                continue
+            if variant in slot.known or any(variant == other.general for other in self._slots.values()):
+                continue  # of the latter this process has put what it compiled
             slot.known[variant] = False
             try:
                 self.check(package)

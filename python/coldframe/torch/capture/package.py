@@ -129,8 +129,9 @@ class Owner(Protocol):
     def missed(self, miss: Miss) -> Any:
         """None to compile the frame, or what Dynamo is to do instead. May raise MissError."""
 
-    def entering(self) -> None:
-        """Hears of a frame with which a call may begin, before anything is counted. May raise."""
+    def entering(self, begins: bool) -> bool:
+        """Hears of a frame that nothing serves, before anything is counted; `begins`: a call may begin with it. Whether
+        something more was loaded that may serve it. May raise."""
 
     def compiling(self, frame: str) -> None: ...
     def compiled(self) -> None: ...
@@ -261,8 +262,9 @@ class CapturePackage:
         self, code: types.CodeType, namespace: dict[str, Any], frame_locals: Any, closure: shapes.Closure
     ) -> Any:
         """Hears of a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
-        if id(code) in self.entries:
-            self.owner.entering()
+        while self.owner.entering(id(code) in self.entries):
+            if any(variant.serves(frame_locals) for done in self.installs for variant in done.variants_of(code)):
+                return run_eagerly("it was found when the call was under way: later ones are served", inner_as_known=True)
         self.namespace = namespace
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
         known = [entry for done in self.installs for found, entry in done.entries if found is code]

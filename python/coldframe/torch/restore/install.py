@@ -41,6 +41,12 @@ class LoadedVariant:
     compile_seconds: float
     served: bool = False
 
+    def serves(self, frame_locals: Any) -> bool:
+        try:
+            return bool(self.root.check(dict(frame_locals)))
+        except Exception:  # of a guard over objects that raise
+            return False
+
     def explain(self, frame_locals: Any) -> str:
         """The text of the guard that refuses a frame with these locals."""
         try:
