@@ -144,6 +144,13 @@ def child() -> Any:
     return own, json.loads(started.stdout.splitlines()[-1]), spawned, forked
 
 
+FACTOR = int(os.environ.get("TEST_FACTOR", "2"))
+
+
+def by_factor() -> Any:
+    return torch.compile(lambda x: x * FACTOR, backend="eager")(ones(3)).sum().item()
+
+
 def is_even(x: torch.Tensor, count: int) -> torch.Tensor:
     print("even", file=sys.stderr)
     return x.sin() if count == 0 else is_odd(x * 2, count - 1)

@@ -215,6 +215,13 @@ def test_damage_is_a_miss_and_is_healed(runner: Runner) -> None:
     assert compiled(healed) == 0 and healed["stats"]["misses"] == {}
 
 
+def test_a_miss_says_what_differs(runner: Runner) -> None:
+    runner.run("by_factor")
+    assert compiled(runner.run("by_factor", TEST_FACTOR="3")) == 1
+    [reason] = _core.Store.open(runner.store).misses()[0]["reasons"]
+    assert "G['FACTOR'] == 2 (here: 3)" in reason
+
+
 def test_a_store_that_cannot_be_used_is_said_once_and_the_program_runs(runner: Runner) -> None:
     runner.store.mkdir()
     runner.store.chmod(0o777)

@@ -289,7 +289,7 @@ class StoredSession(Session):
         reasons, slot.refusals = slot.refusals, []
         reasons += [str(miss) for miss in self.capture.misses if id(miss) not in self._noted]
         self._noted = {id(miss) for miss in self.capture.misses}
-        return reasons or ["absent: no package was stored for a call like this"]
+        return list(dict.fromkeys(reasons)) or ["absent: no package was stored for a call like this"]
 
     def _note_miss(self, reasons: list[str]) -> None:
         if self.store is not None:

@@ -280,7 +280,7 @@ class CapturePackage:
             stats.count_bypass(f"{name}: the call that builds a lazily built module runs as it is; later ones are served")
             return run_eagerly("it builds a lazily built module", inner_as_known=True)
         if self.loaded:
-            reasons = [v.explain(frame_locals) for done in self.installs for v in done.variants_of(code)]
+            reasons = [v.explain(frame_locals, namespace) for done in self.installs for v in done.variants_of(code)]
             miss = Miss(name, reasons or ([self.outdated] if self.outdated else []))
             self.misses.append(miss)
             stats.count_miss("guard" if reasons else "outdated" if self.outdated else "absent")

@@ -24,6 +24,7 @@ from .. import _private, backends, collector, locate
 from ..capture import hooks
 from ..stats import stats
 from .guards import replay
+from .present import with_present
 from .rebinding import Bindings
 
 _ABSENT = object()
@@ -47,13 +48,15 @@ class LoadedVariant:
         except Exception:  # of a guard over objects that raise
             return False
 
-    def explain(self, frame_locals: Any) -> str:
-        """The text of the guard that refuses a frame with these locals."""
+    def explain(self, frame_locals: Any, namespace: dict[str, Any]) -> str:
+        """The text of the guard that refuses a frame with these locals and globals, and what it finds."""
+        present = dict(frame_locals)
         try:
-            info = self.root.check_verbose(dict(frame_locals))
+            info = self.root.check_verbose(present)
         except Exception as error:  # a guard over objects that raise
             return f"a guard could not be evaluated: {type(error).__name__}: {error}"
-        return "; ".join(str(part) for part in info.verbose_code_parts) or "no guard refuses it now"
+        parts = [with_present(str(part), present, namespace) for part in info.verbose_code_parts]
+        return "; ".join(parts) or "no guard refuses it now"
 
 
 @dataclass(eq=False)
