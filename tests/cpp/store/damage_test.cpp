@@ -2,6 +2,7 @@
 // put brings it back.
 #include <store/support.hpp>
 
+#include <iostream>
 #include <random>
 
 using namespace coldframe;
@@ -82,7 +83,9 @@ TEST_CASE("every truncation of a manifest is a miss with a reason, and heals") {
 TEST_CASE("random flipped bits of objects are found when they are read, quarantined, and heal") {
     Damaged damaged;
     std::mt19937 random(1);
-    for (int round = 0; round < 4000; ++round) {
+    const int rounds = repetitions("COLDFRAME_FLIPS", 4000);
+    std::cout << rounds << " bits of objects flipped\n";
+    for (int round = 0; round < rounds; ++round) {
         const std::string path = damaged.scratch.objects().at(round % 2);
         Bytes bytes = load(path);
         bytes[random() % bytes.size()] ^= static_cast<std::uint8_t>(1u << (random() % 8));

@@ -3,7 +3,6 @@
 #include <store/support.hpp>
 #include <support/simulated_fs.hpp>
 
-#include <cstdlib>
 #include <iostream>
 #include <random>
 
@@ -12,11 +11,7 @@ using namespace coldframe::testing;
 
 namespace {
 
-// More of them with COLDFRAME_POWER_STATES.
-int state_count() {
-    const char* count = std::getenv("COLDFRAME_POWER_STATES");
-    return count == nullptr ? 2000 : std::atoi(count);
-}
+int state_count() { return repetitions("COLDFRAME_POWER_STATES", 2000); }
 
 std::vector<Package> packages() {
     std::vector<Package> made;

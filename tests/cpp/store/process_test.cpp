@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <random>
@@ -18,11 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// More of them with COLDFRAME_KILLS.
-int kill_count() {
-    const char* count = std::getenv("COLDFRAME_KILLS");
-    return count == nullptr ? 60 : std::atoi(count);
-}
+int kill_count() { return repetitions("COLDFRAME_KILLS", 60); }
 
 // In a child; what it yields is the exit status.
 pid_t start(const std::function<int()>& body) {

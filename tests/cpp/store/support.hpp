@@ -15,6 +15,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -46,6 +47,12 @@ inline Package package_of(const std::string& qualname, std::size_t kernels, cons
     package.artifacts.push_back(artifact);
     package.producer = "coldframe " + seed;
     return package;
+}
+
+// How often to repeat what is random: $`variable` in the long run.
+inline int repetitions(const char* variable, int usual) {
+    const char* count = std::getenv(variable);
+    return count == nullptr ? usual : std::atoi(count);
 }
 
 // In memory, where there is such a place: thousands of stores are made, and none has to survive.
