@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -73,6 +74,21 @@ def wrapped() -> Any:
 def model() -> Any:
     with torch.no_grad():
         return torch.compile(net(), backend="eager")(ones(2, 8)).sum().item()
+
+
+def explicitly() -> Any:
+    """coldframe.compile beside what is served by itself, and a file of it."""
+    import coldframe
+
+    compiled = coldframe.compile(net(), backend="eager")
+    with torch.no_grad():
+        result = compiled(ones(2, 8)).sum().item()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "net.cfp")
+        coldframe.save(compiled, path)
+        with torch.no_grad():
+            assert coldframe.load(path, net(), on_miss="error")(ones(2, 8)).sum().item() == result
+    return result
 
 
 def kernels() -> Any:

@@ -84,7 +84,9 @@ def compiled(found: dict[str, Any]) -> int:
     return int(found["stats"]["compiles"])
 
 
-@pytest.mark.parametrize("name", ["decorated", "model", "wrapped", "kernels", "in_place", "blocks", "train", "recursion"])
+@pytest.mark.parametrize(
+    "name", ["decorated", "model", "wrapped", "kernels", "in_place", "blocks", "train", "recursion", "explicitly"]
+)
 def test_the_second_process_compiles_nothing(runner: Runner, name: str) -> None:
     first, second = runner.run(name), runner.run(name)
     assert first["stats"]["saves"] and compiled(first)

@@ -83,8 +83,17 @@ def _served(model: Any, options: dict[str, Any]) -> Any:
         return original(model, **options)
     if settings["mode"] not in _MODES or settings["options"] or settings["backend"] not in _BACKENDS:
         original(model, **options)  # refuses what it refuses now, and not at the first call
-    session = StoredSession(model, settings, store=_store, read_only=_read_only, single_flight=_single_flight)
-    return session.serve()
+    return _session(model, settings).serve()
+
+
+def _session(target: Any, settings: dict[str, Any]) -> StoredSession:
+    return StoredSession(target, settings, store=_store, read_only=_read_only, single_flight=_single_flight)
+
+
+def session_for(target: Any, settings: dict[str, Any]) -> StoredSession | None:
+    """For what coldframe.compile is given while torch.compile is served from a store; None where it is not, or cannot be."""
+    enabled = _private.replaced is not None and unknown(portable(settings)) is None and can_be_served(target)
+    return _session(target, settings) if enabled else None
 
 
 def _default_backend() -> Any:
