@@ -124,6 +124,12 @@ Status Tree::make_format() const {
     const auto ours = [](const std::string& name) {
         return name.starts_with(k_temporary_prefix) || name == k_tag || name == "lost+found";
     };
+    if (std::ranges::find(*names, k_format) != names->end()) {
+        // Just made by another host, which a network file system can deny for a while. To be told so by a name's being taken
+        // makes it look again.
+        if (Status written = write_format(); !written) return written;
+        return check_format();
+    }
     if (!std::ranges::all_of(*names, ours)) {
         // Another process may have made it meanwhile. Then FORMAT was there before anything else, listed or not.
         if (Status format = check_format(); format || format.error().code != ErrorCode::not_found) return format;
