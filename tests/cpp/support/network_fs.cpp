@@ -15,6 +15,14 @@ bool NetworkFs::chance(double probability) {
     return happens;
 }
 
+void NetworkFs::pass_time() {
+    if (++calls_ % 1000 != 0) return;
+    const auto is_over = [&](const auto& entry) { return entry.second.until <= calls_; };
+    std::erase_if(names_, is_over);
+    std::erase_if(attributes_, is_over);
+    std::erase_if(listings_, is_over);
+}
+
 NetworkFs::Inode NetworkFs::inode_of(int fd) {
     FileInfo info;
     if (fd == k_by_path || real_.stat(fd, info) != 0) return {};
@@ -22,7 +30,7 @@ NetworkFs::Inode NetworkFs::inode_of(int fd) {
 }
 
 bool NetworkFs::is_known_absent(const Name& name) {
-    ++calls_;
+    pass_time();
     const auto known = names_.find(name);
     return known != names_.end() && !known->second.info && known->second.until > calls_;
 }
@@ -42,7 +50,7 @@ void NetworkFs::forget(const Inode& inode) {
 
 int NetworkFs::stat(int fd, FileInfo& info) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     if (is_stale()) return -ESTALE;
     const Inode inode = inode_of(fd);
     if (const auto known = attributes_.find(inode); known != attributes_.end() && known->second.until > calls_) {
@@ -56,13 +64,13 @@ int NetworkFs::stat(int fd, FileInfo& info) {
 
 std::int64_t NetworkFs::read_at(int fd, std::span<std::uint8_t> out, std::uint64_t offset) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     return is_stale() ? -ESTALE : real_.read_at(fd, out, offset);
 }
 
 std::int64_t NetworkFs::write_at(int fd, ByteView bytes, std::uint64_t offset) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     forget(inode_of(fd));
     return real_.write_at(fd, bytes, offset);
 }
@@ -116,7 +124,7 @@ int NetworkFs::stat_at(int directory, const std::string& name, FileInfo& info) {
 
 int NetworkFs::list(int directory, std::vector<std::string>& names) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     if (is_stale()) return -ESTALE;
     Listing& listing = listings_[inode_of(directory)];
     if (listing.until > calls_) {
@@ -130,7 +138,7 @@ int NetworkFs::list(int directory, std::vector<std::string>& names) {
 
 int NetworkFs::make_directory_at(int directory, const std::string& name, std::uint32_t permissions) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     const int result = real_.make_directory_at(directory, name, permissions);
     forget(name_of(directory, name));
     return result == 0 && chance(faults_.lost_reply) ? -EEXIST : result;
@@ -138,7 +146,7 @@ int NetworkFs::make_directory_at(int directory, const std::string& name, std::ui
 
 int NetworkFs::remove_directory_at(int directory, const std::string& name) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     if (chance(faults_.busy)) return -EBUSY;
     const int result = real_.remove_directory_at(directory, name);
     forget(name_of(directory, name));
@@ -166,7 +174,7 @@ bool NetworkFs::keep_opened(int directory, const std::string& name) {
 int NetworkFs::rename_at(int from_directory, const std::string& from, int to_directory, const std::string& to,
                          Replace replace) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     if (replace == Replace::no && !faults_.can_rename_without_replacing) return -EINVAL;
     if (replace == Replace::yes) keep_opened(to_directory, to);
     const int result = real_.rename_at(from_directory, from, to_directory, to, replace);
@@ -184,7 +192,7 @@ int NetworkFs::rename_at(int from_directory, const std::string& from, int to_dir
 
 int NetworkFs::link_at(int from_directory, const std::string& from, int to_directory, const std::string& to) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     const int result = real_.link_at(from_directory, from, to_directory, to);
     forget(name_of(to_directory, to));
     return result == 0 && chance(faults_.lost_reply) ? (chance(0.5) ? -EIO : -EEXIST) : result;
@@ -192,7 +200,7 @@ int NetworkFs::link_at(int from_directory, const std::string& from, int to_direc
 
 int NetworkFs::unlink_at(int directory, const std::string& name) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     const int result = keep_opened(directory, name) ? 0 : real_.unlink_at(directory, name);
     forget(name_of(directory, name));
     return result == 0 && chance(faults_.lost_reply) ? -ENOENT : result;
@@ -200,7 +208,7 @@ int NetworkFs::unlink_at(int directory, const std::string& name) {
 
 int NetworkFs::touch(int fd) {
     const std::lock_guard lock(mutex_);
-    ++calls_;
+    pass_time();
     forget(inode_of(fd));
     return real_.touch(fd);
 }

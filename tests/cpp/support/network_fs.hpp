@@ -92,6 +92,7 @@ class NetworkFs final : public Fs {
         int removed_from = -1;  // the directory that its .nfs name lies in
     };
 
+    void pass_time();
     [[nodiscard]] bool chance(double probability);
     [[nodiscard]] bool is_stale() { return chance(faults_.stale); }
     [[nodiscard]] std::size_t some_time() { return calls_ + random_() % (faults_.lag + 1); }
