@@ -194,7 +194,7 @@ Result<InputFile> Tree::open_file(const Directory& in, const std::string& name) 
 bool Tree::quarantine(const Directory& in, const std::string& name) const {
     const Result<Directory> bad = folder(k_bad, Make::yes);
     const Result<std::string> unique = unique_name(fs());
-    return bad && unique && in.move(name, *bad, name + "." + *unique).has_value();
+    return bad && unique && in.move_aside(name, *bad, name + "." + *unique).has_value();
 }
 
 Result<Tree::Staged> Tree::stage(const Directory& staging, ByteView bytes, bool synced) const {

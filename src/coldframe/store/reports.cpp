@@ -146,18 +146,19 @@ Result<CounterValues> merge_reports(const Tree& tree) {
     const Result<Directory> staging = tree.folder(k_staging, Make::yes);
     if (!staging) return std::unexpected(staging.error());
     CounterValues sum;
-    std::vector<std::string> taken;
+    std::vector<std::pair<std::string, std::string>> taken;  // names here and in the staging folder
     for (const std::string& name : *names) {
         const std::optional<CounterValues> report = read_report(tree, *reports, name);
-        if (!report) continue;
-        if (!reports->move(name, *staging, name)) continue;  // another process merges it
-        taken.push_back(name);
+        const Result<std::string> aside = unique_name(tree.fs());
+        if (!report || !aside) continue;
+        if (!reports->move_aside(name, *staging, *aside)) continue;  // another process merges it
+        taken.emplace_back(name, *aside);
         sum += *report;
     }
     Status written = sum.empty() ? Status{} : write_report(tree, sum);
-    for (const std::string& name : taken) {
+    for (const auto& [name, aside] : taken) {
         // Without the sum, the parts go back.
-        ignore_failure(written ? staging->remove(name) : staging->move(name, *reports, name));
+        ignore_failure(written ? staging->remove(aside) : staging->move(aside, *reports, name));
     }
     if (!written) return std::unexpected(std::move(written.error()));
     return sum;

@@ -149,6 +149,11 @@ Status Directory::move(const std::string& name, const Directory& to, const std::
     return {};
 }
 
+Status Directory::move_aside(const std::string& name, const Directory& to, const std::string& unique) const {
+    Status moved = move(name, to, unique);
+    return !moved && to.look_at(unique) ? Status{} : moved;
+}
+
 Status Directory::remove(const std::string& name) const {
     const int result = uninterrupted([&] { return fs_->unlink_at(fd_.get(), name); });
     if (result < 0) return errno_failure(result, "remove", path_of(name));

@@ -43,6 +43,8 @@ class Directory {
     [[nodiscard]] Result<Published> publish(const std::string& name, const FileInfo& created, const Directory& to,
                                             const std::string& as) const;
     [[nodiscard]] Status move(const std::string& name, const Directory& to, const std::string& as) const;
+    // To a name that nobody else chooses, so what lies there afterwards was moved, even if the file system reports an error.
+    [[nodiscard]] Status move_aside(const std::string& name, const Directory& to, const std::string& unique) const;
     [[nodiscard]] Status remove(const std::string& name) const;
     [[nodiscard]] Status remove_directory(const std::string& name) const;
     [[nodiscard]] Status sync() const;
