@@ -146,6 +146,43 @@ def herd() -> Any:
     return with_slow_compiler(wait)(ones(4)).sum().item()
 
 
+def double(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+
+
+def triple(x: torch.Tensor) -> torch.Tensor:
+    return x * 3
+
+
+def rewrapped() -> Any:
+    """Wraps torch.compile while that is served, and goes on with the wrapper when it is not, and when it is again.
+
+    For each of these times: how often the wrapper was called, and how many sessions there were.
+    """
+    import coldframe
+    from coldframe.torch import automatic
+
+    served, calls, sessions = torch.compile, [], []
+    original = automatic.StoredSession.serve
+    automatic.StoredSession.serve = lambda self: sessions.append(self) or original(self)
+
+    def wrapper(*args: Any, **options: Any) -> Any:
+        calls.append(args)
+        return served(*args, **options)
+
+    torch.compile = wrapper
+    counts = []
+    for enable, function in ((True, double), (False, double), (True, triple), (False, triple), (True, double)):
+        coldframe.enable() if enable else coldframe.disable()
+        assert enable or torch.compile is wrapper
+        torch._dynamo.reset()
+        calls.clear(), sessions.clear()
+        assert torch.equal(torch.compile(function, backend="eager")(ones(4)), function(ones(4)))
+        coldframe.flush()
+        counts.append((len(calls), len(sessions)))
+    return counts
+
+
 def child() -> Any:
     """Starts itself in every way there is; the others' answers and counters."""
     own = decorated()

@@ -171,6 +171,27 @@ def test_a_leader_that_dies_or_is_stopped_holds_nobody_up(runner: Runner, number
     assert sum(map(compiled, found)) == 1, "one of those who waited takes its place"
 
 
+def test_a_wrapper_around_torch_compile_outlives_being_disabled(runner: Runner) -> None:
+    found = runner.run("rewrapped")
+    assert found["answer"] == [[1, 1], [1, 0], [1, 1], [1, 0], [0, 1]], "one session when enabled, none when not"
+    assert compiled(found) == 2
+
+
+@pytest.mark.skipif(not FULL, reason="takes the half minute after which a leader is taken to hang")
+def test_a_leader_whose_compiler_hangs_holds_nobody_up(runner: Runner) -> None:
+    started = runner.folder / "started"
+    leader = runner.start("herd", TEST_COMPILE_SECONDS="600", TEST_STARTED=str(started))
+    try:
+        runner.wait_for(started)
+        begun = time.monotonic()
+        found = runner.run("herd")
+        assert time.monotonic() - begun < 300, "it waits for 600 seconds at most"
+    finally:
+        leader.kill()
+        leader.communicate()
+    assert compiled(found) == 1
+
+
 def test_without_single_flight_nobody_waits(runner: Runner) -> None:
     started = runner.folder / "started"
     leader = runner.start("herd", TEST_COMPILE_SECONDS="600", TEST_STARTED=str(started))

@@ -6,6 +6,7 @@ different torch lacks. A new torch generation gets a module like this one.
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import importlib
 import sys
@@ -69,11 +70,18 @@ def module(name: str) -> Any:
 replaced: Any = None  # what was torch.compile before automatic mode, while that is enabled
 
 
-def torch_compile() -> Any:
-    """torch.compile as it is without automatic mode, also where others have wrapped it since."""
+plain = contextvars.ContextVar("plain", default=False)  # torch.compile is called for ourselves: automatic mode stays out
+
+
+def torch_compile(model: Any, **options: Any) -> Any:
+    """torch.compile as it is without automatic mode, also where others have wrapped it before or since."""
     import torch
 
-    return torch.compile if replaced is None else replaced
+    token = plain.set(True)
+    try:
+        return (torch.compile if replaced is None else replaced)(model, **options)
+    finally:
+        plain.reset(token)
 
 
 def _import(name: str) -> Any:

@@ -330,7 +330,7 @@ class Session:
         if options["options"] is not None:
             options["options"] = dict(options["options"])  # torch.compile takes some of them out
         with hooks.injecting(self.capture):
-            compiled = _private.torch_compile()(self.target, **options)
+            compiled = _private.torch_compile(self.target, **options)
         if self.capture.compiler_config is not None and not options["fullgraph"]:
             # Dynamo would ask for it at once, and so import Inductor.
             compiled.get_compiler_config = self.capture.compiler_config

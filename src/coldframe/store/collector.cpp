@@ -196,9 +196,10 @@ bool Collector::remove_object(const Digest& digest, std::int64_t older_than) {
     if (!shard || !trash || !unique) return false;
     const std::string name = object_name(digest);
     const std::string trashed = name + "." + *unique;
-    if (!shard->move(name, *trash, trashed)) return false;
-    const Result<FileInfo> info = trash->look_at(trashed);
-    if (info && info->modified < older_than) return trash->remove(trashed).has_value();
+    if (!shard->move_aside(name, *trash, trashed)) return false;
+    // Opened, for a network file system answers from its memory which time a file has.
+    const Result<InputFile> file = tree_.open_file(*trash, trashed);
+    if (file && file->info().modified < older_than) return trash->remove(trashed).has_value();
     ignore_failure(trash->move(trashed, *shard, name));  // a writer wants it
     return false;
 }

@@ -34,7 +34,7 @@ class Wait {
             const bool ended = has_ended(*locks);  // before looking, for what it published came before its end
             if (has_arrived(*tree)) return {.role = Role::served};
             if (ended || steady_clock::now() >= end) return {};
-            Result<std::unique_ptr<Flight>> flight = Flight::take(*locks, lock_name(key_, generation_));
+            Result<std::unique_ptr<Flight>> flight = Flight::take(*locks, lock_name(key_, generation_), options_.idle);
             if (!flight) return {};
             if (*flight && has_arrived(*tree)) return {.role = Role::served};
             if (*flight) return {.role = Role::leader, .flight = std::move(*flight)};
@@ -80,8 +80,8 @@ class Wait {
 
 }  // namespace
 
-Flight::Flight(Directory locks, std::string name, FileDescriptor file)
-    : locks_(std::move(locks)), name_(std::move(name)), file_(std::move(file)) {
+Flight::Flight(Directory locks, std::string name, FileDescriptor file, std::chrono::milliseconds idle)
+    : locks_(std::move(locks)), name_(std::move(name)), file_(std::move(file)), progress_(idle) {
     heart_ = std::make_unique<std::jthread>([this](const std::stop_token& stop) {
         std::unique_lock lock(mutex_);
         while (!ended_.wait_for(lock, stop, k_beat, [&] { return stop.stop_requested(); })) beat();
@@ -100,10 +100,11 @@ void Flight::forget() {
 }
 
 void Flight::beat() {
+    if (progress_.is_idle()) return;
     static_cast<void>(uninterrupted([&] { return locks_.fs().touch(file_.get()); }));
 }
 
-Result<std::unique_ptr<Flight>> Flight::take(const Directory& locks, const std::string& name) {
+Result<std::unique_ptr<Flight>> Flight::take(const Directory& locks, const std::string& name, std::chrono::milliseconds idle) {
     Fs& fs = locks.fs();
     const int fd = uninterrupted([&] { return fs.open_at(locks.fd(), name, k_lock_flags, 0600); });
     if (fd < 0) return std::unexpected(errno_error(-fd, "open", locks.path_of(name)));
@@ -118,7 +119,7 @@ Result<std::unique_ptr<Flight>> Flight::take(const Directory& locks, const std::
     if (known < 0 || !present || present->inode != held.inode) return nullptr;
     Result<Directory> directory = Directory::open(fs, locks.path());
     if (!directory) return std::unexpected(std::move(directory.error()));
-    return std::unique_ptr<Flight>(new Flight(std::move(*directory), name, std::move(file)));
+    return std::unique_ptr<Flight>(new Flight(std::move(*directory), name, std::move(file), idle));
 }
 
 Joined join_flight(DiskState& state, const Digest& key, const JoinOptions& options) {

@@ -7,15 +7,17 @@
 //       case Role::alone:  compile: nobody else does, or does not get done in time
 //   }
 //
-// A leader holds a lock on a file, which ends with its process, and touches the file twice a second from a thread of its own.
-// Who waits goes by his own clock: when the file does not change for `stalled`, its holder is stopped, and the next file of the
-// same key is tried. A leader that ends its flight removes the file, so those who wait and find nothing new know that there is
-// nothing to wait for. Nothing rests on this but how often the same is compiled.
+// A leader holds a lock on a file, which ends with its process, and touches the file twice a second from a thread of its own,
+// as long as its process or one that it has started gets on with anything: none that hangs in a compiler does so.
+// Who waits goes by his own clock: when the file does not change for `stalled`, its holder is stopped or hangs, and the next
+// file of the same key is tried. A leader that ends its flight removes the file, so those who wait and find nothing new know
+// that there is nothing to wait for. Nothing rests on this but how often the same is compiled.
 //
 // Thread-safety: a Flight belongs to one thread at a time. Failure: none; whatever does not work means Role::alone.
 #pragma once
 
 #include <coldframe/store/layout.hpp>
+#include <coldframe/util/progress.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -34,14 +36,16 @@ struct JoinOptions {
     std::vector<Digest> known{};             // variants of the key that are no use to the caller
     std::chrono::milliseconds wait{600000};  // at most
     std::chrono::milliseconds stalled{5000};
-    std::function<bool()> interrupted{};  // asked now and then: whether to stop waiting
+    std::chrono::milliseconds idle{30000};  // a leader without any progress for so long is taken to hang
+    std::function<bool()> interrupted{};    // asked now and then: whether to stop waiting
 };
 
 // What a leader holds, until it is destroyed or its process ends.
 class Flight {
    public:
     // Nothing when another process has it. An error where there are no locks.
-    [[nodiscard]] static Result<std::unique_ptr<Flight>> take(const Directory& locks, const std::string& name);
+    [[nodiscard]] static Result<std::unique_ptr<Flight>> take(const Directory& locks, const std::string& name,
+                                                              std::chrono::milliseconds idle);
     ~Flight();
     Flight(const Flight&) = delete;
     Flight& operator=(const Flight&) = delete;
@@ -50,12 +54,13 @@ class Flight {
     void forget();
 
    private:
-    Flight(Directory locks, std::string name, FileDescriptor file);
+    Flight(Directory locks, std::string name, FileDescriptor file, std::chrono::milliseconds idle);
     void beat();
 
     Directory locks_;
     std::string name_;
     FileDescriptor file_;
+    Progress progress_;  // of the heart's thread
     std::mutex mutex_;
     std::condition_variable_any ended_;
     std::unique_ptr<std::jthread> heart_;

@@ -124,6 +124,12 @@ Status Tree::make_format() const {
     const auto ours = [](const std::string& name) {
         return name.starts_with(k_temporary_prefix) || name == k_tag || name == "lost+found";
     };
+    if (std::ranges::find(*names, k_format) != names->end()) {
+        // Just made by another host, which a network file system can deny for a while. To be told so by a name's being taken
+        // makes it look again.
+        if (Status written = write_format(); !written) return written;
+        return check_format();
+    }
     if (!std::ranges::all_of(*names, ours)) {
         // Another process may have made it meanwhile. Then FORMAT was there before anything else, listed or not.
         if (Status format = check_format(); format || format.error().code != ErrorCode::not_found) return format;
@@ -188,7 +194,7 @@ Result<InputFile> Tree::open_file(const Directory& in, const std::string& name) 
 bool Tree::quarantine(const Directory& in, const std::string& name) const {
     const Result<Directory> bad = folder(k_bad, Make::yes);
     const Result<std::string> unique = unique_name(fs());
-    return bad && unique && in.move(name, *bad, name + "." + *unique).has_value();
+    return bad && unique && in.move_aside(name, *bad, name + "." + *unique).has_value();
 }
 
 Result<Tree::Staged> Tree::stage(const Directory& staging, ByteView bytes, bool synced) const {

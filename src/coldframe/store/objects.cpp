@@ -53,7 +53,11 @@ Status StoredObjects::find_one(const Tree& tree, const archive::Entry& entry) {
 }
 
 Result<Bytes> StoredObjects::read(const archive::Entry& entry) const {
-    if (const auto held = held_.find(entry.stored_digest); held != held_.end()) return read_verified(held->second, entry);
+    if (const auto held = held_.find(entry.stored_digest); held != held_.end()) {
+        Result<Bytes> bytes = read_verified(held->second, entry);
+        // A file server does not keep what another host has removed; it may have been put again.
+        if (bytes || bytes.error().code != ErrorCode::io) return bytes;
+    }
     const Result<Tree> tree = state_->tree();
     if (!tree) return std::unexpected(tree.error());
     const Result<InputFile> file = open_object(*state_, *tree, entry.stored_digest, entry.stored_size);

@@ -136,16 +136,12 @@ Status Publisher::check_all_there(const Directory& in, const Digest& id, std::ui
     const bool read_back = state_.options.durability == Durability::verified;
     const auto check = [&](const Directory& directory, const std::string& name, const Digest& digest,
                            std::uint64_t expected) -> Status {
-        if (!read_back) {
-            const Result<FileInfo> info = directory.look_at(name);
-            if (!info) return std::unexpected(info.error());
-            if (info->size == expected) return {};
-            return fail(ErrorCode::not_found, "'" + directory.path_of(name) + "' is not what was written");
-        }
+        // Opened, for a network file system answers from its memory whether a name is there.
         const Result<InputFile> file = tree_.open_file(directory, name);
         if (!file) return std::unexpected(file.error());
-        if (Result<Bytes> bytes = read_named(*file, digest); !bytes) return std::unexpected(std::move(bytes.error()));
-        return {};
+        if (file->info().size != expected) return fail(ErrorCode::not_found, "'" + file->path() + "' is not what was written");
+        Result<Bytes> bytes = read_back ? read_named(*file, digest) : Bytes{};
+        return bytes ? Status{} : std::unexpected(std::move(bytes.error()));
     };
     for (const auto& [digest, object_size] : objects_) {
         const Result<Directory> shard = tree_.object_shard(digest);

@@ -41,6 +41,9 @@ Status write_file(const Tree& tree, std::string_view text, const char* name, con
     const int result =
         uninterrupted([&] { return tree.fs().rename_at(staging->fd(), staged->name, reports->fd(), as, Replace::yes); });
     if (result == 0) return {};
+    // A file server may have done it and lost the reply: a sum that is written all the same must not be taken for failed.
+    const Result<FileInfo> there = reports->look_at(as);
+    if (there && there->inode == staged->info.inode && there->device == staged->info.device) return {};
     ignore_failure(staging->remove(staged->name));
     return std::unexpected(errno_error(-result, "write", reports->path_of(as)));
 }
@@ -143,18 +146,19 @@ Result<CounterValues> merge_reports(const Tree& tree) {
     const Result<Directory> staging = tree.folder(k_staging, Make::yes);
     if (!staging) return std::unexpected(staging.error());
     CounterValues sum;
-    std::vector<std::string> taken;
+    std::vector<std::pair<std::string, std::string>> taken;  // names here and in the staging folder
     for (const std::string& name : *names) {
         const std::optional<CounterValues> report = read_report(tree, *reports, name);
-        if (!report) continue;
-        if (!reports->move(name, *staging, name)) continue;  // another process merges it
-        taken.push_back(name);
+        const Result<std::string> aside = unique_name(tree.fs());
+        if (!report || !aside) continue;
+        if (!reports->move_aside(name, *staging, *aside)) continue;  // another process merges it
+        taken.emplace_back(name, *aside);
         sum += *report;
     }
     Status written = sum.empty() ? Status{} : write_report(tree, sum);
-    for (const std::string& name : taken) {
+    for (const auto& [name, aside] : taken) {
         // Without the sum, the parts go back.
-        ignore_failure(written ? staging->remove(name) : staging->move(name, *reports, name));
+        ignore_failure(written ? staging->remove(aside) : staging->move(aside, *reports, name));
     }
     if (!written) return std::unexpected(std::move(written.error()));
     return sum;

@@ -18,57 +18,66 @@ auto fresh(Call&& call) {
     return result;
 }
 
+// A name opened and examined, for what was opened may be gone as soon as it is.
+int open_known(Fs& fs, int directory, const std::string& name, int flags, FileInfo& info) {
+    return fresh([&] {
+        const int fd = uninterrupted([&] { return fs.open_at(directory, name, flags | O_CLOEXEC, 0); });
+        if (fd < 0) return fd;
+        const int known = uninterrupted([&] { return fs.stat(fd, info); });
+        if (known < 0) static_cast<void>(fs.close(fd));
+        return known < 0 ? known : fd;
+    });
+}
+
+// The names under which NFS and FUSE keep what was removed while a host has it open. They are the file system's own: it removes
+// them, and who else does so takes the file from under that host.
+bool is_kept_open(const std::string& name) { return name.starts_with(".nfs") || name.starts_with(".fuse_hidden"); }
+
 std::unexpected<Error> errno_failure(int result, std::string_view action, const std::string& path) {
     return std::unexpected(errno_error(-result, action, path));
 }
 
 }  // namespace
 
-Result<Directory> Directory::adopt(Fs& fs, int fd, std::string path) {
-    Directory directory(fs, FileDescriptor(fs, fd), std::move(path));
-    const int result = uninterrupted([&] { return fs.stat(fd, directory.info_); });
-    if (result < 0) return errno_failure(result, "examine", directory.path_);
-    return directory;
-}
-
 Result<Directory> Directory::open(Fs& fs, const std::string& path) {
-    const int fd = fresh([&] { return fs.open_at(k_by_path, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+    FileInfo info;
+    const int fd = open_known(fs, k_by_path, path, O_RDONLY | O_DIRECTORY, info);
     if (fd < 0) return errno_failure(fd, "open the directory", path);
-    return adopt(fs, fd, path);
+    return Directory(fs, fd, info, path);
 }
 
 Result<Directory> Directory::enter(const std::string& name, Make make) const {
-    constexpr int k_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = fresh([&] { return fs_->open_at(fd_.get(), name, k_flags, 0); });
+    constexpr int k_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+    FileInfo info;
+    int fd = open_known(*fs_, fd_.get(), name, k_flags, info);
     if (fd == -ENOENT && make == Make::yes) {
         const int made = uninterrupted([&] { return fs_->make_directory_at(fd_.get(), name, k_directory_permissions); });
         if (made < 0 && made != -EEXIST) return errno_failure(made, "make the directory", path_of(name));
-        fd = fresh([&] { return fs_->open_at(fd_.get(), name, k_flags, 0); });
+        fd = open_known(*fs_, fd_.get(), name, k_flags, info);
     }
     if (fd == -ENOTDIR || fd == -ELOOP) {
         return fail(ErrorCode::untrusted,
                     "'" + path_of(name) + "' is not a directory, though there should be one: remove it if you do not need it");
     }
     if (fd < 0) return errno_failure(fd, "open the directory", path_of(name));
-    return adopt(*fs_, fd, path_of(name));
+    return Directory(*fs_, fd, info, path_of(name));
 }
 
 Result<Directory> Directory::parent() const {
-    const int fd = fresh([&] { return fs_->open_at(fd_.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+    FileInfo info;
+    const int fd = open_known(*fs_, fd_.get(), "..", O_RDONLY | O_DIRECTORY, info);
     if (fd < 0) return errno_failure(fd, "open the directory above", path_);
-    return adopt(*fs_, fd, path_ + "/..");
+    return Directory(*fs_, fd, info, path_ + "/..");
 }
 
 Result<InputFile> Directory::open_file(const std::string& name) const {
-    constexpr int k_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    const int fd = fresh([&] { return fs_->open_at(fd_.get(), name, k_flags, 0); });
+    FileInfo info;
+    const int fd = open_known(*fs_, fd_.get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, info);
     // A link, and a socket or a device that nobody serves.
     if (fd == -ELOOP || fd == -ENXIO) return fail(ErrorCode::corrupt, "'" + path_of(name) + "' is not a regular file");
     if (fd < 0) return errno_failure(fd, "open", path_of(name));
-    Result<InputFile> file = InputFile::adopt(*fs_, fd, path_of(name));
-    if (file && file->info().kind != FileKind::regular) {
-        return fail(ErrorCode::corrupt, "'" + path_of(name) + "' is not a regular file");
-    }
+    InputFile file = InputFile::adopt(*fs_, fd, info, path_of(name));
+    if (info.kind != FileKind::regular) return fail(ErrorCode::corrupt, "'" + path_of(name) + "' is not a regular file");
     return file;
 }
 
@@ -83,6 +92,7 @@ Result<std::vector<std::string>> Directory::names() const {
     std::vector<std::string> names;
     const int result = fresh([&] { return fs_->list(fd_.get(), names); });
     if (result < 0) return errno_failure(result, "list", path_);
+    std::erase_if(names, is_kept_open);
     return names;
 }
 
@@ -94,7 +104,7 @@ Status Directory::write_new(int fd, const std::string& name, ByteView bytes, boo
         const int result = uninterrupted([&] { return fs_->sync(fd); });
         if (result < 0) return errno_failure(result, "write to disk", path_of(name));
     }
-    const int result = uninterrupted([&] { return fs_->stat(fd, info); });
+    const int result = fresh([&] { return fs_->stat(fd, info); });
     if (result < 0) return errno_failure(result, "examine", path_of(name));
     // Network file systems and quotas report here what did not fit.
     if (const int closed = file.close(); closed < 0) return errno_failure(closed, "close", path_of(name));
@@ -137,6 +147,11 @@ Status Directory::move(const std::string& name, const Directory& to, const std::
     }
     if (result < 0) return errno_failure(result, "move", path_of(name));
     return {};
+}
+
+Status Directory::move_aside(const std::string& name, const Directory& to, const std::string& unique) const {
+    Status moved = move(name, to, unique);
+    return !moved && to.look_at(unique) ? Status{} : moved;
 }
 
 Status Directory::remove(const std::string& name) const {

@@ -32,6 +32,7 @@ class Directory {
     [[nodiscard]] Result<Directory> parent() const;
     [[nodiscard]] Result<InputFile> open_file(const std::string& name) const;
     [[nodiscard]] Result<FileInfo> look_at(const std::string& name) const;
+    // Without those under which a network file system keeps what was removed while it is open.
     [[nodiscard]] Result<std::vector<std::string>> names() const;
 
     // A new file of that name with these bytes, synced if asked for; what it is afterwards. Removed again on failure.
@@ -42,13 +43,15 @@ class Directory {
     [[nodiscard]] Result<Published> publish(const std::string& name, const FileInfo& created, const Directory& to,
                                             const std::string& as) const;
     [[nodiscard]] Status move(const std::string& name, const Directory& to, const std::string& as) const;
+    // To a name that nobody else chooses, so what lies there afterwards was moved, even if the file system reports an error.
+    [[nodiscard]] Status move_aside(const std::string& name, const Directory& to, const std::string& unique) const;
     [[nodiscard]] Status remove(const std::string& name) const;
     [[nodiscard]] Status remove_directory(const std::string& name) const;
     [[nodiscard]] Status sync() const;
 
    private:
-    Directory(Fs& fs, FileDescriptor fd, std::string path) : fs_(&fs), fd_(std::move(fd)), path_(std::move(path)) {}
-    [[nodiscard]] static Result<Directory> adopt(Fs& fs, int fd, std::string path);
+    Directory(Fs& fs, int fd, const FileInfo& info, std::string path)
+        : fs_(&fs), fd_(fs, fd), path_(std::move(path)), info_(info) {}
     [[nodiscard]] Status write_new(int fd, const std::string& name, ByteView bytes, bool synced, FileInfo& info) const;
 
     Fs* fs_;

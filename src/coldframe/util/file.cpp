@@ -70,14 +70,14 @@ int FileDescriptor::close() {
 Result<InputFile> InputFile::open(Fs& fs, const std::string& path) {
     const int fd = uninterrupted([&] { return fs.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0); });
     if (fd < 0) return std::unexpected(errno_error(-fd, "open", path));
-    return adopt(fs, fd, path);
+    InputFile file(fs, fd, {}, path);
+    const int result = uninterrupted([&] { return fs.stat(fd, file.info_); });
+    if (result < 0) return std::unexpected(errno_error(-result, "examine", path));
+    return file;
 }
 
-Result<InputFile> InputFile::adopt(Fs& fs, int fd, std::string path) {
-    InputFile file(fs, FileDescriptor(fs, fd), std::move(path));
-    const int result = uninterrupted([&] { return fs.stat(fd, file.info_); });
-    if (result < 0) return std::unexpected(errno_error(-result, "examine", file.path_));
-    return file;
+InputFile InputFile::adopt(Fs& fs, int fd, const FileInfo& info, std::string path) {
+    return InputFile(fs, fd, info, std::move(path));
 }
 
 Result<Bytes> InputFile::read_all() const {

@@ -51,8 +51,8 @@ class InputFile {
    public:
     // Follows symbolic links. Never blocks on a FIFO: whoever needs a regular file asks info().
     [[nodiscard]] static Result<InputFile> open(Fs& fs, const std::string& path);
-    // One that is open already; `path` is for messages.
-    [[nodiscard]] static Result<InputFile> adopt(Fs& fs, int fd, std::string path);
+    // One that is open already and was examined; `path` is for messages.
+    [[nodiscard]] static InputFile adopt(Fs& fs, int fd, const FileInfo& info, std::string path);
 
     [[nodiscard]] const FileInfo& info() const { return info_; }
     [[nodiscard]] const std::string& path() const { return path_; }
@@ -61,7 +61,8 @@ class InputFile {
     [[nodiscard]] int touch() const { return fs_->touch(fd_.get()); }
 
    private:
-    InputFile(Fs& fs, FileDescriptor fd, std::string path) : fs_(&fs), fd_(std::move(fd)), path_(std::move(path)) {}
+    InputFile(Fs& fs, int fd, const FileInfo& info, std::string path)
+        : fs_(&fs), fd_(fs, fd), path_(std::move(path)), info_(info) {}
 
     Fs* fs_;
     FileDescriptor fd_;

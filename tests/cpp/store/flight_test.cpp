@@ -23,19 +23,32 @@ constexpr auto k_soon = 20s;  // far more than anything takes here
 Package wanted() { return package_of("f", 1); }
 Digest key() { return store::key_digest(wanted()); }
 
+// What a leader does.
+void hang() {
+    for (;;) ::pause();
+}
+
+void wait_for_its_compiler() {
+    const pid_t compiler = ::fork();
+    for (volatile bool computes = compiler == 0; computes;) {
+    }
+    ::waitpid(compiler, nullptr, 0);
+}
+
 // A process that leads, until it is told otherwise.
 class Leader {
    public:
-    explicit Leader(const Scratch& scratch) {
+    explicit Leader(const Scratch& scratch, const JoinOptions& options = {}, void (*work)() = &hang) {
         int ready[2];
         REQUIRE(::pipe(ready) == 0);
         child_ = ::fork();
         REQUIRE(child_ >= 0);
         if (child_ == 0) {
-            const Joined joined = scratch.open()->join(key(), {});
+            ::setpgid(0, 0);
+            const Joined joined = scratch.open()->join(key(), options);
             const char role = joined.role == Role::leader ? 'l' : '?';
             static_cast<void>(::write(ready[1], &role, 1));
-            for (;;) ::pause();
+            work();
         }
         char role = 0;
         REQUIRE(::read(ready[0], &role, 1) == 1);
@@ -46,7 +59,7 @@ class Leader {
     Leader(const Leader&) = delete;
     Leader& operator=(const Leader&) = delete;
     ~Leader() {
-        signal(SIGKILL);
+        ::kill(-child_, SIGKILL);
         ::waitpid(child_, nullptr, 0);
     }
     void signal(int number) const { ::kill(child_, number); }
@@ -120,6 +133,22 @@ TEST_CASE("so is one that is stopped, by one of those who wait") {
     std::future<Role> third = join_later(*store, options);
     REQUIRE(store->put(wanted()));
     CHECK(third.get() == Role::served);
+}
+
+TEST_CASE("so is one that hangs, but not one whose compiler gets on") {
+    if (!processor_time()) return;
+    const Scratch scratch;
+    const auto store = scratch.open();
+    JoinOptions options{.stalled = 1500ms, .idle = 500ms};
+    SUBCASE("hangs") {
+        const Leader leader(scratch, options);
+        CHECK(store->join(key(), options).role == Role::leader);
+    }
+    SUBCASE("waits for its compiler") {
+        const Leader leader(scratch, options, &wait_for_its_compiler);
+        options.wait = 3500ms;
+        CHECK(store->join(key(), options).role == Role::alone);
+    }
 }
 
 TEST_CASE("nobody waits longer than asked for, or when interrupted, or for a store that cannot be written") {

@@ -28,7 +28,7 @@ struct Fault {
 
 inline constexpr int k_fault_exit = 77;
 
-class FaultFs final : public Fs {
+class FaultFs : public Fs {
    public:
     explicit FaultFs(Fault fault = {}) : fault_(fault) {}
 

@@ -25,22 +25,29 @@ _OURS = ("fullgraph", "dynamic", "backend", "mode", "options")
 _store: _core.Store | None = None
 _read_only = False
 _single_flight = True
+_replacing: Any = None  # what torch.compile is meanwhile, unless others have wrapped it
 
 
 def install(store: _core.Store | None, *, read_only: bool, single_flight: bool) -> None:
     """torch.compile is served from `store` from now on; again, with another one."""
-    global _store, _read_only, _single_flight
+    global _store, _read_only, _single_flight, _replacing
     _store, _read_only, _single_flight = store, read_only, single_flight
     if backward_wanted not in wants_backward:
         wants_backward.append(backward_wanted)
     if _private.replaced is None or torch.compile is _private.replaced:
         _private.replaced = torch.compile
-        torch.compile = _replacement(torch.compile)
+        torch.compile = _replacing = _replacement(torch.compile)
 
 
 def uninstall() -> None:
-    """torch.compile is torch's own again. What was compiled meanwhile stays as it is."""
-    torch.compile, _private.replaced = _private.torch_compile(), None
+    """torch.compile is torch's own again, or what others have wrapped around ours, which then falls through to torch's own.
+
+    What was compiled meanwhile stays as it is.
+    """
+    global _replacing
+    if torch.compile is _replacing:
+        torch.compile = _private.replaced
+    _private.replaced = _replacing = None
 
 
 def flush(seconds: float) -> bool:
@@ -57,22 +64,21 @@ def _replacement(original: Any) -> Any:
     def compile(model: Any = None, **options: Any) -> Any:  # noqa: A001
         if model is None:
             return functools.partial(compile, **options)
-        if not _is_for_us(model, options, sys._getframe(1).f_globals.get("__name__", "")):
+        if options.get("disable") or torch.compiler.is_compiling() or _private.replaced is None or _private.plain.get():
             return original(model, **options)
+        if _is_torch(sys._getframe(1).f_globals.get("__name__", "")):
+            return _private.torch_compile(model, **options)
         return _served(model, options)
 
     return compile
 
 
-def _is_for_us(model: Any, options: dict[str, Any], caller: str) -> bool:
-    if options.get("disable") or torch.compiler.is_compiling():
-        return False
+def _is_torch(caller: str) -> bool:
     # What torch compiles for itself, within operators say, it compiles at each call; module.compile() is the user's.
-    return not caller.startswith("torch.") or caller == "torch.nn.modules.module"
+    return caller.startswith("torch.") and caller != "torch.nn.modules.module"
 
 
 def _served(model: Any, options: dict[str, Any]) -> Any:
-    original = _private.torch_compile()
     settings = {"fullgraph": False, "dynamic": None, "mode": None, "options": None, **options}
     settings["backend"] = options.get("backend") or _default_backend()
     settings = {name: value for name, value in settings.items() if name in _OURS or value}
@@ -80,9 +86,9 @@ def _served(model: Any, options: dict[str, Any]) -> Any:
     if kind is not None or not can_be_served(model):
         why = f"a {kind} among the options has no name" if kind else f"a {type(model).__name__} is not called as functions are"
         stats.count_bypass(f"not stored: {why}")
-        return original(model, **options)
+        return _private.torch_compile(model, **options)
     if settings["mode"] not in _MODES or settings["options"] or settings["backend"] not in _BACKENDS:
-        original(model, **options)  # refuses what it refuses now, and not at the first call
+        _private.torch_compile(model, **options)  # refuses what it refuses now, and not at the first call
     return _session(model, settings).serve()
 
 
