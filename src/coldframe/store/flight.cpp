@@ -33,38 +33,38 @@ class FileFlight final : public Flight {
     void forget() override;
 
    private:
-    FileFlight(Directory locks, std::string name, FileDescriptor file);
-    void beat();
+    struct Held {
+        Directory locks;
+        std::string name;
+        FileDescriptor file;
+        std::mutex mutex{};
+        std::condition_variable_any ended{};
+        std::jthread heart{};
+    };
+    explicit FileFlight(std::unique_ptr<Held> held);
 
-    Directory locks_;
-    std::string name_;
-    FileDescriptor file_;
-    std::mutex mutex_;
-    std::condition_variable_any ended_;
-    std::unique_ptr<std::jthread> heart_;
+    std::unique_ptr<Held> held_;
 };
 
-FileFlight::FileFlight(Directory locks, std::string name, FileDescriptor file)
-    : locks_(std::move(locks)), name_(std::move(name)), file_(std::move(file)) {
-    heart_ = std::make_unique<std::jthread>([this](const std::stop_token& stop) {
-        std::unique_lock lock(mutex_);
-        while (!ended_.wait_for(lock, stop, k_beat, [&] { return stop.stop_requested(); })) beat();
+FileFlight::FileFlight(std::unique_ptr<Held> held) : held_(std::move(held)) {
+    held_->heart = std::jthread([held = held_.get()](const std::stop_token& stop) {
+        std::unique_lock lock(held->mutex);
+        while (!held->ended.wait_for(lock, stop, k_beat, [&] { return stop.stop_requested(); })) {
+            static_cast<void>(uninterrupted([&] { return held->locks.fs().touch(held->file.get()); }));
+        }
     });
 }
 
 FileFlight::~FileFlight() {
-    if (!heart_) return;
-    heart_.reset();
-    ignore_failure(locks_.remove(name_));
+    if (held_ == nullptr) return;
+    held_->heart.request_stop();
+    held_->heart.join();
+    ignore_failure(held_->locks.remove(held_->name));
 }
 
+// The thread is not in this process, and what it waits by cannot be destroyed: that would wait for the thread.
 void FileFlight::forget() {
-    [[maybe_unused]] const std::jthread* const left = heart_.release();  // its thread is not in this process
-    static_cast<void>(file_.close());
-}
-
-void FileFlight::beat() {
-    static_cast<void>(uninterrupted([&] { return locks_.fs().touch(file_.get()); }));
+    if (Held* const left = held_.release()) static_cast<void>(left->file.close());
 }
 
 Result<std::unique_ptr<Flight>> FileFlight::take(const Directory& locks, const std::string& name) {
@@ -82,7 +82,8 @@ Result<std::unique_ptr<Flight>> FileFlight::take(const Directory& locks, const s
     if (known < 0 || !present || present->inode != held.inode) return nullptr;
     Result<Directory> directory = Directory::open(fs, locks.path());
     if (!directory) return std::unexpected(std::move(directory.error()));
-    return std::unique_ptr<Flight>(new FileFlight(std::move(*directory), name, std::move(file)));
+    return std::unique_ptr<Flight>(
+        new FileFlight(std::unique_ptr<Held>(new Held{.locks = std::move(*directory), .name = name, .file = std::move(file)})));
 }
 
 // The wait of one process.

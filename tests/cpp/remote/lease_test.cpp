@@ -254,6 +254,7 @@ TEST_CASE("a forked child neither renews nor ends its parent's lease") {
     const auto server = std::make_shared<LeaseServer>();
     Host here(server->source());
     Joined leader = here.store.join(key(), {});
+    std::this_thread::sleep_for(700ms);  // its threads wait to renew it
     const pid_t child = ::fork();
     if (child == 0) {
         const std::size_t before = server->calls;
