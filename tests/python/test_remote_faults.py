@@ -246,6 +246,28 @@ def test_uploads_that_are_refused_or_too_many_are_counted(server: HttpServer, op
     assert slow.stats()["remote_uploads_dropped"] > 30
 
 
+def test_flushing_does_not_wait_for_a_remote_that_is_down(server: HttpServer, open_store: OpenStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    store = open_store("down", remote=url)
+    for number in range(6):
+        store.put(package_named(f"f{number}"))
+    begin = time.monotonic()
+    assert not store.flush(60), "the breaker opens while it waits"
+    assert not store.flush(55), "it is open"
+    assert time.monotonic() - begin < 10
+    assert len(store.get(package_named("f0").key)[0]) == 1
+    server.misbehave = remote_http.answer_with(500)
+    soon = open_store("soon", remote_retry_after=0.5)
+    for number in range(6):
+        soon.put(package_named(f"f{number}"))
+    assert not soon.flush(0.1)
+    server.misbehave = None
+    assert soon.flush(60), "it is probed within the time"
+    stats = soon.stats()
+    assert stats["remote_uploads"] + stats["remote_upload_failures"] == 6 and stats["remote_uploads"] >= 3
+
+
 @pytest.fixture
 def certificate(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "certificate.pem"
