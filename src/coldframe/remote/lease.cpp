@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 using store::Joined;
 using store::Role;
 
+constexpr milliseconds k_shortest_beat = 50ms;
 constexpr milliseconds k_longest_beat = 1s;
 constexpr milliseconds k_farewell = 250ms;  // for giving it back
 constexpr milliseconds k_first_pause = 10ms;
@@ -54,7 +55,7 @@ class Lease final : public store::Flight {
             : leases(std::move(its)), token(std::move(name)), time(expires_after) {}
 
         void keep() {
-            const milliseconds beat = std::min(time / 5, k_longest_beat);
+            const milliseconds beat = std::clamp(time / 5, k_shortest_beat, k_longest_beat);
             Limits limits{.patience = std::max(beat, 250ms), .hurry = &hurry};
             Result<bool> ours = true;
             std::unique_lock lock(mutex);
