@@ -16,7 +16,7 @@ from test_automatic import HERD, Runner, compiled
 from coldframe import _core
 
 HOSTS = 4
-LEASING = ["redis", "directory"]  # the servers that keep leases
+LEASING = ["redis", "directory"]  # that answer at once, also on a machine that has much to do
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from remote_servers import SERVERS, RedisBlobs, Server, redis
+from test_remote import AWS
 from test_store import package_named
 
 from coldframe import _core
@@ -26,9 +27,11 @@ PATIENT = {"min_free_bytes": 0, "remote_patience": 5.0}
 OpenStore = Callable[..., _core.Store]
 
 
-@pytest.fixture(scope="module", params=["redis", "directory"])
+@pytest.fixture(scope="module", params=["redis", "directory", "s3"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as started:
+    with pytest.MonkeyPatch.context() as patch, SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as started:
+        for name, value in AWS.items():
+            patch.setenv(name, value)
         yield started
 
 

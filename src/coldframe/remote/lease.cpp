@@ -141,7 +141,7 @@ class LeaseWait {
         const SteadyTime seen = now();
         const bool same = state.holder == holder_;
         const bool had_time = !holder_.empty() && seen < expires_;
-        if (!same && had_time) return true;
+        if (!same && had_time && !state.inherited) return true;
         const SteadyTime expires = seen + std::clamp(state.left, milliseconds(0), milliseconds(24h));
         if (!same || expires > expires_ + k_blur) {
             holder_ = state.holder;

@@ -1,7 +1,7 @@
 // Single flight among hosts, where a server keeps a lease for each key: one host has it and renews it, the others look now and
 // then whether what it compiles has arrived.
 //
-//   Leases          the lease of one key on one server: RedisLeases (redis_leases.hpp)
+//   Leases          the lease of one key on one server: RedisLeases (redis_leases.hpp), BlobLeases (blob_leases.hpp)
 //   Joined joined = join_by_lease(std::make_unique<RedisLeases>(...), how);
 //   switch (joined.role) {
 //       case Role::leader: it is held until joined.flight is destroyed, which is after what was compiled is on the remote
@@ -24,6 +24,7 @@ namespace coldframe::remote {
 struct LeaseState {
     std::string holder;  // its token; empty: nobody
     milliseconds left{0};
+    bool inherited = false;  // from one that had let it expire
 };
 
 class Leases {

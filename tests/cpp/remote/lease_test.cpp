@@ -46,6 +46,11 @@ Joined result(std::future<Joined>& joined) {
 // Once for each kind of remote that can do it.
 void with_each(const std::function<void(const RemoteSource&)>& test) {
     SUBCASE("a server with leases") { test(std::make_shared<LeaseServer>()->source()); }
+    SUBCASE("blobs that are written on conditions") {
+        const auto blobs = std::make_shared<MemoryServer>();
+        blobs->conditional = true;
+        test(blobs->source());
+    }
     SUBCASE("a directory") {
         const Scratch shared;
         test(open_remote("file://" + shared.path).value());
@@ -168,6 +173,34 @@ TEST_CASE("a lease that is not renewed expires, and one of those who wait takes 
     next.flight.reset();
     REQUIRE(there.store.wait(30s));
     CHECK(server->held() == 0);
+}
+
+TEST_CASE("so is one among conditional blobs, by their own clock, and the others go on waiting for who took it") {
+    const auto blobs = std::make_shared<MemoryServer>();
+    blobs->conditional = true;
+    const std::string hex = to_hex(key());
+    const std::string name = "lease/" + hex.substr(0, 2) + "/" + hex;
+    Host first(blobs->source());
+    Host second(blobs->source());
+    SUBCASE("of a host that is stopped") {
+        const std::string text = "coldframe lease 1\nstopped 7 free\n";
+        blobs->blobs[name] = Bytes(text.begin(), text.end());
+    }
+    SUBCASE("that is damaged") { blobs->blobs[name] = Bytes{1, 2, 3}; }
+    std::future<Joined> one = join_later(first.store, {.stalled = 1s});
+    CHECK(waits(one));
+    std::future<Joined> other = join_later(second.store, {.stalled = 1s});
+    Joined next = result(one);
+    CHECK(next.role == Role::leader);
+    CHECK(first.counter(Counter::remote_leases) == 1);
+    CHECK(other.wait_for(1500ms) == std::future_status::timeout);
+    REQUIRE(first.store.put(wanted()).has_value());
+    next.flight.reset();
+    CHECK(result(other).role == Role::served);
+    REQUIRE(first.store.wait(30s));
+    const std::lock_guard lock(blobs->mutex);
+    const Bytes& left = blobs->blobs[name];
+    CHECK(std::string(left.begin(), left.end()) == "coldframe lease 1\n");
 }
 
 TEST_CASE("a lease that neither expires nor is renewed is not waited for") {
