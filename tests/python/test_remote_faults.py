@@ -258,13 +258,15 @@ def test_flushing_does_not_wait_for_a_remote_that_is_down(server: HttpServer, op
     assert time.monotonic() - begin < 10
     assert len(store.get(package_named("f0").key)[0]) == 1
     server.misbehave = remote_http.answer_with(500)
-    soon = open_store("soon", remote_retry_after=0.5)
+    again = open_store("again")
     for number in range(6):
-        soon.put(package_named(f"f{number}"))
-    assert not soon.flush(0.1)
+        assert again.get(package_named(f"f{number}").key)[0] == []
+        again.put(package_named(f"f{number}"))
+    assert not again.flush(60)
     server.misbehave = None
-    assert soon.flush(60), "it is probed within the time"
-    stats = soon.stats()
+    assert again.flush(60), "it is probed at once"
+    assert time.monotonic() - begin < 20
+    stats = again.stats()
     assert stats["remote_uploads"] + stats["remote_upload_failures"] == 6 and stats["remote_uploads"] >= 3
 
 

@@ -272,6 +272,8 @@ bool Session::wait(milliseconds at_most) {
     const SteadyTime end = after(at_most);
     Lock lock(mutex_);
     const auto gone = [&] { return tasks_.empty() && !working_; };
+    if (!tasks_.empty()) breaker_.hasten_probe(now());
+    changed_.notify_all();
     const auto hopeless = [&] { return !tasks_.empty() && !breaker_.closed() && breaker_.probe_time() > end; };
     changed_.wait_until(lock, end, [&] { return gone() || hopeless(); });
     return gone();

@@ -45,7 +45,8 @@ class Session {
     // Leader, with a flight for all hosts or, where the remote keeps no lease, the one of this host; or served.
     [[nodiscard]] store::Joined join(const Digest& key, const store::JoinOptions& options,
                                      std::unique_ptr<store::Flight> flight);
-    // Whether it is all gone or given up. Not before the time is over, unless nothing will be uploaded until then.
+    // Whether it is all gone or given up. While the breaker is open, it has the remote probed at once; if that fails, and there
+    // will be no other probe within the time, it does not wait for it.
     [[nodiscard]] bool wait(milliseconds at_most);
     void close(milliseconds at_most);
 
