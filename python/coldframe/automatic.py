@@ -47,7 +47,7 @@ def enable(
     read_only: nothing is written, neither to the store nor to the remote.
     max_bytes: how large the store may become (bytes, or "500M", "10G"); 0 for no limit.
     single_flight: of the processes that need the same at the same time one compiles, and the others wait for it
-        (at most COLDFRAME_WAIT seconds, 600 by default).
+        (at most COLDFRAME_WAIT seconds, 600 by default); also among hosts, if the remote is Redis, S3 or a directory.
 
     InvalidArgumentError for arguments that make no sense. A store that cannot be used is a warning: the program then runs as
     with plain torch.compile. Calling it again changes the store.
@@ -87,7 +87,7 @@ def disable() -> None:
 
 def flush(seconds: float = 60.0) -> bool:
     """Waits until everything that was compiled so far is in the store, and in its remote, at most so many seconds. Whether it
-    is."""
+    is; it does not wait for a remote that turns out to be down."""
     automatic = sys.modules.get("coldframe.torch.automatic")
     return bool(automatic is None or automatic.flush(seconds))
 

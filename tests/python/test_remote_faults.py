@@ -246,6 +246,30 @@ def test_uploads_that_are_refused_or_too_many_are_counted(server: HttpServer, op
     assert slow.stats()["remote_uploads_dropped"] > 30
 
 
+def test_flushing_does_not_wait_for_a_remote_that_is_down(server: HttpServer, open_store: OpenStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    store = open_store("down", remote=url)
+    for number in range(6):
+        store.put(package_named(f"f{number}"))
+    begin = time.monotonic()
+    assert not store.flush(60), "the breaker opens while it waits"
+    assert not store.flush(55), "it is open"
+    assert time.monotonic() - begin < 10
+    assert len(store.get(package_named("f0").key)[0]) == 1
+    server.misbehave = remote_http.answer_with(500)
+    again = open_store("again")
+    for number in range(6):
+        assert again.get(package_named(f"f{number}").key)[0] == []
+        again.put(package_named(f"f{number}"))
+    assert not again.flush(60)
+    server.misbehave = None
+    assert again.flush(60), "it is probed at once"
+    assert time.monotonic() - begin < 20
+    stats = again.stats()
+    assert stats["remote_uploads"] + stats["remote_upload_failures"] == 6 and stats["remote_uploads"] >= 3
+
+
 @pytest.fixture
 def certificate(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "certificate.pem"

@@ -1,5 +1,7 @@
 #include <coldframe/remote/blob_remote.hpp>
 
+#include <coldframe/remote/blob_leases.hpp>
+
 namespace coldframe::remote {
 namespace {
 
@@ -50,6 +52,11 @@ Status BlobRemote::put_manifest(const Digest& key, const Listed& variant, ByteVi
         if (Status put = put_object(variant.manifest, bytes, Overwrite::yes, limits); !put) return put;
     }
     return add_to_record(key, variant, limits);
+}
+
+store::Joined BlobRemote::join(const Digest& key, const RemoteJoin& how) {
+    if (!connect_ || !blobs_->conditional()) return {};
+    return join_by_lease(std::make_unique<BlobLeases>(connect_(), name_of("ac", key), name_of("lease", key)), how);
 }
 
 Status BlobRemote::add_to_record(const Digest& key, const Listed& variant, const Limits& limits) {

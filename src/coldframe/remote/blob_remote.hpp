@@ -2,6 +2,7 @@
 //
 //   <prefix>cas/ab/<sha256>      an object or a manifest, by the digest of its bytes
 //   <prefix>ac/ab/<key>          the record of a key; Layout::bazel has no directories `ab`
+//   <prefix>lease/ab/<key>       its lease, where writes can be conditional: see blob_leases.hpp
 //
 //   class MyBlobs final : public Blobs { ... };
 //   BlobRemote remote(std::make_unique<MyBlobs>(), Layout::sharded);
@@ -50,7 +51,11 @@ enum class Layout : std::uint8_t { sharded, bazel };
 
 class BlobRemote final : public Remote {
    public:
-    BlobRemote(std::unique_ptr<Blobs> blobs, Layout layout) : blobs_(std::move(blobs)), layout_(layout) {}
+    using Connect = std::function<std::unique_ptr<Blobs>()>;
+
+    // `connect`: for leases, which need connections of their own; without it there are none.
+    BlobRemote(std::unique_ptr<Blobs> blobs, Layout layout, Connect connect = {})
+        : blobs_(std::move(blobs)), layout_(layout), connect_(std::move(connect)) {}
 
     [[nodiscard]] Result<Record> get_record(const Digest& key, const Limits& limits) override;
     [[nodiscard]] Result<Bytes> get_manifest(const Digest& key, const Blob& manifest, const Limits& limits) override;
@@ -59,6 +64,7 @@ class BlobRemote final : public Remote {
     [[nodiscard]] Status put_object(const Blob& object, ByteView bytes, Overwrite overwrite, const Limits& limits) override;
     [[nodiscard]] Status put_manifest(const Digest& key, const Listed& variant, ByteView bytes, Overwrite overwrite,
                                       const Limits& limits) override;
+    [[nodiscard]] store::Joined join(const Digest& key, const RemoteJoin& how) override;
 
    private:
     [[nodiscard]] std::string name_of(const char* folder, const Digest& digest) const;
@@ -66,6 +72,7 @@ class BlobRemote final : public Remote {
 
     std::unique_ptr<Blobs> blobs_;
     Layout layout_;
+    Connect connect_;
 };
 
 }  // namespace coldframe::remote

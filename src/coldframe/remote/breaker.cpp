@@ -68,6 +68,11 @@ bool Breaker::wants_probe(SteadyTime now) {
     return true;
 }
 
+void Breaker::hasten_probe(SteadyTime now) {
+    const std::lock_guard lock(mutex_);
+    until_ = std::min(until_, now);
+}
+
 SteadyTime Breaker::probe_time() const {
     const std::lock_guard lock(mutex_);
     return open_ ? until_ : SteadyTime::max();

@@ -38,6 +38,7 @@ class Breaker {
     void wasted(SteadyTime::duration time, SteadyTime now);
 
     [[nodiscard]] bool wants_probe(SteadyTime now);
+    void hasten_probe(SteadyTime now);            // somebody waits for it
     [[nodiscard]] SteadyTime probe_time() const;  // when a probe may be wanted; the end of time while closed
 
    private:

@@ -1,5 +1,7 @@
 #include <coldframe/remote/directory_remote.hpp>
 
+#include <coldframe/store/disk_state.hpp>
+
 namespace coldframe::remote {
 namespace {
 
@@ -109,6 +111,12 @@ Status DirectoryRemote::keep(const Digest& key, const Listed& variant, const Lim
     if (!file) return std::unexpected(file.error());
     static_cast<void>(uninterrupted([&] { return file->touch(); }));
     return {};
+}
+
+// Hosts that share a directory lock its files as processes that share a store do.
+store::Joined DirectoryRemote::join(const Digest& key, const RemoteJoin& how) {
+    store::DiskState state(path_, {.owner_check = owner_check_});
+    return store::join_flight(state, key, how.options);
 }
 
 }  // namespace coldframe::remote

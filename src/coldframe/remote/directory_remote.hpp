@@ -25,6 +25,7 @@ class DirectoryRemote final : public Remote {
     [[nodiscard]] Status put_manifest(const Digest& key, const Listed& variant, ByteView bytes, Overwrite overwrite,
                                       const Limits& limits) override;
     [[nodiscard]] Status keep(const Digest& key, const Listed& variant, const Limits& limits) override;
+    [[nodiscard]] store::Joined join(const Digest& key, const RemoteJoin& how) override;
 
    private:
     [[nodiscard]] Result<store::Tree> open() const { return store::Tree::open(Fs::real(), path_, owner_check_); }

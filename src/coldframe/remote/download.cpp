@@ -144,6 +144,7 @@ Downloaded Download::run(const Digest& key) {
         return std::move(result_);
     }
     for (const Listed& listed : record->variants) {
+        if (options_.known.contains(listed.manifest.digest)) continue;
         Status taken = take(key, listed);
         if (taken) continue;
         const bool go_on = is_about_content(taken.error());

@@ -21,6 +21,7 @@ namespace coldframe::remote {
 struct DownloadOptions {
     Limits limits;  // of each call; `end` is set anew for what each asks for
     std::function<void(std::uint64_t bytes)> progress;
+    std::set<Digest> known{};  // variants that are left where they are
 };
 
 struct Downloaded {

@@ -47,7 +47,8 @@ std::string directory(std::string base) {
 
 RemoteSource blob_source(const Url& url, HttpPlace place, Layout layout) {
     return {url.printable(), [place = std::move(place), layout] -> std::unique_ptr<Remote> {
-                return std::make_unique<BlobRemote>(std::make_unique<HttpBlobs>(place), layout);
+                const auto connect = [place] { return std::make_unique<HttpBlobs>(place); };
+                return std::make_unique<BlobRemote>(connect(), layout, connect);
             }};
 }
 

@@ -26,10 +26,16 @@ std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len
 std::unexpected<Error> refused(std::string_view message, const std::string& authority) {
     const std::string word(message.substr(0, message.find(' ')));
     const std::string text = authority + " refuses: " + (word.size() <= 16 ? word : "an error");
-    if (word == "NOAUTH" || word == "WRONGPASS" || word == "NOPERM" || word == "READONLY") {
+    const bool in_script = message.contains("can't run this command");  // what NOPERM is there
+    if (word == "NOAUTH" || word == "WRONGPASS" || word == "NOPERM" || word == "READONLY" || in_script) {
         return fail(ErrorCode::untrusted, text);
     }
+    if (message.starts_with("ERR unknown command")) return fail(ErrorCode::unsupported, text);
     return fail(word == "OOM" ? ErrorCode::no_space : ErrorCode::io, text);
+}
+
+bool is_answer(ErrorCode code) {
+    return code == ErrorCode::untrusted || code == ErrorCode::unsupported || code == ErrorCode::no_space;
 }
 
 Result<RedisReply> convert(const redisReply& reply, const std::string& authority) {
@@ -116,7 +122,7 @@ Result<RedisReply> RedisClient::call(const std::vector<std::string_view>& comman
         }
         Result<RedisReply> reply = exchange(command, max_size, rest);
         // An answer that comes later must not be taken for that of another call.
-        if (!reply && reply.error().code != ErrorCode::untrusted && reply.error().code != ErrorCode::no_space) stream_.reset();
+        if (!reply && !is_answer(reply.error().code)) stream_.reset();
         return reply;
     };
     const SteadyTime begin = std::chrono::steady_clock::now();

@@ -5,8 +5,8 @@
 //
 // The connection is made by the first call, and again after it broke: a call that had not been answered is sent once more.
 //
-// Thread-safety: one object serves one thread. Failure: timeout, io, untrusted (NOAUTH and the like), no_space (OOM), corrupt
-// (a reply larger than `max_size`, or no reply at all).
+// Thread-safety: one object serves one thread. Failure: timeout, io, untrusted (NOAUTH and the like), unsupported (a command
+// that it does not know), no_space (OOM), corrupt (a reply larger than `max_size`, or no reply at all).
 #pragma once
 
 #include <coldframe/remote/stream.hpp>

@@ -1,5 +1,6 @@
 #include <coldframe/remote/redis_remote.hpp>
 
+#include <coldframe/remote/redis_leases.hpp>
 #include <coldframe/store/layout.hpp>
 
 namespace coldframe::remote {
@@ -13,6 +14,8 @@ std::string chunk_name(const Digest& object, std::uint64_t number) {
 }
 
 std::string hash_name(const Digest& key) { return "coldframe:1:a:" + to_hex(key); }
+
+std::string lease_name(const Digest& key) { return "coldframe:1:l:" + to_hex(key); }
 
 std::string_view text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
@@ -117,6 +120,11 @@ Status RedisRemote::keep(const Digest& key, const Listed& variant, const Limits&
         }
     }
     return expire(hash, limits);
+}
+
+// By a connection of its own, which the lease needs for as long as it is held.
+store::Joined RedisRemote::join(const Digest& key, const RemoteJoin& how) {
+    return join_by_lease(std::make_unique<RedisLeases>(place_, hash_name(key), lease_name(key)), how);
 }
 
 }  // namespace coldframe::remote

@@ -18,14 +18,24 @@
 
 #include <coldframe/remote/limits.hpp>
 #include <coldframe/remote/record.hpp>
+#include <coldframe/store/flight.hpp>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace coldframe::remote {
 
 enum class Overwrite : std::uint8_t { no, yes };  // yes: what is there is known to be damaged
+
+// How a wait for another host deals with the remote.
+struct RemoteJoin {
+    const store::JoinOptions& options;
+    std::function<Limits()> limits;  // of the next call
+    // Told how each call went that began then; whether to make another one.
+    std::function<bool(std::optional<ErrorCode> failure, SteadyTime begin)> judge;
+};
 
 class Remote {
    public:
@@ -44,6 +54,9 @@ class Remote {
                                               const Limits& limits) = 0;
     // The variant was used: where what is unused expires, it lives on.
     [[nodiscard]] virtual Status keep(const Digest& /*key*/, const Listed& /*variant*/, const Limits& /*limits*/) { return {}; }
+    // Single flight among hosts, as Store::join is among the processes of one. `served`: the record of the key names a variant
+    // that is not known. `alone` also where that cannot be found out.
+    [[nodiscard]] virtual store::Joined join(const Digest& /*key*/, const RemoteJoin& /*how*/) { return {}; }
     [[nodiscard]] virtual std::uint64_t max_object_size() const { return std::uint64_t{4} << 30; }
 };
 

@@ -1,11 +1,9 @@
 #include <coldframe/remote/session.hpp>
 
+#include <coldframe/remote/quiet_thread.hpp>
 #include <coldframe/remote/upload.hpp>
 
-#include <pthread.h>
 #include <unistd.h>
-
-#include <csignal>
 
 namespace coldframe::remote {
 namespace {
@@ -38,9 +36,16 @@ Session::Session(std::shared_ptr<store::DiskStore> local, RemoteSource source, c
       local_(std::move(local)),
       source_(std::move(source)),
       options_(options),
-      breaker_(options.breaker) {}
+      breaker_(options.breaker),
+      door_(std::make_shared<Door>()) {
+    door_->session = this;
+}
 
-Session::~Session() { close(options_.exit_patience); }
+Session::~Session() {
+    close(options_.exit_patience);
+    const std::lock_guard lock(door_->mutex);
+    door_->session = nullptr;
+}
 
 std::unique_ptr<Remote> Session::borrow() {
     {
@@ -70,24 +75,30 @@ Downloaded Session::look_up(const Digest& key) {
         nothing.refusals.push_back({"remote", {ErrorCode::io, "it has not worked lately, and is not asked for now", {}}});
         return nothing;
     }
-    const SteadyTime begin = now();
+    Downloaded result = download(key, {});
+    local_->counters().add(result.served.empty() ? Counter::remote_misses : Counter::remote_hits);
+    return result;
+}
+
+Limits Session::lookup_limits() {
     Limits limits;
     limits.connect = options_.connect;
-    limits.patience = breaker_.patience(options_.patience, begin);
+    limits.patience = breaker_.patience(options_.patience, now());
     limits.slowest = options_.slowest;
+    return limits;
+}
+
+Downloaded Session::download(const Digest& key, std::set<Digest> known) {
+    const SteadyTime begin = now();
     std::unique_ptr<Remote> remote = borrow();
-    Downloaded result = Download(*remote, *local_, {.limits = limits, .progress = {}}).run(key);
+    const DownloadOptions options{.limits = lookup_limits(), .progress = {}, .known = std::move(known)};
+    Downloaded result = Download(*remote, *local_, options).run(key);
     give_back(std::move(remote));
     judge(result, begin);
-    if (!result.served.empty()) {
-        local_->counters().add(Counter::remote_hits);
-    } else {
-        local_->counters().add(Counter::remote_misses);
-    }
     const Lock lock(mutex_);
     damaged_.insert(result.damaged.begin(), result.damaged.end());
     if (options_.access == store::Access::read_only) return result;
-    for (const Listed& variant : result.served) add({key, variant, true});
+    for (const Listed& variant : result.served) add({.key = key, .variant = variant, .keep = true});
     return result;
 }
 
@@ -97,6 +108,8 @@ void Session::judge(const Downloaded& result, SteadyTime begin) {
     const SteadyTime end = now();
     if (failed) {
         breaker_.failed(end - begin, end);
+        const Lock lock(mutex_);
+        changed_.notify_all();
         return;
     }
     breaker_.succeeded();
@@ -115,7 +128,7 @@ void Session::add(Task task) {
         return;
     }
     const bool waiting = std::ranges::any_of(tasks_, [&](const Task& other) {
-        return other.keep == task.keep && other.key == task.key &&
+        return !other.lease && other.keep == task.keep && other.key == task.key &&
                other.variant.manifest.digest == task.variant.manifest.digest;
     });
     if (waiting) return;
@@ -127,18 +140,14 @@ void Session::add(Task task) {
 void Session::upload(const Digest& key, const Digest& id) {
     if (options_.access == store::Access::read_only) return;
     const Lock lock(mutex_);
-    add({key, {{id, 0}, {}}, false});
+    put_.insert(id);
+    add({.key = key, .variant = {{id, 0}, {}}});
 }
 
-// With the mutex held. Signals stay with the threads that are there for them.
+// With the mutex held.
 void Session::start() {
     if (thread_.joinable() || hurry_.started()) return;
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { work(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    thread_ = start_quietly([this] { work(); });
 }
 
 bool Session::wait_for_work(Lock& lock) {
@@ -147,6 +156,7 @@ bool Session::wait_for_work(Lock& lock) {
         if (hurry_.started() && (tasks_.empty() || open || now() >= hurry_.end.load())) return false;
         const bool wanted = !tasks_.empty() || probe_wanted_;
         if (wanted && (!open || now() >= breaker_.probe_time())) return true;
+        if (std::ranges::any_of(tasks_, [](const Task& task) { return task.lease != nullptr; })) return true;
         if (wanted) {
             changed_.wait_until(lock, breaker_.probe_time());
         } else {
@@ -161,8 +171,10 @@ void Session::work() {
     while (wait_for_work(lock)) {
         working_ = true;
         if (!breaker_.closed()) {
-            probe_wanted_ = false;
+            std::deque<Task> leases = take_leases();  // what their flights have put will not arrive soon
+            probe_wanted_ &= now() < breaker_.probe_time();
             lock.unlock();
+            leases.clear();
             probe(*remote);
         } else if (tasks_.empty()) {
             probe_wanted_ = false;
@@ -171,15 +183,30 @@ void Session::work() {
             const Task task = std::move(tasks_.front());
             tasks_.pop_front();
             lock.unlock();
-            run(*remote, task);
+            if (!task.lease) run(*remote, task);
         }
         lock.lock();
         working_ = false;
         changed_.notify_all();
     }
+    drop_all(lock);
+}
+
+// With the mutex held.
+std::deque<Session::Task> Session::take_leases() {
+    std::deque<Task> leases;
+    std::deque<Task> others;
+    for (Task& task : tasks_) (task.lease ? leases : others).push_back(std::move(task));
+    tasks_ = std::move(others);
+    return leases;
+}
+
+void Session::drop_all(Lock& lock) {
+    const std::deque<Task> leases = take_leases();
     drop(static_cast<std::size_t>(std::ranges::count(tasks_, false, &Task::keep)));
     tasks_.clear();
     changed_.notify_all();
+    lock.unlock();  // giving them back takes a while
 }
 
 Limits Session::upload_limits() const {
@@ -242,8 +269,14 @@ void Session::judge_failure(ErrorCode code, SteadyTime begin) {
 }
 
 bool Session::wait(milliseconds at_most) {
+    const SteadyTime end = after(at_most);
     Lock lock(mutex_);
-    return changed_.wait_until(lock, after(at_most), [&] { return tasks_.empty() && !working_; });
+    const auto gone = [&] { return tasks_.empty() && !working_; };
+    if (!tasks_.empty()) breaker_.hasten_probe(now());
+    changed_.notify_all();
+    const auto hopeless = [&] { return !tasks_.empty() && !breaker_.closed() && breaker_.probe_time() > end; };
+    changed_.wait_until(lock, end, [&] { return gone() || hopeless(); });
+    return gone();
 }
 
 void Session::close(milliseconds at_most) {

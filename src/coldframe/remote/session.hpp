@@ -3,6 +3,7 @@
 //   Session session(local, source, options);
 //   Downloaded found = session.look_up(key);
 //   session.upload(key, id);                                // at once; the thread does it
+//   Joined joined = session.join(key, options, std::move(flight));      // of this host's leader: does another host lead?
 //   bool gone = session.wait(5s);                           // all that was to be uploaded
 //   session.close(5s);                                      // the thread has ended; what could not be uploaded is dropped
 //
@@ -10,6 +11,9 @@
 //
 // The thread is started when there is something to do. It reads what it uploads from the local store, so that what waits takes
 // no memory. While the breaker is open it waits, too, and probes the remote when it may.
+//
+// The lease of a flight that has ended is given back behind the uploads that were waiting then, for who waits elsewhere looks
+// for them on the remote; where they cannot be made, at once.
 //
 // A forked child has no such thread, and must not use its parent's connections: it makes a session of its own, and leaves the
 // parent's as it is.
@@ -38,6 +42,11 @@ class Session {
     [[nodiscard]] int process() const { return process_; }
     [[nodiscard]] Downloaded look_up(const Digest& key);
     void upload(const Digest& key, const Digest& id);
+    // Leader, with a flight for all hosts or, where the remote keeps no lease, the one of this host; or served.
+    [[nodiscard]] store::Joined join(const Digest& key, const store::JoinOptions& options,
+                                     std::unique_ptr<store::Flight> flight);
+    // Whether it is all gone or given up. While the breaker is open, it has the remote probed at once; if that fails, and there
+    // will be no other probe within the time, it does not wait for it.
     [[nodiscard]] bool wait(milliseconds at_most);
     void close(milliseconds at_most);
 
@@ -45,12 +54,24 @@ class Session {
     struct Task {
         Digest key{};
         Listed variant;
-        bool keep = false;  // it is there and was used; else it is to be uploaded
+        bool keep = false;                       // it is there and was used; else it is to be uploaded
+        std::unique_ptr<store::Flight> lease{};  // or this is to be given back, and nothing else
     };
+    // The way back for leases of flights, which may outlive the session.
+    struct Door {
+        std::mutex mutex;
+        Session* session;
+    };
+    class SharedFlight;
     using Lock = std::unique_lock<std::mutex>;
 
     [[nodiscard]] std::unique_ptr<Remote> borrow();
     void give_back(std::unique_ptr<Remote> remote);
+    [[nodiscard]] Limits lookup_limits();
+    [[nodiscard]] Downloaded download(const Digest& key, std::set<Digest> known);
+    [[nodiscard]] store::Joined join_hosts(const Digest& key, const store::JoinOptions& options);
+    [[nodiscard]] bool judge_join(std::optional<ErrorCode> failure, SteadyTime begin);
+    void end_lease(std::unique_ptr<store::Flight> lease);
     void judge(const Downloaded& result, SteadyTime begin);
     void judge_failure(ErrorCode code, SteadyTime begin);
     void add(Task task);
@@ -60,6 +81,8 @@ class Session {
     [[nodiscard]] bool wait_for_work(Lock& lock);
     void probe(Remote& remote);
     void run(Remote& remote, const Task& task);
+    [[nodiscard]] std::deque<Task> take_leases();
+    void drop_all(Lock& lock);
     void drop(std::size_t count);
     [[nodiscard]] Limits upload_limits() const;
 
@@ -75,10 +98,13 @@ class Session {
     std::vector<std::unique_ptr<Remote>> idle_;
     std::deque<Task> tasks_;
     std::set<Digest> damaged_;
+    std::set<Digest> put_;  // variants that this process has to upload or has uploaded
     std::thread thread_;
     bool working_ = false;
     bool probe_wanted_ = false;
     bool uploads_refused_ = false;
+    std::atomic<bool> leases_refused_ = false;
+    const std::shared_ptr<Door> door_;
 };
 
 }  // namespace coldframe::remote

@@ -70,6 +70,15 @@ Result<store::Found> TieredStore::look_further(const Digest& key, Result<store::
     return found;
 }
 
+store::Joined TieredStore::join(const Digest& key, const store::JoinOptions& options) {
+    const SteadyTime end = std::chrono::steady_clock::now() + options.wait;
+    store::Joined joined = local_->join(key, options);
+    if (joined.role != store::Role::leader) return joined;
+    store::JoinOptions rest = options;
+    rest.wait = std::max(std::chrono::ceil<milliseconds>(end - std::chrono::steady_clock::now()), milliseconds(0));
+    return session().join(key, rest, std::move(joined.flight));
+}
+
 Result<store::PutReport> TieredStore::put(const Package& package) {
     Result<store::PutReport> report = local_->put(package);
     if (report) session().upload(report->key, report->id);

@@ -36,10 +36,9 @@ class TieredStore final : public store::Store {
     [[nodiscard]] Result<store::Found> get(const PackageKey& key) override;
     [[nodiscard]] Result<store::Found> get(const Digest& key) override;
     [[nodiscard]] Result<store::PutReport> put(const Package& package) override;
+    // Among the processes of this host, and then, for the one that leads them, among the hosts.
+    [[nodiscard]] store::Joined join(const Digest& key, const store::JoinOptions& options) override;
     // The rest is about the local store.
-    [[nodiscard]] store::Joined join(const Digest& key, const store::JoinOptions& options) override {
-        return local_->join(key, options);
-    }
     [[nodiscard]] Result<std::uint64_t> trim(const Digest& key, std::size_t keep) override { return local_->trim(key, keep); }
     [[nodiscard]] Status note_miss(const store::MissNote& miss) override { return local_->note_miss(miss); }
     [[nodiscard]] Result<std::vector<store::MissNote>> misses() override { return local_->misses(); }

@@ -37,6 +37,8 @@ constexpr std::array<std::string_view, k_counter_count> k_names = {
     "remote_uploads",
     "remote_upload_failures",
     "remote_uploads_dropped",
+    "remote_leases",
+    "remote_arrivals",
 };
 
 // "name value" into `values`; whether it is such a line.

@@ -50,8 +50,10 @@ enum class Counter : std::uint8_t {
     remote_uploads,
     remote_upload_failures,
     remote_uploads_dropped,  // too many were waiting, or the process ended
+    remote_leases,           // flights led for all hosts
+    remote_arrivals,         // flights that another host led, and that ended with what it compiled
 };
-inline constexpr std::size_t k_counter_count = 27;
+inline constexpr std::size_t k_counter_count = 29;
 [[nodiscard]] std::string_view name_of(Counter counter);
 // Of a variant that was there and could not be used.
 [[nodiscard]] Counter refusal_counter(ErrorCode code);

@@ -5,6 +5,10 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
 
 namespace coldframe::store {
 namespace {
@@ -20,6 +24,72 @@ constexpr int k_lock_flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOE
 
 std::string lock_name(const Digest& key, int generation) { return to_hex(key) + "." + std::to_string(generation); }
 
+// A locked file, which a thread touches.
+class FileFlight final : public Flight {
+   public:
+    // Nothing when another process has it. An error where there are no locks.
+    [[nodiscard]] static Result<std::unique_ptr<Flight>> take(const Directory& locks, const std::string& name,
+                                                              std::chrono::milliseconds idle);
+    ~FileFlight() override;
+    void forget() override;
+
+   private:
+    struct Held {
+        Directory locks;
+        std::string name;
+        FileDescriptor file;
+        Activity activity;  // of the heart's thread
+        std::mutex mutex{};
+        std::condition_variable_any ended{};
+        std::jthread heart{};
+    };
+    explicit FileFlight(std::unique_ptr<Held> held);
+
+    std::unique_ptr<Held> held_;
+};
+
+FileFlight::FileFlight(std::unique_ptr<Held> held) : held_(std::move(held)) {
+    held_->heart = std::jthread([held = held_.get()](const std::stop_token& stop) {
+        std::unique_lock lock(held->mutex);
+        while (!held->ended.wait_for(lock, stop, k_beat, [&] { return stop.stop_requested(); })) {
+            if (held->activity.is_idle()) continue;
+            static_cast<void>(uninterrupted([&] { return held->locks.fs().touch(held->file.get()); }));
+        }
+    });
+}
+
+FileFlight::~FileFlight() {
+    if (held_ == nullptr) return;
+    held_->heart.request_stop();
+    held_->heart.join();
+    ignore_failure(held_->locks.remove(held_->name));
+}
+
+// The thread is not in this process, and what it waits by cannot be destroyed: that would wait for the thread.
+void FileFlight::forget() {
+    if (Held* const left = held_.release()) static_cast<void>(left->file.close());
+}
+
+Result<std::unique_ptr<Flight>> FileFlight::take(const Directory& locks, const std::string& name,
+                                                 std::chrono::milliseconds idle) {
+    Fs& fs = locks.fs();
+    const int fd = uninterrupted([&] { return fs.open_at(locks.fd(), name, k_lock_flags, 0600); });
+    if (fd < 0) return std::unexpected(errno_error(-fd, "open", locks.path_of(name)));
+    FileDescriptor file(fs, fd);
+    const int locked = uninterrupted([&] { return fs.try_lock(fd); });
+    if (locked == -EWOULDBLOCK) return nullptr;
+    if (locked < 0) return std::unexpected(errno_error(-locked, "lock", locks.path_of(name)));
+    // Whoever held it until just now may have removed it: then another process may already hold a new one.
+    FileInfo held;
+    const int known = uninterrupted([&] { return fs.stat(fd, held); });
+    const Result<FileInfo> present = locks.look_at(name);
+    if (known < 0 || !present || present->inode != held.inode) return nullptr;
+    Result<Directory> directory = Directory::open(fs, locks.path());
+    if (!directory) return std::unexpected(std::move(directory.error()));
+    return std::unique_ptr<Flight>(new FileFlight(std::unique_ptr<Held>(
+        new Held{.locks = std::move(*directory), .name = name, .file = std::move(file), .activity = Activity(idle)})));
+}
+
 // The wait of one process.
 class Wait {
    public:
@@ -34,7 +104,7 @@ class Wait {
             const bool ended = has_ended(*locks);  // before looking, for what it published came before its end
             if (has_arrived(*tree)) return {.role = Role::served};
             if (ended || steady_clock::now() >= end) return {};
-            Result<std::unique_ptr<Flight>> flight = Flight::take(*locks, lock_name(key_, generation_), options_.idle);
+            Result<std::unique_ptr<Flight>> flight = FileFlight::take(*locks, lock_name(key_, generation_), options_.idle);
             if (!flight) return {};
             if (*flight && has_arrived(*tree)) return {.role = Role::served};
             if (*flight) return {.role = Role::leader, .flight = std::move(*flight)};
@@ -79,48 +149,6 @@ class Wait {
 };
 
 }  // namespace
-
-Flight::Flight(Directory locks, std::string name, FileDescriptor file, std::chrono::milliseconds idle)
-    : locks_(std::move(locks)), name_(std::move(name)), file_(std::move(file)), progress_(idle) {
-    heart_ = std::make_unique<std::jthread>([this](const std::stop_token& stop) {
-        std::unique_lock lock(mutex_);
-        while (!ended_.wait_for(lock, stop, k_beat, [&] { return stop.stop_requested(); })) beat();
-    });
-}
-
-Flight::~Flight() {
-    if (!heart_) return;
-    heart_.reset();
-    ignore_failure(locks_.remove(name_));
-}
-
-void Flight::forget() {
-    [[maybe_unused]] const std::jthread* const left = heart_.release();  // its thread is not in this process
-    static_cast<void>(file_.close());
-}
-
-void Flight::beat() {
-    if (progress_.is_idle()) return;
-    static_cast<void>(uninterrupted([&] { return locks_.fs().touch(file_.get()); }));
-}
-
-Result<std::unique_ptr<Flight>> Flight::take(const Directory& locks, const std::string& name, std::chrono::milliseconds idle) {
-    Fs& fs = locks.fs();
-    const int fd = uninterrupted([&] { return fs.open_at(locks.fd(), name, k_lock_flags, 0600); });
-    if (fd < 0) return std::unexpected(errno_error(-fd, "open", locks.path_of(name)));
-    FileDescriptor file(fs, fd);
-    const int locked = uninterrupted([&] { return fs.try_lock(fd); });
-    if (locked == -EWOULDBLOCK) return nullptr;
-    if (locked < 0) return std::unexpected(errno_error(-locked, "lock", locks.path_of(name)));
-    // Whoever held it until just now may have removed it: then another process may already hold a new one.
-    FileInfo held;
-    const int known = uninterrupted([&] { return fs.stat(fd, held); });
-    const Result<FileInfo> present = locks.look_at(name);
-    if (known < 0 || !present || present->inode != held.inode) return nullptr;
-    Result<Directory> directory = Directory::open(fs, locks.path());
-    if (!directory) return std::unexpected(std::move(directory.error()));
-    return std::unique_ptr<Flight>(new Flight(std::move(*directory), name, std::move(file), idle));
-}
 
 Joined join_flight(DiskState& state, const Digest& key, const JoinOptions& options) {
     return state.read_only() ? Joined{} : Wait(state, key, options).run();

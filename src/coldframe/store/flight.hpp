@@ -17,15 +17,11 @@
 #pragma once
 
 #include <coldframe/store/layout.hpp>
-#include <coldframe/util/progress.hpp>
+#include <coldframe/util/activity.hpp>
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
-#include <thread>
 #include <vector>
 
 namespace coldframe::store {
@@ -43,27 +39,13 @@ struct JoinOptions {
 // What a leader holds, until it is destroyed or its process ends.
 class Flight {
    public:
-    // Nothing when another process has it. An error where there are no locks.
-    [[nodiscard]] static Result<std::unique_ptr<Flight>> take(const Directory& locks, const std::string& name,
-                                                              std::chrono::milliseconds idle);
-    ~Flight();
+    Flight() = default;
     Flight(const Flight&) = delete;
     Flight& operator=(const Flight&) = delete;
+    virtual ~Flight() = default;
 
     // In the child of a fork: the flight is its parent's alone.
-    void forget();
-
-   private:
-    Flight(Directory locks, std::string name, FileDescriptor file, std::chrono::milliseconds idle);
-    void beat();
-
-    Directory locks_;
-    std::string name_;
-    FileDescriptor file_;
-    Progress progress_;  // of the heart's thread
-    std::mutex mutex_;
-    std::condition_variable_any ended_;
-    std::unique_ptr<std::jthread> heart_;
+    virtual void forget() = 0;
 };
 
 struct Joined {

@@ -12,6 +12,18 @@ constexpr SteadyTime k_start{1h};
 
 }  // namespace
 
+TEST_CASE("a probe comes sooner when somebody waits for it, once") {
+    Breaker breaker({});
+    breaker.hasten_probe(k_start);
+    CHECK(breaker.closed());
+    for (int i = 0; i < 3; ++i) breaker.failed(1ms, k_start);
+    breaker.hasten_probe(k_start + 5s);
+    CHECK(breaker.probe_time() == k_start + 5s);
+    CHECK(breaker.wants_probe(k_start + 5s));
+    breaker.failed(1ms, k_start + 6s);
+    CHECK(breaker.probe_time() == k_start + 66s);
+}
+
 TEST_CASE("it opens after three failures in a row, and only a probe closes it") {
     Breaker breaker({});
     SteadyTime now = k_start;

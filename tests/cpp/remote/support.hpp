@@ -80,7 +80,8 @@ class MemoryBlobs final : public remote::Blobs {
 
 inline remote::RemoteSource MemoryServer::source() {
     return {"memory", [self = shared_from_this()] -> std::unique_ptr<remote::Remote> {
-                return std::make_unique<remote::BlobRemote>(std::make_unique<MemoryBlobs>(self), remote::Layout::sharded);
+                const auto connect = [self] { return std::make_unique<MemoryBlobs>(self); };
+                return std::make_unique<remote::BlobRemote>(connect(), remote::Layout::sharded, connect);
             }};
 }
 

@@ -151,6 +151,29 @@ TEST_CASE("so is one that hangs, but not one whose compiler gets on") {
     }
 }
 
+TEST_CASE("a forked child neither ends its parent's flight nor waits for its thread") {
+    const Scratch scratch;
+    const auto store = scratch.open();
+    Joined leader = store->join(key(), {});
+    std::this_thread::sleep_for(700ms);  // the thread waits to touch the file
+    const pid_t child = ::fork();
+    if (child == 0) {
+        leader.flight->forget();
+        leader.flight.reset();
+        ::_exit(0);
+    }
+    std::future<int> ended = std::async(std::launch::async, [&] {
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        return status;
+    });
+    const bool in_time = ended.wait_for(k_soon) == std::future_status::ready;
+    if (!in_time) ::kill(child, SIGKILL);
+    CHECK(in_time);
+    CHECK(ended.get() == 0);
+    CHECK(store->join(key(), {.wait = 30ms}).role == Role::alone);
+}
+
 TEST_CASE("nobody waits longer than asked for, or when interrupted, or for a store that cannot be written") {
     const Scratch scratch;
     const auto store = scratch.open();

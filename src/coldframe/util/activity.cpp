@@ -1,7 +1,7 @@
 // Descendants are found from thread to thread through /proc/<process>/task/<thread>/children, which a kernel may have been
 // built without. What a process that has ended has used is found with its parent, if that has waited for it; what it takes
 // along otherwise makes the sum smaller, which is no idleness either: something has ended.
-#include <coldframe/util/progress.hpp>
+#include <coldframe/util/activity.hpp>
 
 #include <dirent.h>
 #include <sys/resource.h>
@@ -89,7 +89,7 @@ std::optional<nanoseconds> processor_time() {
     return used;
 }
 
-bool Progress::is_idle() {
+bool Activity::is_idle() {
     const auto now = std::chrono::steady_clock::now();
     if (!samples_.empty() && now - samples_.back().when < idle_ / k_samples) return is_idle_;
     const std::optional<nanoseconds> used = processor_time();

@@ -1,4 +1,4 @@
-#include <coldframe/util/progress.hpp>
+#include <coldframe/util/activity.hpp>
 
 #include <doctest/doctest.h>
 
@@ -31,9 +31,9 @@ void compute(clockid_t clock, nanoseconds duration) {
 }
 
 // Whether it becomes so, asked now and then.
-bool becomes(Progress& progress, bool idle) {
+bool becomes(Activity& activity, bool idle) {
     for (const auto end = steady_clock::now() + k_deadline; steady_clock::now() < end;) {
-        if (progress.is_idle() == idle) return true;
+        if (activity.is_idle() == idle) return true;
         std::this_thread::sleep_for(10ms);
     }
     return false;
@@ -81,24 +81,24 @@ TEST_CASE("processor time is that of the other threads and of descendants, also 
 
 TEST_CASE("a process that waits is idle, and no more when it or its child computes") {
     if (!processor_time()) return;
-    Progress progress(400ms);
-    CHECK_FALSE(progress.is_idle());
-    CHECK(becomes(progress, true));
+    Activity activity(400ms);
+    CHECK_FALSE(activity.is_idle());
+    CHECK(becomes(activity, true));
     std::thread([] { compute(CLOCK_THREAD_CPUTIME_ID, 500ms); }).join();
-    CHECK(becomes(progress, false));
-    CHECK(becomes(progress, true));
+    CHECK(becomes(activity, false));
+    CHECK(becomes(activity, true));
     const pid_t child = start_child([] { compute(CLOCK_PROCESS_CPUTIME_ID, 1h); });
-    CHECK(becomes(progress, false));
+    CHECK(becomes(activity, false));
     end(child);
-    CHECK(becomes(progress, true));
+    CHECK(becomes(activity, true));
 }
 
 TEST_CASE("a process that computes is never idle") {
     std::jthread other([](const std::stop_token& stop) {
         while (!stop.stop_requested()) compute(CLOCK_THREAD_CPUTIME_ID, 1ms);
     });
-    Progress progress(800ms);
+    Activity activity(800ms);
     for (const auto end = steady_clock::now() + 2s; steady_clock::now() < end; std::this_thread::sleep_for(10ms)) {
-        CHECK_FALSE(progress.is_idle());
+        CHECK_FALSE(activity.is_idle());
     }
 }

@@ -1,7 +1,7 @@
 // Whether this process gets on with anything: it, or a process that it started, has used the processor lately.
 //
-//   Progress progress(30s);
-//   for (;; sleep(1s)) if (progress.is_idle()) ...      // for 30 seconds, less than a hundredth of one core
+//   Activity activity(30s);
+//   for (;; sleep(1s)) if (activity.is_idle()) ...      // for 30 seconds, less than a hundredth of one core
 //
 // What counts is this process without the thread that asks, and all its descendants, also those that have ended. A process that
 // computes on another machine, or waits for one, is idle.
@@ -19,9 +19,9 @@ namespace coldframe {
 // Processor time of this process without the calling thread, and of its descendants. Nothing where the kernel does not tell.
 [[nodiscard]] std::optional<std::chrono::nanoseconds> processor_time();
 
-class Progress {
+class Activity {
    public:
-    explicit Progress(std::chrono::milliseconds idle) : idle_(idle) {}
+    explicit Activity(std::chrono::milliseconds idle) : idle_(idle) {}
     // To be asked again and again: what has happened is known from when it was asked before. Costs about a millisecond, not
     // more than sixteen times in the span that counts.
     [[nodiscard]] bool is_idle();
