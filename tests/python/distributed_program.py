@@ -1,4 +1,4 @@
-"""A training program of one rank with DistributedDataParallel: `distributed_program.py NAME`, as automatic_program.py."""
+"""A training program with DistributedDataParallel or FSDP: `distributed_program.py NAME`, as automatic_program.py."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import automatic_program
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 BACKEND = os.environ.get("TEST_BACKEND", "aot_eager")
@@ -74,10 +76,30 @@ def growing() -> tuple[str, int]:
     return train("inner", (4, 6, 7, 4))
 
 
+def sharded() -> list[float]:
+    """Blocks whose parameters are gathered, from all ranks, before each runs. The sums of their weights after it."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(*(automatic_program.Net() for _ in range(3)))
+    for block in model:
+        block.compile(backend=BACKEND)
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(2):
+        torch.manual_seed(10 * step + dist.get_rank())
+        model(torch.randn(4, 8)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return [parameter.full_tensor().detach().sum().item() for parameter in model.parameters()]  # type: ignore[attr-defined]
+
+
 def answer(name: str) -> Any:
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    store = dist.FileStore(os.environ["TEST_RENDEZVOUS"], ranks) if ranks > 1 else dist.HashStore()
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=ranks)
     try:
-        return {"forward_alone": forward_alone, "growing": growing}.get(name, lambda: train(name))()
+        return {"forward_alone": forward_alone, "growing": growing, "sharded": sharded}.get(name, lambda: train(name))()
     finally:
         dist.destroy_process_group()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import HERE
@@ -46,3 +47,15 @@ def test_buckets_of_another_size_are_other_packages(runner: Runner) -> None:
     for how, more, before in (("alone", {}, alone), ("inner", {}, split), ("inner", large, whole)):
         again = runner.run(how, **more)
         assert compiled(again) == 0 and again["answer"] == before["answer"]
+
+
+def test_ranks_that_gather_parameters_before_each_block(runner: Runner) -> None:
+    def ranks(number: int, **environment: str) -> list[dict[str, Any]]:
+        rendezvous = str(runner.folder / f"rendezvous{number}")
+        shared = {"WORLD_SIZE": "2", "TEST_RENDEZVOUS": rendezvous, **environment}
+        started = [runner.start("sharded", RANK=str(rank), **shared) for rank in range(2)]
+        return [runner.result(process) for process in started]
+
+    plain, first, second = ranks(0, **PLAIN), ranks(1), ranks(2)
+    assert [each["answer"] for each in first] == [each["answer"] for each in second] == [each["answer"] for each in plain]
+    assert any(map(compiled, first)) and not any(map(compiled, second))

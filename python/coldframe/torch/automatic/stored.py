@@ -11,7 +11,7 @@ import threading
 import types
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,9 @@ class Slot:
     refusals: list[str] = field(default_factory=list)  # why packages that were found do not serve
     led: Led | None = None
     publishing = False  # what the flight is for is about to be put
+
+
+_Step = Callable[[Slot], bool]
 
 
 class _Call:
@@ -126,13 +129,16 @@ class StoredSession(Session):
         call = _Call(self, args, kwargs)
         _calls.running.append(call)
         try:
-            if (self._hosted is None or self._begins_uncompiled) and (native := self._found(call)) is not None:
-                return native.dispatcher(*args, **kwargs)
+            if self._hosted is None or self._begins_uncompiled:
+                # What precedes a compilation may wait for all processes: none of them may wait for another's before that.
+                steps = self._steps[:-1] if _has_peers() else self._steps
+                if (native := self._found(call, steps)) is not None:
+                    return native.dispatcher(*args, **kwargs)
             for _ in range(_ATTEMPTS):
                 try:
                     return super().call_hosted(*args, **kwargs)
                 except _NotLookedUp:
-                    if (native := self._found(call)) is not None:
+                    if (native := self._found(call, self._steps)) is not None:
                         return native.dispatcher(*args, **kwargs)
             return super().call_hosted(*args, **kwargs)
         finally:
@@ -141,9 +147,9 @@ class StoredSession(Session):
             if led is not None and not call.slot.publishing:
                 led.end()  # it failed, or there was nothing to compile
 
-    def _found(self, call: _Call) -> Native | None:
+    def _found(self, call: _Call, steps: Sequence[_Step]) -> Native | None:
         """What serves, if there is more in the store and it can be served natively."""
-        return self.native if self._look_up(call.slot) else None
+        return self.native if self._look_up(call.slot, steps) else None
 
     def entering(self, begins: bool) -> bool:
         """Dynamo is about to compile. Nothing of the call has run yet if it is the frame with which the call begins."""
@@ -152,7 +158,7 @@ class StoredSession(Session):
             return False
         if begins and not (self.capture.depth > 1 or self.capture.ran or call.has_begun()):
             raise _NotLookedUp
-        return self._look_up(call.slot)
+        return self._look_up(call.slot, self._steps)
 
     def _running(self) -> _Call | None:
         calls = _calls.running
@@ -161,17 +167,17 @@ class StoredSession(Session):
     # Looking a structure up, step by step; after each that finds something the call is tried again.
 
     @property
-    def _steps(self) -> tuple[Callable[[Slot], bool], ...]:
+    def _steps(self) -> Sequence[_Step]:
         return self._find_exact, self._find_general, self._wait
 
-    def _look_up(self, slot: Slot) -> bool:
+    def _look_up(self, slot: Slot, steps: Sequence[_Step]) -> bool:
         """Whether there is something new that may serve a call of the slot's structure."""
         adopted = self._adopted
         with self._seeking:
             if self._adopted != adopted:
                 return True  # by another thread
-            while slot.sought < len(self._steps):
-                step = self._steps[slot.sought]
+            while slot.sought < len(steps):
+                step = steps[slot.sought]
                 slot.sought += 1
                 try:
                     if step(slot):
@@ -398,6 +404,10 @@ def _is_transforming() -> bool:
 def _compiled_again(target: Any, options: dict[str, Any]) -> Any:
     """Unpickled: served from the store of that process, if it has one."""
     return torch.compile(target, **options)
+
+
+def _has_peers() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _seconds_to_wait() -> float:

@@ -16,19 +16,22 @@ from ..stats import stats
 _EXIT_SECONDS = 10.0  # how long the end of the process waits for what is still to be written
 _BEGIN_SECONDS = 120.0  # until a leader compiles: it may have to import the compiler first
 _QUIET_SECONDS = 5.0  # from then on
+_COLLECTIVE_SECONDS = 0.5  # while it waits for other processes, which may wait for it here
 _TICK = 0.25
 _COMPILER = (
     "/torch/_dynamo/convert_frame.py",
     "/torch/_inductor/compile_fx.py",
     "/torch/_functorch/_aot_autograd/graph_compile.py",
 )
+_DDP = "/torch/nn/parallel/distributed.py"
+_COLLECTIVE_DEPTH = 4  # Python frames between a collective and where it waits
 
 
 class Led:
     """A flight that this process leads, until what it compiles has been published, or nothing is being compiled any more.
 
     give_up: publishes what there is. A call that waits for the other processes (in a collective, say) must not keep them
-    waiting for itself.
+    waiting for itself. Made on the thread that compiles.
     """
 
     def __init__(self, flight: _core.Flight, give_up: Callable[[], None]) -> None:
@@ -36,6 +39,7 @@ class Led:
         self._give_up = give_up
         self._quiet_since = time.monotonic()
         self._patience = _BEGIN_SECONDS
+        self._thread = threading.get_ident()
         self.ended = False
 
     def end(self) -> None:
@@ -51,7 +55,7 @@ class Led:
         now = time.monotonic()
         if compiling:
             self._quiet_since, self._patience = now, _QUIET_SECONDS
-        elif now - self._quiet_since > self._patience:
+        elif now - self._quiet_since > (_COLLECTIVE_SECONDS if is_in_collective(self._thread) else self._patience):
             try:
                 self._give_up()
             finally:
@@ -142,6 +146,18 @@ def is_compiling() -> bool:
             if frame.f_code.co_filename.endswith(_COMPILER):
                 return True
             frame = frame.f_back
+    return False
+
+
+def is_in_collective(thread: int) -> bool:
+    """Whether that thread is just now in what torch does with other processes."""
+    frame: Any = sys._current_frames().get(thread)
+    for _ in range(_COLLECTIVE_DEPTH):
+        if frame is None:
+            return False
+        if "/torch/distributed/" in frame.f_code.co_filename or frame.f_code.co_filename.endswith(_DDP):
+            return True
+        frame = frame.f_back
     return False
 
 

@@ -50,6 +50,8 @@ def _contained(method: _F) -> _F:
     return wrapper  # type: ignore[return-value]
 
 
+_FOUND_LATE = "it was found when the call was under way: later ones are served"
+
 # Dynamo counts its graphs, and adds a random id.
 _NAME_OF_TORCH = re.compile(r"__compiled_fn_\d+_[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}")
 
@@ -262,23 +264,25 @@ class CapturePackage:
         self, code: types.CodeType, namespace: dict[str, Any], frame_locals: Any, closure: shapes.Closure
     ) -> Any:
         """Hears of a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
-        while self.owner.entering(id(code) in self.entries):
-            if any(variant.serves(frame_locals) for done in self.installs for variant in done.variants_of(code)):
-                return run_eagerly("it was found when the call was under way: later ones are served", inner_as_known=True)
+        begins = id(code) in self.entries
+        if begins and self._find_more(code, frame_locals, begins):
+            return run_eagerly(_FOUND_LATE, inner_as_known=True)
         self.namespace = namespace
         name = locate.frame_name(code, namespace.get("__name__", "?"), self.target)
-        known = [entry for done in self.installs for found, entry in done.entries if found is code]
+        known = self._known(code)
         # A call without tensors may have nothing to compile although others had. A module may compute with its own, though.
         skipped = [entry for entry in known if entry.skipped]
         passed, own = _tensors(frame_locals) if skipped else (True, True)
         nothing = run_eagerly("torch found nothing to compile in it when the package was made")
         if any(entry.role == "resume" and not entry.guarded_codes for entry in skipped) or (skipped and not passed and not own):
             return nothing
-        if id(code) not in self.entries and any(entry.skipped and entry.guarded_codes for entry in known):
+        if not begins and any(entry.skipped and entry.guarded_codes for entry in known):
             return run_eagerly("torch compiled no more variants of it when the package was made", inner_as_known=True)
         if any(entry.guarded_codes for entry in known) and _is_unbuilt(frame_locals):
             stats.count_bypass(f"{name}: the call that builds a lazily built module runs as it is; later ones are served")
             return run_eagerly("it builds a lazily built module", inner_as_known=True)
+        if not begins and self._find_more(code, frame_locals, begins):
+            return run_eagerly(_FOUND_LATE, inner_as_known=True)
         if self.loaded:
             reasons = [v.explain(frame_locals, namespace) for done in self.installs for v in done.variants_of(code)]
             miss = Miss(name, reasons or ([self.outdated] if self.outdated else []))
@@ -292,11 +296,21 @@ class CapturePackage:
                 instead = nothing
             if instead is not None:
                 return instead
-        self._tell_shapes(code, closure, known)
-        self.reentered = self.reentered or (id(code) in self.entries and any(hooks.local.ran[-1:]))
+        self._tell_shapes(code, closure, self._known(code))
+        self.reentered = self.reentered or (begins and any(hooks.local.ran[-1:]))
         stats.add(compiles=1)
         self.owner.compiling(name)
         return None
+
+    def _known(self, code: types.CodeType) -> list[_core.CodeEntry]:
+        return [entry for done in self.installs for found, entry in done.entries if found is code]
+
+    def _find_more(self, code: types.CodeType, frame_locals: Any, begins: bool) -> bool:
+        """Whether the owner loads more just now, and that serves the frame."""
+        while self.owner.entering(begins):
+            if any(variant.serves(frame_locals) for done in self.installs for variant in done.variants_of(code)):
+                return True
+        return False
 
     @_contained
     def _tell_shapes(self, code: types.CodeType, closure: shapes.Closure, known: list[_core.CodeEntry]) -> None:
