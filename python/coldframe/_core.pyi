@@ -306,8 +306,9 @@ class Store:
         """`key`: its digest. All variants of it, or the one; how many."""
     def trim(self, key: bytes, keep: int) -> int:
         """Removes the least recently used variants of a key until no more than `keep` are left; how many went."""
-    def note_miss(self, function: str, reasons: list[str]) -> None:
-        """Says for people why something was compiled that was looked for here."""
+    def note_miss(self, function: str, reasons: list[str], why: str | None = None) -> None:
+        """Says for people why something was compiled that was looked for here. `why`: absent, guard, environment, source or
+        damaged, as which it is counted."""
     def misses(self) -> list[dict[str, Any]]:
         """What was noted, the last first: `when` in seconds since the epoch, `function`, `reasons`."""
     def ls(self) -> list[dict[str, Any]]:

@@ -191,8 +191,14 @@ std::uint64_t trim(const StoreHandle& self, const nb::bytes& key, std::size_t ke
     return self.run([&](store::Store& store) { return store.trim(digest, keep); });
 }
 
-void note_miss(const StoreHandle& self, const std::string& function, const std::vector<std::string>& reasons) {
-    self.run([&](store::Store& store) { return store.note_miss({.function = function, .reasons = reasons}); });
+void note_miss(const StoreHandle& self, const std::string& function, const std::vector<std::string>& reasons,
+               const std::optional<std::string>& why) {
+    store::MissNote miss{.function = function, .reasons = reasons};
+    if (why) miss.counted_as = store::counter_named("compiled_" + *why);
+    self.run([&](store::Store& store) -> Status {
+        if (why && !miss.counted_as) return fail(ErrorCode::invalid_argument, "why: '" + *why + "' is none of what is counted");
+        return store.note_miss(miss);
+    });
 }
 
 nb::list misses(const StoreHandle& self) {
@@ -304,7 +310,7 @@ void bind_store(nb::module_& m) {
         .def("put", &put, "package"_a)
         .def("remove", &remove, "key"_a, "variant"_a = nb::none())
         .def("trim", &trim, "key"_a, "keep"_a)
-        .def("note_miss", &note_miss, "function"_a, "reasons"_a)
+        .def("note_miss", &note_miss, "function"_a, "reasons"_a, "why"_a = nb::none())
         .def("misses", &misses)
         .def("ls", &ls)
         .def("gc", &gc, "max_bytes"_a = nb::none(), nb::kw_only(), "dry_run"_a = false)

@@ -201,6 +201,7 @@ FACTOR = int(os.environ.get("TEST_FACTOR", "2"))
 
 
 def by_factor() -> Any:
+    torch.use_deterministic_algorithms("TEST_DETERMINISTIC" in os.environ)
     return torch.compile(lambda x: x * FACTOR, backend="eager")(ones(3)).sum().item()
 
 

@@ -235,6 +235,7 @@ def test_damage_is_a_miss_and_is_healed(runner: Runner) -> None:
     assert last["function"] == first_miss["function"] == "__main__.Net.forward"
     assert any(reason.startswith("corrupt: ") for reason in last["reasons"])
     assert first_miss["reasons"] == ["absent: no package was stored for a call like this"]
+    assert _core.Store.open(runner.store).stats()["compiled_damaged"] == 1
     assert compiled(healed) == 0 and healed["stats"]["misses"] == {}
 
 
@@ -243,6 +244,9 @@ def test_a_miss_says_what_differs(runner: Runner) -> None:
     assert compiled(runner.run("by_factor", TEST_FACTOR="3")) == 1
     [reason] = _core.Store.open(runner.store).misses()[0]["reasons"]
     assert "G['FACTOR'] == 2 (here: 3)" in reason
+    assert compiled(runner.run("by_factor", TEST_DETERMINISTIC="1")) == 1
+    counted = _core.Store.open(runner.store).stats()
+    assert [counted[f"compiled_{why}"] for why in ("absent", "guard", "environment", "damaged")] == [1, 1, 1, 0]
 
 
 def test_a_store_that_cannot_be_used_is_said_once_and_the_program_runs(runner: Runner) -> None:

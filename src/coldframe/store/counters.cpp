@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace coldframe::store {
@@ -24,6 +25,11 @@ constexpr std::array<std::string_view, k_counter_count> k_names = {
     "quarantined",
     "evicted",
     "milliseconds_saved",
+    "compiled_absent",
+    "compiled_guard",
+    "compiled_environment",
+    "compiled_source",
+    "compiled_damaged",
     "remote_hits",
     "remote_misses",
     "remote_skipped",
@@ -49,15 +55,19 @@ bool decode_line(std::string_view line, CounterValues& values) {
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (error != std::errc{} || end != digits.data() + digits.size()) return false;
-    for (std::size_t i = 0; i < k_names.size(); ++i) {
-        if (k_names[i] == line.substr(0, space)) values[static_cast<Counter>(i)] += value;
-    }
+    if (const std::optional<Counter> counter = counter_named(line.substr(0, space))) values[*counter] += value;
     return true;
 }
 
 }  // namespace
 
 std::string_view name_of(Counter counter) { return k_names[static_cast<std::size_t>(counter)]; }
+
+std::optional<Counter> counter_named(std::string_view name) {
+    const auto found = std::ranges::find(k_names, name);
+    if (found == k_names.end()) return std::nullopt;
+    return static_cast<Counter>(found - k_names.begin());
+}
 
 Counter refusal_counter(ErrorCode code) {
     switch (code) {

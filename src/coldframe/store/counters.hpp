@@ -36,10 +36,15 @@ enum class Counter : std::uint8_t {
     bytes_written,
     quarantined,
     evicted,
-    milliseconds_saved,  // of compiling, as the variants found say it
-    remote_hits,         // local misses that the remote tier served
-    remote_misses,       // for which it had nothing
-    remote_skipped,      // in which it was not asked, for it did not work
+    milliseconds_saved,    // of compiling, as the variants found say it
+    compiled_absent,       // calls that had to be compiled, by why: there was no package for one like it
+    compiled_guard,        // a guard refused it, of all variants that there were
+    compiled_environment,  // packages were made with other versions, processors or settings
+    compiled_source,       // of other source code
+    compiled_damaged,      // what there was could not be used
+    remote_hits,           // local misses that the remote tier served
+    remote_misses,         // for which it had nothing
+    remote_skipped,        // in which it was not asked, for it did not work
     remote_timeouts,
     remote_failures,    // connections that broke, and statuses
     remote_refused,     // credentials, redirects
@@ -53,8 +58,9 @@ enum class Counter : std::uint8_t {
     remote_leases,           // flights led for all hosts
     remote_arrivals,         // flights that another host led, and that ended with what it compiled
 };
-inline constexpr std::size_t k_counter_count = 29;
+inline constexpr std::size_t k_counter_count = 34;
 [[nodiscard]] std::string_view name_of(Counter counter);
+[[nodiscard]] std::optional<Counter> counter_named(std::string_view name);
 // Of a variant that was there and could not be used.
 [[nodiscard]] Counter refusal_counter(ErrorCode code);
 

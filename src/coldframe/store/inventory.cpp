@@ -72,6 +72,7 @@ Result<std::vector<Item>> DiskStore::list() {
 }
 
 Status DiskStore::note_miss(const MissNote& miss) {
+    if (miss.counted_as) counters().add(*miss.counted_as);
     if (state_->read_only()) return {};
     const Result<Tree> tree = state_->prepared_tree();
     return tree ? write_miss(*tree, miss) : std::unexpected(tree.error());

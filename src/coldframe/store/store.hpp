@@ -72,7 +72,8 @@ struct Item {
 struct MissNote {
     std::int64_t when = 0;  // nanoseconds since the epoch, by the file system's clock; set when it is noted
     std::string function{};
-    std::vector<std::string> reasons{};  // one line each
+    std::vector<std::string> reasons{};   // one line each
+    std::optional<Counter> counted_as{};  // is not kept with it
 };
 
 struct Usage {

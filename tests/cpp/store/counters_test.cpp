@@ -31,6 +31,8 @@ TEST_CASE("what is no report is none, and names of a newer version are passed ov
     const auto newer = decode_counters("coldframe counters 1\ninvented 7\nhits 2\n");
     REQUIRE(newer.has_value());
     CHECK((*newer)[Counter::hits] == 2);
+    CHECK(counter_named("invented") == std::nullopt);
+    CHECK(counter_named("compiled_guard") == Counter::compiled_guard);
 }
 
 TEST_CASE("what is taken is not there any more, unless it is given back") {

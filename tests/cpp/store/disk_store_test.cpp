@@ -221,7 +221,8 @@ TEST_CASE("misses are noted for people, the last first") {
     const auto store = scratch.open();
     CHECK(store->misses().value().empty());
     REQUIRE(store->note_miss({.function = "net.forward", .reasons = {"a guard\nof two lines", "another"}}));
-    REQUIRE(store->note_miss({.function = "f", .reasons = {}}));
+    REQUIRE(store->note_miss({.function = "f", .reasons = {}, .counted_as = Counter::compiled_guard}));
+    CHECK(counter(*store, Counter::compiled_guard) == 1);
     const std::vector<store::MissNote> misses = store->misses().value();
     REQUIRE(misses.size() == 2);
     CHECK(misses[0].function == "f");

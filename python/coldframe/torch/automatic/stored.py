@@ -36,6 +36,7 @@ _CALL: types.CodeType  # of call_hosted; see the end
 _LIBRARIES = tuple(os.path.join(os.path.dirname(module.__file__ or ""), "") for module in (torch, _core))
 _GENERAL_VARIANTS = 8  # packages kept for calls of a general structure
 _ATTEMPTS = 8
+_COUNTED_AS = {"incompatible": "environment", "source_changed": "source"}  # what is compiled although there are packages
 
 
 class _NotLookedUp(BaseException):
@@ -286,21 +287,26 @@ class StoredSession(Session):
             if self.store is not None and not self.read_only:
                 slot.publishing = True
                 writer.submit(functools.partial(self._publish, slot))
-                writer.submit(functools.partial(self._note_miss, self._why(slot)))
+                writer.submit(functools.partial(self._note_miss, *self._why(slot)))
         except Exception as error:
             self._contained("save", error)
 
-    def _why(self, slot: Slot) -> list[str]:
-        """Why what the last call compiled had to be."""
-        reasons, slot.refusals = slot.refusals, []
-        reasons += [str(miss) for miss in self.capture.misses if id(miss) not in self._noted]
+    def _why(self, slot: Slot) -> tuple[list[str], str]:
+        """Why what the last call compiled had to be, and as what that is counted."""
+        refusals, slot.refusals = slot.refusals, []
+        missed = [miss for miss in self.capture.misses if id(miss) not in self._noted]
         self._noted = {id(miss) for miss in self.capture.misses}
-        return list(dict.fromkeys(reasons)) or ["absent: no package was stored for a call like this"]
+        reasons = list(dict.fromkeys([*refusals, *map(str, missed)]))
+        if any(miss.reasons for miss in missed):
+            return reasons, "guard"
+        if refusals:
+            return reasons, _COUNTED_AS.get(refusals[0].partition(":")[0], "damaged")
+        return reasons or ["absent: no package was stored for a call like this"], "absent"
 
-    def _note_miss(self, reasons: list[str]) -> None:
+    def _note_miss(self, reasons: list[str], why: str | None = None) -> None:
         if self.store is not None:
             key = self.key()
-            self.store.note_miss(f"{key[0]}.{key[1]}", reasons)
+            self.store.note_miss(f"{key[0]}.{key[1]}", reasons, why)
 
     def _newly_compiled(self) -> set[str]:
         """Names of variants: one without a graph is not among what ran in the call that compiled it."""
