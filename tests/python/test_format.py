@@ -184,6 +184,10 @@ def test_code_objects_agree() -> None:
         assert back == code and back.co_linetable == code.co_linetable and back.co_qualname == code.co_qualname
 
 
+# Of sound bytes that make nothing that Python can hold: a slice in a set, a range of texts.
+UNHOLDABLE = ("an item that cannot be in one", "two items are equal here", "a range whose parts make none")
+
+
 @given(values(), st.randoms(use_true_random=False))
 def test_both_refuse_the_same_bytes(value: Any, chance: random.Random) -> None:
     data = bytearray(_core.encode(value))
@@ -192,7 +196,9 @@ def test_both_refuse_the_same_bytes(value: Any, chance: random.Random) -> None:
     try:
         _core.digest(_core.decode(bytes(data), resolve=False))
         core = True
-    except errors.CorruptPackageError:
+    except errors.CorruptPackageError as error:
+        if any(text in str(error) for text in UNHOLDABLE):
+            return
         core = False
     except (errors.PackageError, TypeError, ValueError):
         return  # sound bytes of what Python itself cannot hold, such as a list in a set

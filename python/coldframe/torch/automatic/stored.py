@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from ... import _core
 from ...errors import NotPortableError, PackageError
@@ -131,8 +132,7 @@ class StoredSession(Session):
         _calls.running.append(call)
         try:
             if self._hosted is None or self._begins_uncompiled:
-                # What precedes a compilation may wait for all processes: none of them may wait for another's before that.
-                steps = self._steps[:-1] if _has_peers() else self._steps
+                steps = self._steps[:-1] if _may_wait_for_peers(self.target) else self._steps
                 if (native := self._found(call, steps)) is not None:
                     return native.dispatcher(*args, **kwargs)
             for _ in range(_ATTEMPTS):
@@ -412,8 +412,16 @@ def _compiled_again(target: Any, options: dict[str, Any]) -> Any:
     return torch.compile(target, **options)
 
 
-def _has_peers() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
+def _may_wait_for_peers(target: Any) -> bool:
+    """Whether a call may wait for all processes before anything of it is compiled: in hooks that gather parameters, say. Then
+    none of them may wait for what another compiles before that."""
+    distributed = torch.distributed
+    if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return False
+    owner = getattr(target, "__self__", target)
+    if not isinstance(owner, torch.nn.Module):
+        return True
+    return any(child._forward_pre_hooks or isinstance(child, DistributedDataParallel) for child in owner.modules())
 
 
 def _seconds_to_wait() -> float:
