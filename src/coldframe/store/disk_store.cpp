@@ -188,6 +188,7 @@ Result<PutReport> DiskStore::put(const Package& package) {
 Result<PutReport> DiskStore::publish(const Digest& key, const std::function<Result<Bytes>(Publisher&)>& fill) {
     if (read_only()) return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
     const auto once = [&] -> Result<PutReport> {
+        if (Status room = make_room(); !room) return std::unexpected(std::move(room.error()));
         const Result<Tree> tree = state_->prepared_tree();
         if (!tree) return std::unexpected(tree.error());
         Publisher publisher(*state_, *tree, key);
@@ -195,14 +196,10 @@ Result<PutReport> DiskStore::publish(const Digest& key, const std::function<Resu
         if (!manifest) return std::unexpected(manifest.error());
         return publisher.publish(*manifest);
     };
-    Result<PutReport> report = std::unexpected(Error{});
-    if (Status room = make_room(); !room) {
-        report = std::unexpected(std::move(room.error()));
-    } else {
-        report = once();
-        // A collector has taken a directory or an object from under it, or a file server was replaced.
-        for (int i = 1; i < k_attempts && !report && is_absent(report.error()); ++i) report = once();
-    }
+    Result<PutReport> report = once();
+    // A collector has taken a directory, an object or a report that is being written from under it, or a file server was
+    // replaced.
+    for (int i = 1; i < k_attempts && !report && is_absent(report.error()); ++i) report = once();
     if (!report) return std::unexpected(std::move(report.error()).with("while storing into '" + path() + "'"));
     state_->counters.add(Counter::bytes_written, report->bytes_written);
     return report;

@@ -160,6 +160,24 @@ TEST_CASE("a failed sync is not reported as success") {
     CHECK(syncs >= 6);
 }
 
+TEST_CASE("what collectors take away while a put makes room is tried again, and not what it fails of") {
+    std::size_t stored = 0;
+    for (std::size_t call = 1;; ++call) {
+        CAPTURE(call);
+        const Scratch scratch;
+        fill(scratch);
+        FaultFs fs({.at_call = call, .error = ENOENT});
+        const store::DiskOptions options{.max_bytes = 4096, .min_free_bytes = 0, .grace = {}, .fs = &fs};
+        const auto store = store::DiskStore::open(scratch.path, options);
+        const auto report = store ? (*store)->put(new_package()) : Result<store::PutReport>(std::unexpected(store.error()));
+        if (fs.calls() < call) break;
+        if (fs.name_of_call(call) != "rename_at") continue;
+        stored += report.has_value();
+        CHECK_MESSAGE((report || report.error().code == ErrorCode::no_space), report.error().what());
+    }
+    CHECK(stored > 4);
+}
+
 TEST_CASE("whatever call of a durable put fails, the store is sound and the next put works") {
     fail_each_call(put_new, {.error = EIO}, store::Durability::verified);
 }
