@@ -68,6 +68,13 @@ class CodeObject:
     def to_code(self) -> types.CodeType: ...
     def replace(self, **fields: Any) -> CodeObject:
         """A copy with other fields, by the names of `fields` (names=, consts=, ...)."""
+    def without_directories(self) -> CodeObject:
+        """With the last part of each path for a file name, in nested code too: the same on every host."""
+    @staticmethod
+    def portable(code: types.CodeType) -> CodeObject:
+        """from_code(code).without_directories(), memoised: its to_code gives `code`, as long as that lives."""
+    def lives_as(self, code: types.CodeType) -> None:
+        """From now on to_code gives `code`, as long as that lives, and portable(code) is this."""
     @property
     def fields(self) -> dict[str, Any]:
         """argcount, posonlyargcount, ... as Python values; nested code in `consts` as CodeObject."""
@@ -340,8 +347,9 @@ class SharedLibrary:
     def symbol(self, name: str) -> int:
         """The address of a symbol. IncompatiblePackageError if absent."""
 
-def without_debug_info(library: bytes) -> bytes:
-    """A shared library less what is there for debuggers alone, which names paths of this host; anything else as it is."""
+def portable_library(library: bytes, directories: Sequence[str]) -> bytes:
+    """A shared library less what is there for debuggers alone, and with dots for the folders of source files that lie in
+    `directories`. It loads and runs as before."""
 
 def cpu_features() -> list[str]:
     """Instruction sets of this CPU by the kernel's names (avx2, fma, avx512f, ...), sorted."""

@@ -113,6 +113,7 @@ struct FieldBuilder {
 // What lies in the slot of a code object.
 struct Slot {
     CodePtr code;
+    CodePtr portable;       // what a package holds of it, once asked for
     PyObject* python_code;  // whose slot this is
 };
 
@@ -126,8 +127,10 @@ std::unordered_map<const CodeObject*, PyObject*>& living_codes() {
 void free_slot(void* pointer) {
     auto* slot = static_cast<Slot*>(pointer);
     if (slot == nullptr) return;
-    const auto found = living_codes().find(slot->code.get());
-    if (found != living_codes().end() && found->second == slot->python_code) living_codes().erase(found);
+    for (const CodePtr& code : {slot->code, slot->portable}) {
+        const auto found = living_codes().find(code.get());
+        if (found != living_codes().end() && found->second == slot->python_code) living_codes().erase(found);
+    }
     delete slot;
 }
 
@@ -137,14 +140,14 @@ Py_ssize_t slot_index() {
     return index;
 }
 
-CodePtr find_memo(PyObject* code) {
+Slot* find_slot(PyObject* code) {
     void* pointer = nullptr;
     check(get_code_extra(code, slot_index(), &pointer));
-    return pointer == nullptr ? nullptr : static_cast<Slot*>(pointer)->code;
+    return static_cast<Slot*>(pointer);
 }
 
 void memoise(PyObject* python_code, const CodePtr& code) {
-    auto slot = std::make_unique<Slot>(code, python_code);
+    auto slot = std::make_unique<Slot>(code, nullptr, python_code);
     check(set_code_extra(python_code, slot_index(), slot.get()));
     slot.release();
     living_codes().try_emplace(code.get(), python_code);
@@ -163,7 +166,7 @@ CodePtr checked(CodeFields fields, ErrorCode code) {
 
 CodePtr from_code(const Place& place) {
     PyObject* python_code = place.object();
-    if (CodePtr known = find_memo(python_code)) return known;
+    if (const Slot* known = find_slot(python_code)) return known->code;
     CodeFields fields;
     for (const FieldInfo& info : k_fields) {
         if (find_field(info.name()) == nullptr) continue;
@@ -176,6 +179,23 @@ CodePtr from_code(const Place& place) {
 }
 
 CodePtr from_code(PyObject* code) { return from_code(Place("code", code, 0)); }
+
+CodePtr portable_code(PyObject* code) {
+    CodePtr whole = from_code(code);
+    if (const Slot* slot = find_slot(code); slot->portable != nullptr) return slot->portable;
+    CodePtr portable = without_directories(whole);
+    if (portable != whole) lives_as(portable, code);
+    return portable;
+}
+
+void lives_as(const CodePtr& portable, PyObject* code) {
+    from_code(code);  // has a slot
+    Slot& slot = *find_slot(code);
+    const auto before = living_codes().find(slot.portable.get());
+    if (before != living_codes().end() && before->second == code) living_codes().erase(before);
+    slot.portable = portable;
+    living_codes()[portable.get()] = code;
+}
 
 Ref to_code(const CodePtr& code) {
     const auto found = living_codes().find(code.get());

@@ -19,6 +19,11 @@ namespace coldframe::python {
 [[nodiscard]] CodePtr from_code(const Place& place);
 [[nodiscard]] Ref to_code(const CodePtr& code);
 
+// What a package holds of a code object (see without_directories), memoised too: to_code of that gives the code itself, or
+// what was made of it here, as long as it lives.
+[[nodiscard]] CodePtr portable_code(PyObject* code);
+void lives_as(const CodePtr& portable, PyObject* code);
+
 // The co_* fields by name, without the prefix; nested code as instances of CodeObject, references kept.
 [[nodiscard]] Ref code_fields(const CodeObject& code);
 // All fields when `base` is null, else some that replace those of `base`.

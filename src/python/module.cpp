@@ -126,10 +126,16 @@ void bind_values(nb::module_& m) {
     m.def("roundtrip", roundtrip, "value"_a.none());
 }
 
-CodePtr code_from_object(nb::handle code) {
+PyObject* checked_code(nb::handle code) {
     if (!PyCode_Check(code.ptr())) raise(PyExc_TypeError, "a code object is expected, not one " + describe(code.ptr()));
-    return from_code(code.ptr());
+    return code.ptr();
 }
+
+CodePtr code_from_object(nb::handle code) { return from_code(checked_code(code)); }
+
+CodePtr portable_from_object(nb::handle code) { return portable_code(checked_code(code)); }
+
+void code_lives_as(const CodePtr& self, nb::handle code) { lives_as(self, checked_code(code)); }
 
 void bind_code(nb::module_& m) {
     using Self = const CodeObject&;
@@ -139,6 +145,9 @@ void bind_code(nb::module_& m) {
             "from_fields", [](nb::handle fields) { return code_from_fields(fields.ptr(), nullptr); }, "fields"_a)
         .def("to_code", &to_code)
         .def("replace", [](Self self, const nb::kwargs& fields) { return code_from_fields(fields.ptr(), &self); })
+        .def_static("portable", &portable_from_object, "code"_a)
+        .def("without_directories", &without_directories)
+        .def("lives_as", &code_lives_as, "code"_a)
         .def_prop_ro("fields", &code_fields)
         .def_prop_ro("digest", [](Self self) { return from_bytes(self.digest()); })
         .def_prop_ro("semantic_digest", [](Self self) { return from_bytes(self.semantic_digest()); })
@@ -384,13 +393,14 @@ void bind_host(nb::module_& m) {
         .def("python_module", &SharedLibrary::python_module, "module_name"_a)
         .def("symbol", symbol, "name"_a);
     m.def(
-        "without_debug_info",
-        [](const nb::bytes& library) {
+        "portable_library",
+        [](const nb::bytes& library, const std::vector<std::string>& directories) {
             const auto* data = static_cast<const std::uint8_t*>(library.data());
-            const Bytes bytes = without_debug_info({data, library.size()});
+            Bytes bytes = without_debug_info({data, library.size()});
+            mask_source_paths(bytes, directories);
             return nb::bytes(bytes.data(), bytes.size());
         },
-        "library"_a);
+        "library"_a, "directories"_a);
     m.def("cpu_features", &cpu_features);
     m.def("libc_version", &libc_version);
 }

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from backend_steps import Capture
 
-from coldframe._core import Artifact, Blob, Package, without_debug_info
+from coldframe._core import Artifact, Blob, Package
 from coldframe.torch import backends
 
 
@@ -222,7 +222,7 @@ def kernels(folder: Path) -> dict[str, Any]:
     capture = captured(square, torch.randn(8), backend="inductor")
     ((artifact, _, compiled),) = capture.graphs
     digests = {blob.digest for blob in artifact.blobs if blob.name.startswith("kernel.")}
-    kept = {path: without_debug_info(Path(path).read_bytes()) for path in recorded._loaded}
+    kept = {path: recorded.without_paths(Path(path).read_bytes()) for path in recorded._loaded}
     loaded = [path for path, library in kept.items() if hashlib.sha256(library).digest() in digests]
     source = next(blob.read().decode() for blob in artifact.blobs if blob.name.startswith("source."))
     with open(loaded[0], "ab") as file:

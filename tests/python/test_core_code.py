@@ -266,3 +266,33 @@ def test_equality_and_hash() -> None:
     assert len({first, second}) == 1
     assert first != first.to_code()
     assert "outer" in repr(first)
+
+
+def test_portable_code_is_the_same_wherever_the_file_lies() -> None:
+    code, elsewhere = compiled(SOURCE, "/a/b/f.py"), compiled(SOURCE, "c/f.py")
+    portable = CodeObject.portable(code)
+    assert portable == CodeObject.portable(elsewhere) == CodeObject.from_code(compiled(SOURCE))
+    assert {each.co_filename for each in nested_codes(CodeObject.from_fields(portable.fields).to_code())} == {"f.py"}
+    assert portable.to_code() is code and CodeObject.portable(elsewhere).to_code() is elsewhere
+    assert CodeObject.portable(code) is portable
+    assert CodeObject.from_code(code) != portable and same(CodeObject.from_code(code).to_code(), code)
+    unchanged = compiled(SOURCE)
+    assert CodeObject.portable(unchanged) is CodeObject.from_code(unchanged)
+
+
+def test_what_was_made_of_recorded_code_is_what_it_gives_while_that_lives() -> None:
+    recorded = CodeObject.portable(compiled(SOURCE, "/gone/f.py"))
+    made = recorded.to_code().replace(co_filename="/here/f.py")
+    recorded.lives_as(made)
+    assert recorded.to_code() is made and CodeObject.portable(made) is recorded
+    other = CodeObject.from_code(compiled("def outer():\n    pass\n"))
+    other.lives_as(made)
+    assert other.to_code() is made and CodeObject.portable(made) is other
+    assert recorded.to_code() is not made
+    dead = weakref.ref(made)
+    del made
+    gc.collect()
+    assert dead() is None
+    assert other.to_code().co_name == recorded.to_code().co_name == "outer"
+    with pytest.raises(TypeError, match="a code object is expected"):
+        recorded.lives_as(recorded)  # type: ignore[arg-type]

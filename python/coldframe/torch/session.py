@@ -41,6 +41,7 @@ from .restore.install import Install, abandon, install, packages_of
 from .restore.native import Native
 from .restore.native_frames import Live
 from .restore.native_guards import UnsupportedError
+from .restore.program import Program
 from .stats import stats
 
 OnMiss = Literal["compile", "eager", "error"]
@@ -264,7 +265,7 @@ class Session:
         module, (name, *_) = sys.modules[entry.module], entry.function_names
         function = vars(module).get(name)
         if function is None:
-            function = FunctionType(entry.python_code.to_code(), vars(module), name, None, closure)
+            function = FunctionType(Program(()).resume(entry), vars(module), name, None, closure)
         elif closure:
             function = function(closure)
         result = self.capture.context(function)(*args)

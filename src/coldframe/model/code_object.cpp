@@ -26,4 +26,20 @@ const Digest& CodeObject::semantic_digest() const {
     return semantic_digest_;
 }
 
+CodePtr without_directories(const CodePtr& code) {
+    const CodeFields& fields = code->fields();
+    CodeFields changed = fields;
+    const bool is_path = !fields.filename.starts_with('<');  // as "<string>" is none
+    if (is_path) changed.filename.erase(0, changed.filename.rfind('/') + 1);
+    bool same = changed.filename == fields.filename;
+    for (Value& constant : changed.consts) {
+        const CodePtr* nested = constant.get_if<CodePtr>();
+        if (nested == nullptr) continue;
+        CodePtr inner = without_directories(*nested);
+        same = same && inner == *nested;
+        constant = std::move(inner);
+    }
+    return same ? code : std::make_shared<const CodeObject>(std::move(changed));
+}
+
 }  // namespace coldframe

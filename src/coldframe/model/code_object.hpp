@@ -5,7 +5,8 @@
 // name, first line, line and position tables), in nested code too.
 //
 //   std::shared_ptr<const CodeObject> code = ...;
-//   if (recorded.semantic_digest() != code->semantic_digest()) ...   // the function's behaviour may have changed
+//   CodePtr recorded = without_directories(code);    // what a package holds of it
+//   if (recorded->semantic_digest() != code->semantic_digest()) ...   // the function's behaviour may have changed
 //
 // Thread-safety: immutable once shared; the digests are computed once, under std::call_once. Failure: none.
 #pragma once
@@ -61,5 +62,8 @@ class CodeObject {
 };
 
 using CodePtr = std::shared_ptr<const CodeObject>;
+
+// The code with the last part of each path for a file name, in nested code too; `code` itself where that is so already.
+[[nodiscard]] CodePtr without_directories(const CodePtr& code);
 
 }  // namespace coldframe

@@ -5,9 +5,13 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <string_view>
 
 namespace coldframe {
 namespace {
+
+constexpr std::string_view k_source_suffixes[] = {".c", ".cc", ".cpp", ".cu",  ".cuh", ".cxx",
+                                                  ".h", ".hh", ".hpp", ".hxx", ".inl", ".tcc"};
 
 template <typename T>
 std::optional<T> read_at(ByteView bytes, std::uint64_t offset) {
@@ -30,6 +34,13 @@ std::optional<std::uint64_t> end_of_segments(ByteView library, const Elf64_Ehdr&
     return std::max<std::uint64_t>(end, header.e_phoff + header.e_phnum * sizeof(Elf64_Phdr));
 }
 
+// What does not name a source file may be needed as it is: the search path of the linker, for one.
+bool names_source(std::string_view path) {
+    if (path.find("/include/") != path.npos) return true;  // also headers without a suffix
+    const std::string_view suffix = path.substr(std::min(path.rfind('.'), path.size()));
+    return std::ranges::find(k_source_suffixes, suffix) != std::end(k_source_suffixes);
+}
+
 }  // namespace
 
 Bytes without_debug_info(ByteView library) {
@@ -46,6 +57,18 @@ Bytes without_debug_info(ByteView library) {
     bytes.resize(*end);
     std::memcpy(bytes.data(), &*header, sizeof(*header));
     return bytes;
+}
+
+void mask_source_paths(Bytes& library, const std::vector<std::string>& directories) {
+    const std::string_view text(reinterpret_cast<const char*>(library.data()), library.size());
+    for (const std::string& directory : directories) {
+        const std::string start = directory + "/";
+        for (std::size_t at = text.find(start); at != text.npos; at = text.find(start, at + 1)) {
+            const auto is_end = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '"' || c == ':'; };
+            const std::string_view path(text.begin() + at, std::find_if(text.begin() + at, text.end(), is_end));
+            if (names_source(path)) std::fill_n(library.begin() + std::ptrdiff_t(at), path.rfind('/'), '.');
+        }
+    }
 }
 
 }  // namespace coldframe

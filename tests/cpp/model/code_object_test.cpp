@@ -76,6 +76,23 @@ TEST_CASE("the semantic digest leaves out file, line and position, in nested cod
     CHECK(code->semantic_digest() != code->digest());
 }
 
+TEST_CASE("without directories the files of a code and of what is nested in it go by their last part") {
+    const auto at = [](const std::string& outer, const std::string& inner) {
+        CodeFields nested = tiny_code_fields();
+        nested.filename = inner;
+        CodeFields fields = tiny_code_fields();
+        fields.filename = outer;
+        fields.consts = {None{}, make_code(std::move(nested))};
+        return make_code(std::move(fields));
+    };
+    const CodePtr code = at("f.py", "g.py");
+    CHECK(without_directories(at("/home/me/f.py", "a/g.py"))->digest() == code->digest());
+    CHECK(without_directories(at("f.py", "/g.py"))->digest() == code->digest());
+    CHECK(without_directories(code) == code);
+    const CodePtr no_file = at("<string>", "<doctest a/b.py[0]>");
+    CHECK(without_directories(no_file) == no_file);
+}
+
 TEST_CASE("the digest is that of the encoding") {
     const CodePtr code = around(code_named("inner"));
     CHECK(code->digest() == sha256(encode_code(*code).value()));

@@ -48,6 +48,26 @@ TEST_CASE("a library without debug info is smaller, loads and runs") {
     CHECK(std::strlen(version()) > 0);
 }
 
+TEST_CASE("the directories of source files are masked, and nothing else") {
+    const auto masked = [](std::string_view text) {
+        Bytes bytes(text.begin(), text.end());
+        mask_source_paths(bytes, {"/opt/torch", "/usr/include"});
+        return std::string(bytes.begin(), bytes.end());
+    };
+    using namespace std::string_view_literals;
+    CHECK(masked("\x3f/opt/torch/a/prefix.h\0/opt/torch/b.cpp\0"sv) == "\x3f............/prefix.h\0........../b.cpp\0"sv);
+    CHECK(masked("at \"/opt/torch/b.cpp\":12, /usr/include/c++/12/array:3"sv) ==
+          "at \"........../b.cpp\":12, .................../array:3"sv);
+    CHECK(masked("/usr/include/a b/\xc3\xa4.hpp") == "................/\xc3\xa4.hpp");
+    for (const std::string_view kept : {"/opt/torch/lib"sv, "/opt/torchvision/a.h"sv, "/usr/a.h"sv,
+                                        "/opt/torch/lib/libc10.so"sv, "/opt/torch"sv, "/opt/torch/"sv, ""sv}) {
+        CHECK(masked(kept) == kept);
+    }
+    Bytes nothing;
+    mask_source_paths(nothing, {"/opt"});
+    CHECK(nothing.empty());
+}
+
 TEST_CASE("what is no shared library, or a part of one, stays as it is") {
     const Bytes whole = read(library_path());
     CHECK(without_debug_info({}).empty());

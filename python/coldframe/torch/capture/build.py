@@ -88,7 +88,7 @@ def _entry(
     built.bypasses.extend(f"{name}: {reason}" for reason in bypasses)
     if not variants and not record.trivial and not bypasses and record.role != "resume":
         return None
-    entry = _core.CodeEntry(_core.CodeObject.from_code(record.code), record.module, record.role)
+    entry = _core.CodeEntry(record.portable_code, record.module, record.role)
     if record.role != "resume":
         try:
             entry.code_source = locate.find(record.code, record.module, capture.target)
@@ -124,7 +124,7 @@ def _entry(
 
 
 def _resume_name(record: CodeRecord) -> str:
-    digest = _core.digest((record.module, _core.CodeObject.from_code(record.code).digest))
+    digest = _core.digest((record.module, record.portable_code.digest))
     return f"__resume_cf_{digest.hex()[:24]}"
 
 

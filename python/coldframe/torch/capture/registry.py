@@ -78,6 +78,10 @@ class CodeRecord:
     trivial: bool = False  # compiled to nothing: torch skips the code from now on, under whatever backend
     bypasses: list[Bypass] = field(default_factory=list)
 
+    @property
+    def portable_code(self) -> _core.CodeObject:
+        return _core.CodeObject.portable(self.code)
+
     def bypassed(self, group: set[int], used: set[str], backend: BackendKey) -> list[str]:
         """Why compilations of it that one callable made or ran (see Registry.view) are in no package."""
         own = (each for each in self.bypasses if each.backend == backend)

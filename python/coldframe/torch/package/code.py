@@ -13,7 +13,8 @@ from ...errors import InvalidArgumentError
 class SerializedCode:
     """A code object as data that lasts: every `co_*` field of CPython, nested code in `co_consts` as SerializedCode.
 
-    Equal when every field is. It holds the core's own object, which a package writes as it is.
+    Equal when every field is, wherever the file lies: what was compiled has the last part of its name alone. It holds the
+    core's own object, which a package writes as it is.
     """
 
     __slots__ = ("__weakref__", "_code", "core")
@@ -73,10 +74,12 @@ class SerializedCode:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __eq__(self, other: object) -> bool:
-        return self.core == other.core if isinstance(other, SerializedCode) else NotImplemented
+        if not isinstance(other, SerializedCode):
+            return NotImplemented
+        return self.core.without_directories() == other.core.without_directories()
 
     def __hash__(self) -> int:
-        return hash(self.core)
+        return hash(self.core.without_directories())
 
     def __repr__(self) -> str:
         return f"<SerializedCode {self.co_qualname}, {self.co_filename}:{self.co_firstlineno}>"

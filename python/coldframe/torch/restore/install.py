@@ -13,7 +13,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from ..capture import hooks
 from ..stats import stats
 from .guards import replay
 from .present import with_present
+from .program import Program
 from .rebinding import Bindings
 
 _ABSENT = object()
@@ -272,10 +273,10 @@ def _install(
 ) -> None:
     entries = []
     own = [entry for entry in done.package.codes if entry.role != "resume"]
-    program = program_codes((entry.python_code, _code_of(entry, target)) for entry in own)
+    program = Program((entry, _code_of(entry, target)) for entry in own)
     for entry in done.package.codes:
         module = _module(entry.module)
-        code = program[entry.python_code.digest] if entry.role != "resume" else _resume_code(entry, program)
+        code = program[entry.python_code] if entry.role != "resume" else _resume_code(entry, program)
         done.entries.append((code, entry))
         entries.append((entry, module, code))
     for entry, module, code in entries:
@@ -285,8 +286,8 @@ def _install(
         for alias, imported in entry.import_sources.items():
             put_global(done, module, alias, partial(importlib.import_module, imported))
         for name, recipe in entry.installed_globals.items():
-            put_global(done, module, name, partial(make_global, recipe, module))
-    for entry, module, code in entries:
+            put_global(done, module, name, partial(make_global, recipe, module, program))
+    for entry, _, code in entries:
         if entry.bypassed:
             continue
         if entry.skipped and not entry.guarded_codes:
@@ -297,7 +298,7 @@ def _install(
             if not wanted(guarded):
                 continue
             try:
-                _install_variant(done, guarded, module, code, graphs, program, bound)
+                _install_variant(done, guarded, entry, code, graphs, program, bound)
             except IncompatiblePackageError as error:  # no frame could pass its guards: the other variants may serve
                 done.refused.append((f"{entry.module}.{code.co_qualname}", str(error)))
     if done.refused and not done.variants:
@@ -307,19 +308,20 @@ def _install(
 def _install_variant(
     done: Install,
     guarded: _core.GuardedCode,
-    module: types.ModuleType,
+    entry: _core.CodeEntry,
     code: types.CodeType,
     graphs: Graphs,
-    program: dict[bytes, types.CodeType],
+    program: Program,
     bindings: Bindings,
 ) -> None:
+    module = _module(entry.module)
     threads_matter = bool(guarded.details.get("threads_matter", True))
     same = done.same_sources
     root = replay(guarded.guards, vars(module), threads_matter=threads_matter, same_sources=same, bindings=bindings)
     if done.serves is not None:
         root.add_lambda_guard(done.serves, ["the callable was compiled with the backend and options of the package"], None)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
-    dynamo_code = with_program_code(guarded.dynamo_code.to_code(), program)
+    dynamo_code = program.restored(guarded.dynamo_code, entry.module)
     variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)
     for name in guarded.backend_ids:
         put_global(done, module, name, partial(_graph, name, graphs), graphs.is_complete(name), graphs.identity(name))
@@ -361,35 +363,10 @@ def _code_of(entry: _core.CodeEntry, target: Any) -> types.CodeType:
 _resume_codes: dict[tuple[str, bytes], types.CodeType] = {}
 
 
-def _resume_code(entry: _core.CodeEntry, program: dict[bytes, types.CodeType]) -> types.CodeType:
+def _resume_code(entry: _core.CodeEntry, program: Program) -> types.CodeType:
     # The functions of equal resume code share a global: so must their code object, which the variants hang on.
-    code = with_program_code(entry.python_code.to_code(), program)
+    code = program.resume(entry)
     return _resume_codes.setdefault((entry.module, entry.python_code.digest), code)
-
-
-def program_codes(codes: Iterable[tuple[_core.CodeObject, types.CodeType]]) -> dict[bytes, types.CodeType]:
-    """The program's code objects, and those that are nested in them, by the digest of what was recorded of each: since then
-    their lines may have moved."""
-    found: dict[bytes, types.CodeType] = {}
-    for recorded, code in codes:
-        found[recorded.digest] = code
-        inner = [const for const in recorded.fields["consts"] if isinstance(const, _core.CodeObject)]
-        present = [const for const in code.co_consts if isinstance(const, types.CodeType)]
-        found.update(program_codes(zip(inner, present, strict=True)))
-    return found
-
-
-def with_program_code(code: types.CodeType, program: dict[bytes, types.CodeType]) -> types.CodeType:
-    """`code` with the program's own code objects (by digest) for those that are nested in it: the functions that it makes must
-    be those that the package has variants for."""
-    consts = tuple(
-        program.get(_core.CodeObject.from_code(const).digest) or with_program_code(const, program)
-        if isinstance(const, types.CodeType)
-        else const
-        for const in code.co_consts
-    )
-    unchanged = all(new is old for new, old in zip(consts, code.co_consts, strict=True))
-    return code if unchanged else code.replace(co_consts=consts)
 
 
 def _resume(name: str, code: types.CodeType, module: types.ModuleType) -> Any:
@@ -407,7 +384,7 @@ def _graph(name: str, graphs: Graphs) -> Any:
     return hooks.noting(name, function)
 
 
-def make_global(recipe: dict[str, Any], module: types.ModuleType) -> Any:
+def make_global(recipe: dict[str, Any], module: types.ModuleType, program: Program) -> Any:
     if recipe.get("builtins"):
         found = vars(module)["__builtins__"]
         return found if isinstance(found, dict) else vars(found)
@@ -416,8 +393,10 @@ def make_global(recipe: dict[str, Any], module: types.ModuleType) -> Any:
     if "value" in recipe:
         return _core.resolve(recipe["value"])
     if "function" in recipe:
-        code = recipe["function"]
-        code = code.to_code() if isinstance(code, _core.CodeObject) else code
+        recorded = recipe["function"]
+        if isinstance(recorded, types.CodeType):
+            recorded = _core.CodeObject.from_code(recorded)
+        code = program.restored(recorded, recipe["module"])
         made = _resume("", code, _module(recipe["module"]))
         _private.module("torch._dynamo.eval_frame").skip_code(code)
         return made

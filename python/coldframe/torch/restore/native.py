@@ -27,9 +27,10 @@ from .. import backends, collector
 from ..stats import stats
 from . import conditions
 from .helpers import LazyModule, has_own
-from .install import Install, make_global, program_codes, put_global, with_program_code
+from .install import Install, make_global, put_global
 from .native_frames import Frame, Known, Live, Resume, module_of, own_function, renamed, split
 from .native_guards import UnsupportedError, is_lazy, steps_of
+from .program import Program
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Native:
         entry, _ = split(package)
         module = module_of(entry.module)
         function = own_function(target, entry, module)
-        self._program = program_codes([(entry.python_code, function.__code__)])
+        self._program = Program([(entry, function.__code__)])
         self._is_module = isinstance(target, torch.nn.Module) and function is type(target).forward
         owner = target.__self__ if isinstance(target, MethodType) else target
         first = (owner,) if self._is_module or owner is not target else ()
@@ -95,7 +96,7 @@ class Native:
         frames = {frame.entry.python_code.digest: frame for frame in self.frames}
         self.frames[0].take(entry, live)
         for each in resumes:
-            frame = frames.get(each.python_code.digest) or Resume(each, self._missed_in)
+            frame = frames.get(each.python_code.digest) or Resume(each, self._program, self._missed_in)
             frame.take(each, live)
             if frame not in self.frames:
                 self.frames.append(frame)
@@ -152,7 +153,7 @@ class Native:
         for name, recipe in entry.installed_globals.items():
             if not recipe.keys() & {"builtins", "object", "value"}:
                 raise UnsupportedError(f"a global made by {sorted(recipe)}")
-            put_global(self.done, module, name, partial(make_global, recipe, module))
+            put_global(self.done, module, name, partial(make_global, recipe, module, self._program))
         around = conditions.of_the_process(self._lazy)
         if frame is self.frames[0] and self._is_module:
             around.called_plainly(self.target, frame.function)
@@ -196,7 +197,7 @@ class Native:
                 raise CorruptPackageError(f"backend {backend_id!r} is not in the package")
             complete = not backends.lacks_backward(artifacts[backend_id])
             put_global(self.done, module, names[backend_id], partial(self._restored, frame, artifacts[backend_id]), complete)
-        code = with_program_code(renamed(guarded.dynamo_code, names).to_code(), self._program)
+        code = self._program.restored(renamed(guarded.dynamo_code, names), frame.entry.module)
         original = frame.function
         if code.co_freevars != original.__code__.co_freevars:
             raise UnsupportedError("compiled code with other free variables")

@@ -16,6 +16,7 @@ import torch
 from ... import _core
 from .helpers import asked
 from .native_guards import UnsupportedError, is_lazy
+from .program import Program
 from .rebinding import Bindings
 
 _INLINE = "torch._dynamo.external_utils:wrap_inline.__code__.co_consts"
@@ -147,8 +148,8 @@ def _inline(target: Any, module: types.ModuleType) -> types.FunctionType:
 class Resume(Frame):
     """A function in which a frame goes on. `missed` is called with it, the closure and the arguments."""
 
-    def __init__(self, entry: _core.CodeEntry, missed: Callable[..., Any]) -> None:
-        module, code = module_of(entry.module), entry.python_code.to_code()
+    def __init__(self, entry: _core.CodeEntry, program: Program, missed: Callable[..., Any]) -> None:
+        module, code = module_of(entry.module), program.resume(entry)
         cells = tuple(types.CellType() for _ in code.co_freevars)
         function = types.FunctionType(code, vars(module), entry.function_names[0], None, cells)
         self._missed = missed

@@ -11,6 +11,7 @@ import hashlib
 import platform
 import re
 import sys
+import sysconfig
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ...._core import cpu_features, without_debug_info
+from ...._core import cpu_features, portable_library
 from ....errors import NotPortableError
 from .. import _torch_private
 
@@ -70,7 +71,7 @@ def note_loaded(path: str) -> None:
 
 
 def kernel_bytes(function: Any, where: str) -> tuple[bytes, str]:
-    """The shared object that a loaded kernel comes from, verified, without debug info, and the name of its entry point."""
+    """The shared object that a loaded kernel comes from, verified, without paths of this host, and the name of its entry."""
     module = getattr(function, "__self__", None)
     path, entry = getattr(module, "__file__", None), getattr(function, "__name__", "")
     if path is None or not entry:
@@ -83,7 +84,13 @@ def kernel_bytes(function: Any, where: str) -> tuple[bytes, str]:
         expected = _loaded.get(path)
     if expected is not None and hashlib.sha256(data).digest() != expected:
         raise NotPortableError(f"{where}: {path} is not the file that was loaded any more")
-    return without_debug_info(data), entry
+    return without_paths(data), entry
+
+
+def without_paths(library: bytes) -> bytes:
+    """A kernel without debug info, and without the folders of headers whose assertions name their file."""
+    headers = [str(Path(torch.__file__).parent), sysconfig.get_path("include"), "/usr/include", "/usr/lib"]
+    return portable_library(library, headers)
 
 
 def _target() -> tuple[str, set[str]]:
