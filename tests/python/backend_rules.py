@@ -222,7 +222,7 @@ def kernels(folder: Path) -> dict[str, Any]:
     capture = captured(square, torch.randn(8), backend="inductor")
     ((artifact, _, compiled),) = capture.graphs
     digests = {blob.digest for blob in artifact.blobs if blob.name.startswith("kernel.")}
-    kept = {path: recorded.without_paths(Path(path).read_bytes()) for path in recorded._loaded}
+    kept = {path: recorded.without_paths(Path(path).read_bytes(), path) for path in recorded._loaded}
     loaded = [path for path, library in kept.items() if hashlib.sha256(library).digest() in digests]
     source = next(blob.read().decode() for blob in artifact.blobs if blob.name.startswith("source."))
     with open(loaded[0], "ab") as file:

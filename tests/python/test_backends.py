@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from child import Answer
 from conftest import chosen
 from harness import Processes, assert_same_bits
 
+from coldframe import _core
+
 # Restoring these imports AOTAutograd (subclasses), or calling them does (operators written in Python, cond's own autograd).
 IMPORTING = ("subclass_training", "eager_conditional_training", "operators")
 BUNDLES = ("subclass_training",)
@@ -25,6 +28,7 @@ TOLERANCES = {"autocast_training": 1e-2, "bfloat16": 1e-2}  # of what is compute
 class Both:
     """What the compiling process and a sealed one answered for each case."""
 
+    folder: Path  # of the packages and of the compiler's cache
     compiled: dict[str, Answer]
     served: dict[str, Answer]
 
@@ -41,7 +45,7 @@ def both(request: pytest.FixtureRequest, processes: Processes, tmp_path_factory:
         part = [name for name in names if (name in IMPORTING) is importing and compiled[name].error is None]
         calls = [(backend_steps.serve_case, {"name": name, "folder": folder}) for name in part]
         served |= dict(zip(part, processes.run_all(calls, sealed=True), strict=True))
-    return Both(compiled, served)
+    return Both(folder, compiled, served)
 
 
 @pytest.mark.parametrize("case", backend_cases.CASES)
@@ -54,6 +58,12 @@ class TestEveryCase:
             for ours, eager in zip(_leaves(answer["compiled"]), _leaves(answer["eager"]), strict=True):
                 if isinstance(ours, torch.Tensor):
                     torch.testing.assert_close(ours, eager, rtol=tolerance, atol=tolerance)
+
+    def test_holds_no_folders(self, both: Both, case: str) -> None:
+        for artifact in _core.Package.open(both.folder / f"{case}.cfp").artifacts:
+            parts = [repr(artifact.recipe).encode(), *(blob.read() for blob in artifact.blobs)]
+            for folder in (str(both.folder), str(Path(__file__).parent), os.path.dirname(torch.__file__)):
+                assert not any(folder.encode() in part for part in parts)
 
     def test_does_the_same_in_a_process_without_a_compiler(self, both: Both, case: str) -> None:
         for graph in both.served[case].get():

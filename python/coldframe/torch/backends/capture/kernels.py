@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import platform
 import re
 import sys
@@ -84,13 +85,14 @@ def kernel_bytes(function: Any, where: str) -> tuple[bytes, str]:
         expected = _loaded.get(path)
     if expected is not None and hashlib.sha256(data).digest() != expected:
         raise NotPortableError(f"{where}: {path} is not the file that was loaded any more")
-    return without_paths(data), entry
+    return without_paths(data, path), entry
 
 
-def without_paths(library: bytes) -> bytes:
-    """A kernel without debug info, and without the folders of headers whose assertions name their file."""
-    headers = [str(Path(torch.__file__).parent), sysconfig.get_path("include"), "/usr/include", "/usr/lib"]
-    return portable_library(library, headers)
+def without_paths(library: bytes, path: str) -> bytes:
+    """A kernel without debug info, and without the folders of sources whose assertions name their file: its own lies beside
+    it."""
+    headers = [os.path.dirname(torch.__file__), sysconfig.get_path("include"), "/usr/include", "/usr/lib"]
+    return portable_library(library, [os.path.dirname(path), *headers])
 
 
 def _target() -> tuple[str, set[str]]:

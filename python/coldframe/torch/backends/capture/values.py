@@ -28,6 +28,7 @@ from .kernels import KernelReport
 
 _COMPILER = ("torch._dynamo", "torch._inductor", "torch._functorch", "torch._higher_order_ops")
 _MAX_CONSTANT_BYTES = 64 << 20
+_TRACES = ("tangent_source_stack_traces",)  # for the text of an error alone, with paths of this host
 
 
 # Objects through which a graph calls NumPy's functions, and what each is made of.
@@ -104,7 +105,8 @@ class Encoder:
         if isinstance(obj, _torch_private.view_meta_sequence()):
             return {TAG: "view_sequence", "views": [self._view(view, where) for view in obj.sequence]}
         if dataclasses.is_dataclass(obj) and type(obj).__module__.startswith("torch._functorch."):
-            state = [(key, self.value(item, f"{where}.{key}")) for key, item in vars(obj).items()]
+            fields = {**vars(obj), **{name: None for name in _TRACES if name in vars(obj)}}
+            state = [(key, self.value(item, f"{where}.{key}")) for key, item in fields.items()]
             return {TAG: "state", "type": self.reference(type(obj), where), "state": state}
         return None
 
