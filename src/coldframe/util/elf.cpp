@@ -13,6 +13,8 @@ namespace {
 constexpr std::string_view k_source_suffixes[] = {".c", ".cc", ".cpp", ".cu",  ".cuh", ".cxx",
                                                   ".h", ".hh", ".hpp", ".hxx", ".inl", ".tcc"};
 
+constexpr std::size_t k_min_directory = 4;  // bytes; less may be found in a library's code
+
 template <typename T>
 std::optional<T> read_at(ByteView bytes, std::uint64_t offset) {
     if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) return std::nullopt;
@@ -62,6 +64,7 @@ Bytes without_debug_info(ByteView library) {
 void mask_source_paths(Bytes& library, const std::vector<std::string>& directories) {
     const std::string_view text(reinterpret_cast<const char*>(library.data()), library.size());
     for (const std::string& directory : directories) {
+        if (directory.size() < k_min_directory) continue;
         const std::string start = directory + "/";
         for (std::size_t at = text.find(start); at != text.npos; at = text.find(start, at + 1)) {
             const auto is_end = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '"' || c == ':'; };

@@ -19,7 +19,8 @@ namespace coldframe {
 
 [[nodiscard]] Bytes without_debug_info(ByteView library);
 
-// Of each text that begins with one of `directories` and names a source file: dots for all but the last part.
+// Of each text that begins with one of `directories` (of 4 bytes or more) and names a source file: dots for all but the last
+// part.
 void mask_source_paths(Bytes& library, const std::vector<std::string>& directories);
 
 }  // namespace coldframe

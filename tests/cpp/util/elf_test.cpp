@@ -63,6 +63,10 @@ TEST_CASE("the directories of source files are masked, and nothing else") {
                                         "/opt/torch/lib/libc10.so"sv, "/opt/torch"sv, "/opt/torch/"sv, ""sv}) {
         CHECK(masked(kept) == kept);
     }
+    Bytes code{'/', 'a', '/', 'b', '.', 'h', 0};
+    const Bytes before = code;
+    mask_source_paths(code, {"", "/", "/a"});
+    CHECK(code == before);
     Bytes nothing;
     mask_source_paths(nothing, {"/opt"});
     CHECK(nothing.empty());

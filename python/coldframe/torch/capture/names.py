@@ -92,7 +92,7 @@ def loaded_globals(code: types.CodeType) -> set[str]:
 
 def rename_code(code: types.CodeType, names: Mapping[str, str]) -> _core.CodeObject:
     """`code` with its generated names replaced, nested code included, as a package has it."""
-    return _rename(_core.CodeObject.from_code(_portable(code)).without_directories(), names)
+    return _rename(_core.CodeObject.portable(_portable(code)), names)
 
 
 def _portable(code: types.CodeType) -> types.CodeType:

@@ -254,7 +254,7 @@ class CompilePackage(CapturePackage):
         function = locate.function_of(self.target)
         assert function is not None  # or it had no key
         code = function.__code__
-        main = _core.CodeObject.from_code(code).without_directories()
+        main = _core.CodeObject.portable(code)
         first = [entry for entry in package.codes if entry.python_code == main]
         if not first:
             entry = _core.CodeEntry(main, self._key[0], "entry")

@@ -393,10 +393,7 @@ def make_global(recipe: dict[str, Any], module: types.ModuleType, program: Progr
     if "value" in recipe:
         return _core.resolve(recipe["value"])
     if "function" in recipe:
-        recorded = recipe["function"]
-        if isinstance(recorded, types.CodeType):
-            recorded = _core.CodeObject.from_code(recorded)
-        code = program.restored(recorded, recipe["module"])
+        code = program.restored(_core.CodeObject.from_code(recipe["function"]), recipe["module"])
         made = _resume("", code, _module(recipe["module"]))
         _private.module("torch._dynamo.eval_frame").skip_code(code)
         return made
