@@ -2,6 +2,10 @@
 
 #include <python/import_ref.hpp>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 namespace coldframe::python {
 
 namespace {
@@ -73,17 +77,66 @@ Found find_torch_construction(PyObject* object) {
     return dtype ? verified(type_of(object), pack(dtype), object) : std::nullopt;
 }
 
+PyObject* builtin(const char* name) {
+    return PyDict_GetItemString(PyEval_GetBuiltins(), name);  // borrowed
+}
+
 // A method bound to a class is made anew each time it is asked for.
 Found find_method_construction(PyObject* object) {
     Ref owner = find_attribute(object, "__self__");
     Ref name = find_attribute(object, "__name__");
-    Ref builtins = find_module("builtins");
-    Ref getattr = builtins ? find_attribute(builtins.get(), "getattr") : Ref();
-    if (!owner || !PyType_Check(owner.get()) || !name || !getattr) return std::nullopt;
-    return verified(getattr.get(), owned(PyTuple_Pack(2, owner.get(), name.get())), object);
+    PyObject* getattr = builtin("getattr");
+    if (!owner || !PyType_Check(owner.get()) || !name || getattr == nullptr) return std::nullopt;
+    return verified(getattr, owned(PyTuple_Pack(2, owner.get(), name.get())), object);
 }
 
+// What may be called, with which arguments.
+
+bool makes_tuple(PyObject* callee, PyObject* args) {
+    if (!PyType_Check(callee) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(callee), &PyTuple_Type)) return false;
+    if (PyTuple_GET_SIZE(args) == 1 && PyTuple_Check(PyTuple_GET_ITEM(args, 0))) return true;
+    Ref fields = find_attribute(callee, "_fields");
+    return fields && PyTuple_CheckExact(fields.get());
+}
+
+bool makes_enum_member(PyObject* callee, PyObject* args) { return is_enum_class(callee) && PyTuple_GET_SIZE(args) == 1; }
+
+bool makes_torch_value(PyObject* callee, PyObject*) {
+    constexpr std::array<std::string_view, 6> k_types = {"torch.device",
+                                                         "torch.finfo",
+                                                         "torch.iinfo",
+                                                         "torch._dynamo.utils.numpy_to_tensor_wrapper",
+                                                         "torch._dynamo.utils.numpy_method_wrapper",
+                                                         "torch._dynamo.utils.numpy_operator_wrapper"};
+    return PyType_Check(callee) &&
+           std::ranges::find(k_types, type_name(reinterpret_cast<PyTypeObject*>(callee))) != k_types.end();
+}
+
+bool reads_method_of_class(PyObject* callee, PyObject* args) {
+    return callee == builtin("getattr") && PyTuple_GET_SIZE(args) == 2 && PyType_Check(PyTuple_GET_ITEM(args, 0)) &&
+           PyUnicode_CheckExact(PyTuple_GET_ITEM(args, 1));
+}
+
+bool reads_globals_of_module(PyObject* callee, PyObject* args) {
+    return callee == builtin("vars") && PyTuple_GET_SIZE(args) == 1 && PyModule_Check(PyTuple_GET_ITEM(args, 0));
+}
+
+// What a Construct is good for. A package says what is called, and that happens while it is found out whether the package may
+// be used at all: so nothing is called but what only makes a value.
+constexpr std::array k_kinds = {makes_tuple, makes_enum_member, makes_torch_value, reads_method_of_class,
+                                reads_globals_of_module};
+
 }  // namespace
+
+Ref make(const ImportRef& reference, PyObject* args) {
+    const std::string shown = reference.module + "." + reference.qualname;
+    Ref callee = resolve(reference);
+    if (std::ranges::none_of(k_kinds, [&](auto kind) { return kind(callee.get(), args); })) {
+        raise({ErrorCode::incompatible, shown + " is nothing that a package may call to make a value", {}});
+    }
+    if (Ref made = Ref::steal(PyObject_CallObject(callee.get(), args))) return made;
+    raise({ErrorCode::incompatible, "calling " + shown + " on the recorded arguments fails here", {}});
+}
 
 std::optional<Construction> find_construction(PyObject* object) {
     if (PyTuple_Check(object)) return find_tuple_construction(object);

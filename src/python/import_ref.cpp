@@ -272,14 +272,16 @@ std::string reason(PyObject* object) {
 
 }  // namespace
 
-bool is_enum_member(PyObject* object) {
+bool is_enum_class(PyObject* object) {
     static PyObject* const name = PyUnicode_InternFromString("enum");
     Ref module = python::find_module(name);
     if (!module) return false;
     Ref meta = find_attribute(module.get(), "EnumMeta");
     return meta && PyType_Check(meta.get()) &&
-           PyType_IsSubtype(Py_TYPE(Py_TYPE(object)), reinterpret_cast<PyTypeObject*>(meta.get())) != 0;
+           PyType_IsSubtype(Py_TYPE(object), reinterpret_cast<PyTypeObject*>(meta.get())) != 0;
 }
+
+bool is_enum_member(PyObject* object) { return is_enum_class(reinterpret_cast<PyObject*>(Py_TYPE(object))); }
 
 Result<ImportRef> find_import_ref(PyObject* object) {
     if (Found found = find(object)) return std::move(*found);

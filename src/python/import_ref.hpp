@@ -21,7 +21,8 @@ namespace coldframe::python {
 // Whether the name yields this very object; imports nothing.
 [[nodiscard]] bool yields(const ImportRef& reference, PyObject* object);
 
-// A member of an enum.Enum class.
+// An enum.Enum class, and a member of one.
+[[nodiscard]] bool is_enum_class(PyObject* object);
 [[nodiscard]] bool is_enum_member(PyObject* object);
 
 }  // namespace coldframe::python

@@ -190,12 +190,7 @@ class Builder {
     }
     Ref operator()(const Construct& construct) const {
         if (references_ == References::kept) return wrap(construct);
-        Ref callee = resolve(construct.callee);
-        Ref object = Ref::steal(PyObject_CallObject(callee.get(), tuple(construct.args).get()));
-        if (object) return object;
-        raise({ErrorCode::incompatible,
-               "calling " + construct.callee.module + "." + construct.callee.qualname + " on the recorded arguments fails here",
-               {}});
+        return make(construct.callee, tuple(construct.args).get());
     }
 
     [[nodiscard]] Ref tuple(const std::vector<Value>& values) const {

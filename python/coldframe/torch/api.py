@@ -12,9 +12,10 @@ from typing import Any
 
 from .. import _core
 from ..errors import IncompatiblePackageError
-from . import locate
+from . import acceptance, locate
 from .capture.registry import registry
-from .keys import unnamed
+from .files import said_of
+from .keys import package_key, unnamed
 from .misses import Miss
 from .reports import SaveReport
 from .session import OnMiss, Session, session_of
@@ -85,13 +86,17 @@ def load(
     """
     package = _core.Package.open(path)
     settings = {"backend": "inductor", "fullgraph": False, "dynamic": None, "mode": None, "options": None}
-    recorded = _core.resolve(package.environment["settings"]).get("options", {})
+    recorded = acceptance.options_of(package)
     for name, value in recorded.items():
         if (kind := unnamed(value)) is not None:
             raise IncompatiblePackageError(
                 f"{name}: the package was made with a {kind} that has no name: pass it to coldframe.compile(package=...)"
             )
-    settings.update(recorded)
+    options = {**settings, **recorded}
+    with said_of(path):
+        mine = package_key(locate.uncompiled(target), options)
+        acceptance.check(package, mine, options, sources_matter=not ignore_inlined_sources)
+        settings.update(_core.resolve(recorded))
     session = Session(target, settings, on_miss, None, ignore_inlined_sources)
     session.load(path)
     return session.serve()

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from .. import _core
-from ..errors import IncompatiblePackageError, NotPortableError
+from ..errors import CorruptPackageError, IncompatiblePackageError, NotPortableError
 
 _EXACT = ("python_implementation", "python_version", "python_magic", "soabi", "torch_version", "torch_git", "machine")
 _CONFIGS = ("torch._dynamo.config", "torch._functorch.config", "torch._inductor.config")
@@ -87,9 +87,11 @@ def check(recorded: dict[str, Any], with_settings: bool = True) -> None:
             raise _refusal(f"device.{name}", value, device.get(name))
     if not with_settings:
         return
-    before, now = _core.resolve(recorded["settings"]), settings()
+    before, now = recorded["settings"], settings()  # by name: nothing is looked up or made of what the package says
     for module in _CONFIGS:
         old, new = before.get(module, {}), now.get(module, {})
+        if not isinstance(old, dict):
+            raise CorruptPackageError(f"{module}: not settings but {old!r:.80}")
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
                 raise _refusal(f"{module}.{name}", old.get(name, "the default"), new.get(name, "the default"))
@@ -133,7 +135,8 @@ def _device(device_type: str) -> dict[str, str]:
 
 
 def settings() -> dict[str, dict[str, Any]]:
-    """Per config module that is imported: the settings that are not at their default and change generated code.
+    """Per config module that is imported: the settings that are not at their default and change generated code,
+    as a package holds them.
 
     A module that is not imported has its defaults: nobody can have changed what is not there.
     """
@@ -160,7 +163,6 @@ def _changed(module: Any, key: str) -> bool:
 
 def _portable(value: Any) -> Any:
     try:
-        _core.encode(value)
+        return _core.decode(_core.encode(value), resolve=False)
     except NotPortableError:
         return f"{type(value).__module__}.{type(value).__qualname__}"  # a function, say: its identity is all there is
-    return value

@@ -47,8 +47,30 @@ NAMES = frozenset(
         "list",
         "max",
         "min",
+        "str",
         "tuple",
         "type",
+    }
+)
+# What it may call: those of them that are functions or types, methods that read what an object is made of, and the functions
+# of `math` and of torch's symbols. Any other call could be of anything that the program or Python has.
+_FUNCTIONS = NAMES - {"L", "G", "math", "torch", "inf"}
+_METHODS = frozenset(
+    {
+        "__getitem__",
+        "__neg__",
+        "__obj_flatten__",
+        "__tensor_flatten__",
+        "_type",
+        "get_base",
+        "item",
+        "items",
+        "keys",
+        "qualified_name",
+        "size",
+        "storage_offset",
+        "stride",
+        "values",
     }
 )
 _UNARY = {ast.Not: "not", ast.USub: "-", ast.UAdd: "+", ast.Invert: "~"}
@@ -81,6 +103,22 @@ _COMPARE = {
 }
 
 
+def is_called(function: Expression, arguments: int) -> bool:
+    """Whether `function` is one that an expression may call with so many arguments."""
+    match function:
+        case ("name", name):
+            return name in _FUNCTIONS
+        case ("attr", ("name", "math"), str()):
+            return True
+        case ("attr", ("name", "torch"), str(name)):
+            return name == "device" or name.startswith(("sym_", "_sym_"))
+        case ("attr", _, str(name)):
+            return name in _METHODS
+        case ("item", ("name", "G"), ("const", str(name))):  # a weak reference, under a name that Dynamo made
+            return arguments == 0 and name.startswith("__")
+    return False
+
+
 def parse(text: str) -> Expression:
     """The expression of one guard's text. NotPortableError, quoting the part that the grammar does not have."""
     try:
@@ -102,7 +140,7 @@ def _parse(node: ast.expr) -> Expression:
             return ("item", _parse(base), _parse(index))
         case ast.Call(func=ast.Name(id="__import__"), args=[ast.Constant(value=str(module))], keywords=[]):
             return ("import", module)
-        case ast.Call(func=function, args=args, keywords=[]):
+        case ast.Call(func=function, args=args, keywords=[]) if is_called(_parse(function), len(args)):
             return ("call", _parse(function), *map(_parse, args))
         case ast.UnaryOp(op=unary, operand=operand):
             return ("unary", _UNARY[type(unary)], _parse(operand))
@@ -128,7 +166,7 @@ def render(expression: Expression) -> str:
             return f"{render(base)}[{render(index)}]"
         case ("import", str(module)) if all(part.isidentifier() for part in module.split(".")):
             return f"__import__({module!r})"
-        case ("call", tuple(function), *args):
+        case ("call", tuple(function), *args) if is_called(function, len(args)):
             return f"{render(function)}({', '.join(map(render, args))})"
         case ("unary", str(op), tuple(operand)) if op in _UNARY.values():
             return f"({op} {render(operand)})"

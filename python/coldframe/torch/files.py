@@ -1,4 +1,4 @@
-"""Files that several processes write."""
+"""Files of packages: which one an error is about, and those that several processes write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ import os
 import time
 from collections.abc import Iterator
 
+from ..errors import PackageError
+
 _LOCK_SECONDS = 10.0
+
+
+@contextlib.contextmanager
+def said_of(path: str | os.PathLike[str]) -> Iterator[None]:
+    """A PackageError that leaves it says which file it is about."""
+    try:
+        yield
+    except PackageError as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from error
 
 
 @contextlib.contextmanager

@@ -27,12 +27,12 @@ from ..errors import (
     PackageError,
     SourceChangedError,
 )
-from . import _private, environment, locate, sources
+from . import _private, acceptance, locate
 from .capture import hooks
 from .capture.build import Built, build, merge
 from .capture.package import CapturePackage, run_eagerly, runs_with
-from .files import alone
-from .keys import Key, check_name, package_key, portable, unknown
+from .files import alone, said_of
+from .keys import Key, package_key, portable, unknown
 from .misses import Miss
 from .native_module import can_be_served, serving
 from .progress import Progress
@@ -115,13 +115,11 @@ class Session:
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Takes the package at `path`. PackageError, with nothing left behind, when it is damaged or does not fit."""
-        try:
+        with said_of(path):
             package = _core.Package.open(path)
             self.check(package)
             package.verify()  # every byte, before any of it runs
             self.take(package)
-        except PackageError as error:
-            raise type(error)(f"{os.fspath(path)}: {error}") from error
 
     def load_if_ready(self, path: str) -> None:
         """`load`, or at the first call where names are missing: a decorator runs before those that follow it are there."""
@@ -339,20 +337,14 @@ class Session:
 
     def check(self, package: _core.Package) -> None:
         """Raises when `package` is of another function, environment or source."""
-        module, qualname, code, options = package.key
-        mine = self.key()
-        check_name(mine, package.key)
-        if options != mine[3]:
-            recorded = package.environment["settings"].get("options", {})
-            raise IncompatiblePackageError(
-                f"options: the package was made with {recorded}, here they are {self.portable_options}"
-            )
         # torch serves what it has compiled whatever becomes of its settings: so does what has been loaded.
-        environment.check(package.environment, with_settings=self._package is None)
-        if code != mine[2]:
-            raise SourceChangedError(f"source code of {module}.{qualname} has changed: compile again, or restore the source")
-        if not self.ignore_inlined_sources:
-            sources.validate(package.sources)
+        acceptance.check(
+            package,
+            self.key(),
+            self.portable_options,
+            settings_matter=self._package is None,
+            sources_matter=not self.ignore_inlined_sources,
+        )
 
     def key(self) -> Key:
         return package_key(self.target, self.portable_options)

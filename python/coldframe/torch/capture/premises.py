@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 from ... import _core
 from ...errors import NotPortableError
 from .. import _private, classes
+from ..constant_calls import gives_constant
 from ..expressions import Expression, parse
 from . import operands
 
@@ -71,6 +72,8 @@ class Premises:
     def called(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Dynamo called `function` while tracing and keeps the result."""
         try:
+            if not gives_constant(function):
+                raise NotPortableError("nothing says that it may be called again to see")
             call = (operands.reference(function), args, kwargs, result)
             self._calls[_core.digest(call)] = call
         except NotPortableError as error:

@@ -9,34 +9,14 @@ import functools
 import inspect
 import operator
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
-from .. import _private
+from .. import _private, constant_calls
 from .premises import Premises
 
 Wrap = Callable[[Any, str, Callable[[Any], Callable[..., Any]]], None]
 Current = Callable[[], Premises | None]
-
-# Functions that Dynamo calls while it traces, whose results are constants to it and depend on the process.
-_FOLDED = (
-    "torch._C._get_cudnn_sdp_enabled",
-    "torch._C._get_flash_sdp_enabled",
-    "torch._C._get_math_sdp_enabled",
-    "torch._C._get_mem_efficient_sdp_enabled",
-    "torch._C._get_overrideable_sdp_enabled",
-    "torch._C._get_privateuse1_backend_name",
-    "torch.accelerator.is_available",
-    "torch.cuda.is_available",
-    "torch.distributed.get_rank",
-    "torch.distributed.get_world_size",
-    "torch.distributed.is_available",
-    "torch.distributed.is_initialized",
-    "torch.xpu.is_available",
-)
 
 
 def install(wrap: Wrap, current: Current) -> None:
@@ -99,7 +79,7 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
 
 def _wrap_folded(wrap: Wrap, current: Current) -> None:
     variables = _private.module("torch._dynamo.variables.torch")
-    folded = {id(function): function for function in map(_find, _FOLDED) if function is not None}
+    folded = {id(function): function for function in constant_calls.of_torch()}
 
     def make(original: Any) -> Callable[..., Any]:
         def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
@@ -124,16 +104,12 @@ def _is_bookkeeping(tx: Any) -> bool:
     return getattr(getattr(tx, "f_code", None), "co_filename", None) in _BOOKKEEPING
 
 
-# As those, of Python's own: Dynamo has polyfills for them.
-_OF_PYTHON = frozenset([sys.getrecursionlimit, sys.get_int_max_str_digits, sys.set_int_max_str_digits])
-
-
 def _wrap_polyfilled(wrap: Wrap, current: Current) -> None:
     def make(original: Any) -> Callable[..., Any]:
         def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
             result = original(self, tx, args, kwargs)
             premises = current()
-            if premises is not None and any(self.fn is f for f in _OF_PYTHON) and not _is_bookkeeping(tx):
+            if premises is not None and any(self.fn is f for f in constant_calls.OF_PYTHON) and not _is_bookkeeping(tx):
                 if args or kwargs:
                     premises.failure = f"{self.fn.__name__}() was called while Dynamo traced, and is not called again"
                 else:
@@ -143,10 +119,6 @@ def _wrap_polyfilled(wrap: Wrap, current: Current) -> None:
         return call_function
 
     wrap(_private.module("torch._dynamo.variables.functions").PolyfilledFunctionVariable, "call_function", make)
-
-
-def _find(name: str) -> Any:
-    return functools.reduce(lambda value, part: getattr(value, part, None), name.split(".")[1:], torch)
 
 
 def _wrap_constants(wrap: Wrap, current: Current) -> None:

@@ -23,6 +23,7 @@ from .. import _private, classes
 from ..capture import operands, premises
 from ..capture.recorder import ACCESSORS
 from ..expressions import render
+from .native_kinds import CONSTANT_BASES
 from .premises import PremiseCheck
 from .rebinding import Bindings, Rebinding
 
@@ -359,7 +360,7 @@ def _named_check(name: str, args: _Values) -> Callable[[Any], bool]:
     if name == "functorch_stack":
         compare = importlib.import_module("torch._functorch.pyfunctorch").compare_functorch_state
         return lambda _: bool(compare(args[0]))
-    if name == "constant_subclass":
+    if name == "constant_subclass" and args[0] in CONSTANT_BASES:
         base, expected = args
         return lambda value: bool(base(value) == expected)
     if name == "count_iterator":

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from ...errors import CorruptPackageError
+
 Read = Callable[[Any], Any]
 Check = Callable[[Any], bool]
 
@@ -133,7 +135,12 @@ def _functorch_stack(states: Any) -> Check:
     return lambda _: bool(compare(states))
 
 
+CONSTANT_BASES = (int, float, str)  # Dynamo knows subclasses of no others
+
+
 def _constant_subclass(base: type, expected: Any) -> Check:
+    if base not in CONSTANT_BASES:
+        raise CorruptPackageError(f"no type of constants: {base!r:.80}")
     return lambda value: bool(base(value) == expected)
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from ... import _core
 from ...errors import CorruptPackageError, PackageError
 from .. import classes
-from ..expressions import Expression, render
+from ..constant_calls import gives_constant
+from ..expressions import NAMES, Expression, is_called, render
 
 
 class PremiseCheck:
@@ -51,8 +52,11 @@ def unmet(checks: dict[str, Any], scope: dict[str, Any]) -> str | None:
 def _calls(calls: Any, scope: dict[str, Any]) -> str | None:
     for callee, args, kwargs, expected in calls:
         text = f"{callee.module}.{callee.qualname}()"
+        function = _core.resolve(callee)
+        if not gives_constant(function):
+            return f"{text} is not marked as a constant"
         try:
-            result = _core.resolve(callee)(*_core.resolve(args), **_core.resolve(kwargs))
+            result = function(*_core.resolve(args), **_core.resolve(kwargs))
         except Exception as error:
             return f"{text} was {expected!r} and fails now: {error}"
         if not _same(result, expected):
@@ -142,7 +146,7 @@ def _same(value: Any, expected: Any) -> bool:
 
 def _value(expression: Expression, scope: dict[str, Any]) -> Any:
     match expression:
-        case ("name", str(name)):
+        case ("name", str(name)) if name in NAMES:
             return scope[name] if name in scope else getattr(builtins, name)
         case ("const", value):
             return value
@@ -152,6 +156,6 @@ def _value(expression: Expression, scope: dict[str, Any]) -> Any:
             return getattr(_value(base, scope), attr)
         case ("item", tuple(base), tuple(index)):
             return _value(base, scope)[_value(index, scope)]
-        case ("call", tuple(function), *args):
+        case ("call", tuple(function), *args) if is_called(function, len(args)):
             return _value(function, scope)(*(_value(arg, scope) for arg in args))
     raise CorruptPackageError(f"not an expression of a premise: {expression!r:.80}")
