@@ -6,16 +6,11 @@ Nothing here imports torch: where torch is not there yet, it is taken care of wh
 from __future__ import annotations
 
 import importlib
-import importlib.machinery
-import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from types import ModuleType
-from typing import Any
 
-from coldframe import _core, spawned
+from coldframe import _core, imports, spawned
 from coldframe.errors import InvalidArgumentError, PackageError
 
 # What a child process is told by.
@@ -67,16 +62,19 @@ def enable(
         automatic = importlib.import_module("coldframe.torch.automatic")
         automatic.install(store, read_only=read_only, single_flight=single_flight)
 
-    _TorchFinder.forget()
-    if "torch" in sys.modules:
-        install()
-    else:
-        sys.meta_path.insert(0, _TorchFinder(install))
+    def install_later() -> None:
+        try:
+            install()
+        except Exception as error:
+            warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
+
+    imports.forget("torch")
+    imports.when_imported("torch", install if "torch" in sys.modules else install_later)
 
 
 def disable() -> None:
     """torch.compile is torch's own again, also in processes that are started from now on."""
-    _TorchFinder.forget()
+    imports.forget("torch")
     automatic = sys.modules.get("coldframe.torch.automatic")
     if automatic is not None:
         automatic.uninstall()
@@ -151,38 +149,3 @@ def _bytes(size: int | str) -> int:
             f"max_bytes: a number of bytes is expected, such as 500000000, '500M' or '10G', not {size!r}"
         )
     return int(value)
-
-
-class _TorchFinder:
-    """Calls `then` when torch has been imported."""
-
-    def __init__(self, then: Any) -> None:
-        self._then = then
-
-    @staticmethod
-    def forget() -> None:
-        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _TorchFinder)]
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name != "torch":
-            return None
-        self.forget()
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            _run_after(spec.loader, self._then)
-        return spec
-
-
-def _run_after(loader: Any, then: Any) -> None:
-    run = loader.exec_module
-
-    def exec_module(module: ModuleType) -> None:
-        run(module)
-        try:
-            then()
-        except Exception as error:
-            warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
-
-    loader.exec_module = exec_module

@@ -104,7 +104,7 @@ def usable_cpu_features() -> set[str]:
     if limit in ("default", "avx2"):
         features = {f for f in features if not f.startswith(("avx512", "amx"))}
     if limit == "default":
-        features -= {"avx", "avx2", "fma", "f16c"}
+        features = {f for f in features if not f.startswith(("avx", "fma", "f16c", "xop"))}
     return features
 
 

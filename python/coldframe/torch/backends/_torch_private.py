@@ -106,9 +106,28 @@ def aot_eager_output() -> Any:
     return symbol("torch._dynamo.backends.debugging", "AOTEagerOutputCode")
 
 
+CODE_CACHE = "torch._inductor.codecache"
+
+
+def code_cache() -> Any:
+    """`write(content, extension, extra)` writes sources under a key made of all that."""
+    return module(CODE_CACHE)
+
+
 def kernel_cache() -> Any:
     """Loads every native kernel of the CPU: `_load_library_inner(path, key)`."""
-    return symbol("torch._inductor.codecache", "CppPythonBindingsCodeCache")
+    return symbol(CODE_CACHE, "CppPythonBindingsCodeCache")
+
+
+def graph_cache_details() -> Any:
+    """What its objects hold is the key of a graph in Inductor's cache, and in AOTAutograd's."""
+    return symbol(CODE_CACHE, "FxGraphHashDetails")
+
+
+def cpp_builder() -> Any:
+    """Makes command lines: `_get_cpu_arch_cflags(compiler)` gives the flags that say for which CPU."""
+    symbol("torch._inductor.cpp_builder", "_get_cpu_arch_cflags")
+    return module("torch._inductor.cpp_builder")
 
 
 def vec_isa() -> Any:

@@ -1,15 +1,16 @@
-"""The two places in torch where backends listen: the loading of a native kernel and the compilation of a backward."""
+"""The places in torch where backends listen: native kernels, compiled and loaded, and the compilation of a backward."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-import sys
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .... import imports
 from ....errors import PackageError
 from .. import _torch_private
 from . import kernels
@@ -26,13 +27,19 @@ class BackwardListener(Protocol):
 
 
 def install_kernel_listener(backend: object) -> None:
-    """Idempotent. Imports Inductor only if `backend` is going to do so anyway."""
+    """Idempotent. Imports Inductor only if `backend` is going to do so anyway, and listens when anything else does."""
+    _install("kernels", functools.partial(imports.when_imported, _torch_private.CODE_CACHE, _listen))
     name = getattr(backend, "compiler_name", backend)  # torch.compile wraps "inductor" in an object that knows its name
-    if name == "inductor" or "torch._inductor.codecache" in sys.modules:
-        try:
-            _install("kernels", _listen_to_kernels)
-        except PackageError:  # another torch: artifact_for will say what it lacks
-            log.debug("kernels are not listened to", exc_info=True)
+    if name == "inductor":
+        with contextlib.suppress(PackageError):  # another torch: artifact_for will say what it lacks
+            _torch_private.code_cache()
+
+
+def _listen() -> None:
+    try:
+        _listen_to_kernels()
+    except PackageError:
+        log.debug("kernels are not listened to", exc_info=True)
 
 
 def _install(name: str, listen: Callable[[], None]) -> None:
@@ -51,15 +58,37 @@ def when_backward_compiles(compiler: Any, listener: BackwardListener) -> None:
 
 
 def _listen_to_kernels() -> None:
-    cache = _torch_private.kernel_cache()
-    original = cache._load_library_inner.__func__
+    """Notes what each kernel is compiled for, and keeps Inductor's caches of graphs and kernels apart by it: torch's keys say
+    -march=native, and nothing of the CPU that this was, nor for how many lanes a graph was made."""
+    code_cache, details = _torch_private.code_cache(), _torch_private.graph_cache_details()
+    loader, builder = _torch_private.kernel_cache(), _torch_private.cpp_builder()
+    write, load, describe = code_cache.write, loader._load_library_inner.__func__, details.__init__
+    flags = builder._get_cpu_arch_cflags
 
-    @functools.wraps(original)
+    @functools.wraps(write)
+    def written(content: Any, extension: str, extra: str = "", *args: Any, **kwargs: Any) -> Any:
+        if extension not in ("main.cpp", "optimized.cpp"):
+            return write(content, extension, extra, *args, **kwargs)
+        result = write(content, extension, f"{extra} {kernels.host()}", *args, **kwargs)
+        kernels.note_source(result[1])
+        return result
+
+    @functools.wraps(load)
     def _load_library_inner(cls: Any, path: str, key: str) -> Any:
         kernels.note_loaded(path)
-        return original(cls, path, key)
+        return load(cls, path, key)
 
-    cache._load_library_inner = classmethod(_load_library_inner)
+    @functools.wraps(describe)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        describe(self, *args, **kwargs)
+        self.coldframe_host = kernels.host()
+
+    @functools.wraps(flags)
+    def _get_cpu_arch_cflags(compiler: str) -> list[str]:
+        return [*flags(compiler), *kernels.forbidden_flags()]
+
+    code_cache.write, details.__init__, builder._get_cpu_arch_cflags = written, __init__, _get_cpu_arch_cflags
+    loader._load_library_inner = classmethod(_load_library_inner)
 
 
 def _listen_to_backwards() -> None:

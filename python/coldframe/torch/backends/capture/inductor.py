@@ -32,9 +32,9 @@ def encode_graph(encoder: Encoder, graph: Any, where: str) -> dict[str, Any]:
     encoder.imports |= reduced.imports
     kernels = []
     for name, source in reduced.kernels.items():
-        data, entry = kernel_bytes(live.get(name), f"{where}.{name}")
+        data, entry, target = kernel_bytes(live.get(name), f"{where}.{name}")
         kernels.append((name, encoder.add_blob("kernel", data), entry))
-        encoder.kernels.add(source or graph.source_code)
+        encoder.kernels.add(source or graph.source_code, target)
     attached = {**(graph.constants or {}), **graph.torchbind_constants, **graph.opaque_value_type_classes}
     missing = reduced.free - attached.keys()
     if missing:

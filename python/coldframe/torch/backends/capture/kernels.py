@@ -1,12 +1,12 @@
 """Native kernels: the bytes that were loaded, and what they ask of the CPU.
 
 The digest of each shared object is taken when Inductor loads it; what is packed must still have it, so a file that is changed
-between the two is never saved.
+between the two is never saved. What a kernel asks of the CPU is noted when its source is written, under a key of which the host
+is a part (`host`): whoever compiled it was allowed to use the same. Of any other kernel it is not known, and it is not packed.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import platform
@@ -22,10 +22,21 @@ import torch
 
 from ...._core import cpu_features, portable_library
 from ....errors import NotPortableError
+from ...environment import usable_cpu_features
 from .. import _torch_private
+
+
+@dataclass(frozen=True)
+class Target:
+    """The vector ISA that Inductor picked, and every CPU feature that its compiler was allowed to use."""
+
+    vec_isa: str
+    features: frozenset[str]
+
 
 _lock = threading.Lock()
 _loaded: dict[str, bytes] = {}  # path -> SHA-256 when it was loaded
+_targets: dict[str, Target] = {}  # path without its suffix -> what it is compiled for
 
 # What gcc -march=native uses by itself in code like Inductor's, by the kernel's names of it.
 _COMPILER_USES = re.compile(
@@ -53,12 +64,32 @@ class KernelReport:
     vec_isa: str = "none"
     features: set[str] = field(default_factory=set)
 
-    def add(self, source: str) -> None:
-        isa, features = _target()
+    def add(self, source: str, target: Target) -> None:
         self.count += 1
         self.uses_openmp = self.uses_openmp or "#pragma omp" in source
-        self.vec_isa = isa
-        self.features |= features
+        self.vec_isa = target.vec_isa
+        self.features |= target.features
+
+
+def host() -> str:
+    """What decides here which instructions -march=native and Inductor's choice of a vector ISA stand for."""
+    usable = sorted(filter(_COMPILER_USES.match, cpu_features()))
+    return f"{platform.machine()} {os.environ.get('ATEN_CPU_CAPABILITY', '')} {' '.join(usable)}"
+
+
+def forbidden_flags() -> list[str]:
+    """What keeps the compiler from the instructions that ATEN_CPU_CAPABILITY rules out: -march=native knows nothing of it."""
+    forbidden = set(cpu_features()) - usable_cpu_features()
+    if sys.modules["torch._inductor.config"].cpp.march is not None or not forbidden:
+        return []
+    return ["mno-avx" if "avx" in forbidden else "mno-avx512f"]
+
+
+def note_source(path: str) -> None:
+    """Called when Inductor has written the source of a kernel, to compile it or to find it compiled."""
+    target = _target()
+    with _lock:
+        _targets[os.path.splitext(path)[0]] = target
 
 
 def note_loaded(path: str) -> None:
@@ -71,8 +102,9 @@ def note_loaded(path: str) -> None:
         _loaded[path] = digest
 
 
-def kernel_bytes(function: Any, where: str) -> tuple[bytes, str]:
-    """The shared object that a loaded kernel comes from, verified, without paths of this host, and the name of its entry."""
+def kernel_bytes(function: Any, where: str) -> tuple[bytes, str, Target]:
+    """The shared object that a loaded kernel comes from, verified, without paths of this host, the name of its entry, and what
+    it was compiled for."""
     module = getattr(function, "__self__", None)
     path, entry = getattr(module, "__file__", None), getattr(function, "__name__", "")
     if path is None or not entry:
@@ -82,10 +114,12 @@ def kernel_bytes(function: Any, where: str) -> tuple[bytes, str]:
     except OSError as error:
         raise NotPortableError(f"{where}: the kernel's shared object is gone: {error}") from error
     with _lock:
-        expected = _loaded.get(path)
-    if expected is not None and hashlib.sha256(data).digest() != expected:
+        expected, target = _loaded.get(path), _targets.get(os.path.splitext(path)[0])
+    if expected is None or target is None:
+        raise NotPortableError(f"{where}: {path} was compiled before coldframe was there: for which CPUs is not known")
+    if hashlib.sha256(data).digest() != expected:
         raise NotPortableError(f"{where}: {path} is not the file that was loaded any more")
-    return without_paths(data, path), entry
+    return without_paths(data, path), entry, target
 
 
 def without_paths(library: bytes, path: str) -> bytes:
@@ -95,8 +129,7 @@ def without_paths(library: bytes, path: str) -> bytes:
     return portable_library(library, [os.path.dirname(path), *headers])
 
 
-def _target() -> tuple[str, set[str]]:
-    """The vector ISA that Inductor picked, and every CPU feature that its compiler was allowed to use."""
+def _target() -> Target:
     isa_module = _torch_private.vec_isa()
     if isa_module.valid_vec_isa_list.cache_info().currsize:
         isa = isa_module.pick_vec_isa()
@@ -105,16 +138,15 @@ def _target() -> tuple[str, set[str]]:
         picked = torch.backends.cpu.get_cpu_capability().lower()
         picked, flags = (picked, _ISA_FLAGS[picked]) if picked in _ISA_FLAGS else ("none", "")
     config = sys.modules["torch._inductor.config"]
-    features = {_FLAG_FEATURES.get(flag, flag) for flag in re.findall(r"-m([\w-]+)(?=\s|$)", flags)}
+    features = frozenset(_FLAG_FEATURES.get(flag, flag) for flag in re.findall(r"-m([\w-]+)(?=\s|$)", flags))
     if platform.machine() == "aarch64" and picked != "none":
-        features = set(picked.split())
-    return picked, features | _march_features(config.cpp.march)
+        features = frozenset(picked.split())
+    return Target(picked, features | _march_features(config.cpp.march))
 
 
-@functools.cache
 def _march_features(march: str | None) -> frozenset[str]:
     if march == "":
         return frozenset()
     if march in _LEVELS:
         return frozenset(_LEVELS[march].split())
-    return frozenset(feature for feature in cpu_features() if _COMPILER_USES.match(feature))
+    return frozenset(filter(_COMPILER_USES.match, usable_cpu_features()))
