@@ -5,12 +5,14 @@
 #include <hiredis/hiredis.h>
 
 #include <array>
+#include <charconv>
 
 namespace coldframe::remote {
 namespace {
 
 constexpr std::size_t k_buffer_size = std::size_t{64} << 10;
 constexpr std::uint64_t k_reply_overhead = 64;  // around a string of the largest size
+constexpr std::size_t k_longest_line = 4096;    // of a number, a status or an error
 
 struct ReaderDeleter {
     void operator()(redisReader* reader) const { redisReaderFree(reader); }
@@ -19,6 +21,44 @@ struct ReplyDeleter {
     void operator()(redisReply* reply) const { freeReplyObject(reply); }
 };
 using Reply = std::unique_ptr<redisReply, ReplyDeleter>;
+
+// hiredis makes room for as many items as a reply announces, before it has seen one of them.
+struct Array {
+    std::size_t max_items;
+    decltype(redisReplyObjectFunctions::createArray) create;
+};
+
+template <typename Count>  // which differs between versions of hiredis
+void* create_array(const redisReadTask* task, Count items) {
+    const auto& array = *static_cast<const Array*>(task->privdata);
+    const bool fits = task->parent == nullptr && static_cast<std::size_t>(items) <= array.max_items;
+    return fits ? array.create(task, items) : nullptr;
+}
+
+// The first line of a reply, which says how large the rest is.
+class FirstLine {
+   public:
+    explicit FirstLine(std::uint64_t max_size) : max_size_(max_size) {}
+
+    // Whether what the server has sent so far may be the beginning of a reply.
+    bool accept(ByteView bytes) {
+        if (is_whole_) return true;
+        const std::size_t size = std::min(bytes.size(), k_longest_line + 1 - line_.size());
+        line_.append(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+        const std::size_t end = line_.find('\n');
+        is_whole_ = end != std::string::npos;
+        if (!is_whole_ && line_.size() > k_longest_line) return false;
+        if (!is_whole_ || line_.front() != '$') return std::string_view("$*+-:").contains(line_.front());
+        std::uint64_t announced = 0;
+        const auto [_, error] = std::from_chars(line_.data() + 1, line_.data() + end, announced);
+        return line_.starts_with("$-1\r") || (error == std::errc() && announced <= max_size_);
+    }
+
+   private:
+    std::uint64_t max_size_;
+    std::string line_;
+    bool is_whole_ = false;
+};
 
 std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len}; }
 
@@ -59,7 +99,7 @@ Result<RedisReply> convert(const redisReply& reply, const std::string& authority
 
 }  // namespace
 
-Result<RedisReply> RedisClient::exchange(const std::vector<std::string_view>& command, std::uint64_t max_size,
+Result<RedisReply> RedisClient::exchange(const std::vector<std::string_view>& command, const Bounds& bounds,
                                          const Limits& limits) {
     std::vector<const char*> arguments;
     std::vector<std::size_t> sizes;
@@ -75,15 +115,24 @@ Result<RedisReply> RedisClient::exchange(const std::vector<std::string_view>& co
     const ByteView bytes(reinterpret_cast<const std::uint8_t*>(formatted), static_cast<std::size_t>(size));
     if (Status sent = stream_->send(bytes, watch); !sent) return std::unexpected(std::move(sent.error()));
 
+    redisReplyObjectFunctions functions{};  // these two must outlive the reader
+    Array array{bounds.items, nullptr};
     const std::unique_ptr<redisReader, ReaderDeleter> reader(redisReaderCreate());
     if (reader == nullptr) return fail(ErrorCode::io, "not enough memory for a reply");
+    functions = *reader->fn;
+    array.create = functions.createArray;
+    functions.createArray = create_array;
+    reader->fn = &functions;
+    reader->privdata = &array;
+    FirstLine first(bounds.size);
     std::array<std::uint8_t, k_buffer_size> buffer;
     std::uint64_t received = 0;
     while (true) {
         const Result<std::size_t> count = stream_->receive(buffer, watch);
         if (!count) return std::unexpected(count.error());
         received += *count;
-        if (received > max_size + k_reply_overhead) {
+        const bool announced = first.accept(ByteView(buffer).first(*count));
+        if (!announced || received > bounds.size + k_reply_overhead) {
             return fail(ErrorCode::corrupt, place_.authority + " sent more bytes than there may be");
         }
         void* raw = nullptr;
@@ -91,7 +140,10 @@ Result<RedisReply> RedisClient::exchange(const std::vector<std::string_view>& co
         if (!fed || redisReaderGetReply(reader.get(), &raw) != REDIS_OK) {
             return fail(ErrorCode::corrupt, place_.authority + " does not speak Redis's protocol");
         }
-        if (raw != nullptr) return convert(*Reply(static_cast<redisReply*>(raw)), place_.authority);
+        if (raw == nullptr) continue;
+        const Reply reply(static_cast<redisReply*>(raw));
+        if (reader->pos != reader->len) return fail(ErrorCode::corrupt, place_.authority + " sent more than one reply");
+        return convert(*reply, place_.authority);
     }
 }
 
@@ -104,13 +156,13 @@ Status RedisClient::connect(const Limits& limits) {
     if (!place_.password.empty() && !place_.user.empty()) greetings.push_back({"AUTH", place_.user, place_.password});
     if (!place_.database.empty()) greetings.push_back({"SELECT", place_.database});
     for (const auto& greeting : greetings) {
-        if (const auto reply = exchange(greeting, k_buffer_size, limits); !reply) return std::unexpected(reply.error());
+        if (const auto reply = exchange(greeting, {.size = k_longest_line}, limits); !reply)
+            return std::unexpected(reply.error());
     }
     return {};
 }
 
-Result<RedisReply> RedisClient::call(const std::vector<std::string_view>& command, std::uint64_t max_size,
-                                     const Limits& limits) {
+Result<RedisReply> RedisClient::call(const std::vector<std::string_view>& command, const Bounds& bounds, const Limits& limits) {
     // All attempts share one patience.
     Limits rest = limits;
     const auto once = [&] -> Result<RedisReply> {
@@ -120,7 +172,7 @@ Result<RedisReply> RedisClient::call(const std::vector<std::string_view>& comman
                 return std::unexpected(std::move(connected.error()));
             }
         }
-        Result<RedisReply> reply = exchange(command, max_size, rest);
+        Result<RedisReply> reply = exchange(command, bounds, rest);
         // An answer that comes later must not be taken for that of another call.
         if (!reply && !is_answer(reply.error().code)) stream_.reset();
         return reply;

@@ -1,12 +1,12 @@
 // Commands to a Redis server and their replies. hiredis writes and reads the protocol; a Stream carries it.
 //
 //   RedisClient client({.authority = "localhost:6379"});
-//   Result<RedisReply> reply = client.call({"GET", "key"}, 4096, limits);        // reply->bytes, if reply->has_value
+//   Result<RedisReply> reply = client.call({"GET", "key"}, {.size = 4096}, limits);  // reply->bytes, if reply->has_value
 //
 // The connection is made by the first call, and again after it broke: a call that had not been answered is sent once more.
 //
 // Thread-safety: one object serves one thread. Failure: timeout, io, untrusted (NOAUTH and the like), unsupported (a command
-// that it does not know), no_space (OOM), corrupt (a reply larger than `max_size`, or no reply at all).
+// that it does not know), no_space (OOM), corrupt (a reply that is or announces to be larger than the bounds, or none at all).
 #pragma once
 
 #include <coldframe/remote/stream.hpp>
@@ -34,16 +34,22 @@ struct RedisReply {
     std::vector<std::string> list;  // of an array of strings
 };
 
+// What the answer to a command may be at most.
+struct Bounds {
+    std::uint64_t size = 0;  // in bytes
+    std::size_t items = 0;   // of an array
+};
+
 class RedisClient {
    public:
     explicit RedisClient(RedisPlace place) : place_(std::move(place)) {}
 
-    [[nodiscard]] Result<RedisReply> call(const std::vector<std::string_view>& command, std::uint64_t max_size,
+    [[nodiscard]] Result<RedisReply> call(const std::vector<std::string_view>& command, const Bounds& bounds,
                                           const Limits& limits);
 
    private:
     [[nodiscard]] Status connect(const Limits& limits);
-    [[nodiscard]] Result<RedisReply> exchange(const std::vector<std::string_view>& command, std::uint64_t max_size,
+    [[nodiscard]] Result<RedisReply> exchange(const std::vector<std::string_view>& command, const Bounds& bounds,
                                               const Limits& limits);
 
     RedisPlace place_;

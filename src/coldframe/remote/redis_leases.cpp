@@ -5,7 +5,7 @@
 namespace coldframe::remote {
 namespace {
 
-constexpr std::uint64_t k_small = 4096;
+constexpr Bounds k_small{.size = 4096, .items = 2};
 
 // Of each: KEYS[1] is the lease, ARGV[1] the token, ARGV[2] the time in milliseconds.
 constexpr std::string_view k_take = R"(
@@ -50,7 +50,7 @@ Status RedisLeases::give_back(const std::string& token, const Limits& limits) {
 }
 
 Result<std::vector<Digest>> RedisLeases::variants(const Limits& limits) {
-    const auto fields = client_.call({"HKEYS", hash_}, k_max_record_size, limits);
+    const auto fields = client_.call({"HKEYS", hash_}, k_hash_fields, limits);
     if (!fields) return std::unexpected(fields.error());
     std::vector<Digest> ids;
     for (const std::string& field : fields->list) {

@@ -12,6 +12,9 @@
 
 namespace coldframe::remote {
 
+// The names of all variants of a key, and what else may stand beside them.
+inline constexpr Bounds k_hash_fields{.size = std::uint64_t{1} << 20, .items = 4096};
+
 class RedisLeases final : public Leases {
    public:
     RedisLeases(RedisPlace place, std::string hash, std::string lease)

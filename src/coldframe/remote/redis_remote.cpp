@@ -6,7 +6,8 @@
 namespace coldframe::remote {
 namespace {
 
-constexpr std::uint64_t k_small = 4096;
+constexpr Bounds k_small{.size = 4096};
+constexpr Bounds k_manifest{.size = store::k_max_manifest_size};
 constexpr std::int64_t k_refresh_after = 3600;  // seconds
 
 std::string chunk_name(const Digest& object, std::uint64_t number) {
@@ -27,14 +28,14 @@ std::uint64_t RedisRemote::chunk_count(std::uint64_t size) const {
 
 Result<Record> RedisRemote::get_record(const Digest& key, const Limits& limits) {
     const std::string hash = hash_name(key);
-    const auto fields = client_.call({"HKEYS", hash}, k_max_record_size, limits);
+    const auto fields = client_.call({"HKEYS", hash}, k_hash_fields, limits);
     if (!fields) return std::unexpected(fields.error());
     Record record;
     manifests_.clear();
     for (const std::string& field : fields->list) {
         const auto id = digest_from_hex(field);
         if (!id || record.variants.size() == k_max_variants) continue;
-        auto reply = client_.call({"HGET", hash, field}, store::k_max_manifest_size, limits);
+        auto reply = client_.call({"HGET", hash, field}, k_manifest, limits);
         if (!reply) return std::unexpected(std::move(reply.error()));
         if (!reply->has_value) continue;
         record.variants.push_back({{*id, reply->bytes.size()}, {}});
@@ -46,7 +47,7 @@ Result<Record> RedisRemote::get_record(const Digest& key, const Limits& limits) 
 Result<Bytes> RedisRemote::get_manifest(const Digest& key, const Blob& manifest, const Limits& limits) {
     if (auto known = manifests_.extract(manifest.digest)) return std::move(known.mapped());
     const std::string hash = hash_name(key);
-    auto reply = client_.call({"HGET", hash, to_hex(manifest.digest)}, store::k_max_manifest_size, limits);
+    auto reply = client_.call({"HGET", hash, to_hex(manifest.digest)}, k_manifest, limits);
     if (!reply) return std::unexpected(std::move(reply.error()));
     if (!reply->has_value) return fail(ErrorCode::not_found, "the remote has this variant no more");
     return std::move(reply->bytes);
@@ -55,7 +56,7 @@ Result<Bytes> RedisRemote::get_manifest(const Digest& key, const Blob& manifest,
 Result<Bytes> RedisRemote::get_object(const Blob& object, const Limits& limits) {
     Bytes bytes;
     for (std::uint64_t i = 0; i < chunk_count(object.size); ++i) {
-        auto reply = client_.call({"GET", chunk_name(object.digest, i)}, options_.chunk_size, limits);
+        auto reply = client_.call({"GET", chunk_name(object.digest, i)}, {.size = options_.chunk_size}, limits);
         if (!reply) return std::unexpected(std::move(reply.error()));
         if (!reply->has_value) {
             return fail(ErrorCode::not_found, "the remote lacks a part of the object " + to_hex(object.digest));
@@ -87,7 +88,7 @@ Status RedisRemote::put_object(const Blob& object, ByteView bytes, Overwrite, co
 }
 
 Status RedisRemote::make_room(const std::string& hash, const std::string& id, const Limits& limits) {
-    const auto fields = client_.call({"HKEYS", hash}, k_max_record_size, limits);
+    const auto fields = client_.call({"HKEYS", hash}, k_hash_fields, limits);
     if (!fields) return std::unexpected(fields.error());
     if (fields->list.size() < k_max_variants || std::ranges::find(fields->list, id) != fields->list.end()) return {};
     const auto reply = client_.call({"HDEL", hash, fields->list.front()}, k_small, limits);
