@@ -135,7 +135,29 @@ Status Collector::mark() {
     return walk.run();
 }
 
-Result<std::uint64_t> Collector::bytes_to_free(const CollectOptions& options) {
+std::int64_t Collector::grace_began() const { return now_ - nanoseconds(state_.options.grace).count(); }
+
+// The bytes that are free at once when no manifest names the object any more.
+std::uint64_t Collector::sweepable(const Object& object) const {
+    return complete_ && object.present && object.modified < grace_began() ? object.size : 0;
+}
+
+// Where not even an empty store would leave as much free as is to stay free, the disk is none of its business.
+Result<std::uint64_t> Collector::bytes_lacking_on_disk() const {
+    FileSpace space;
+    const int result = uninterrupted([&] { return state_.fs.space(tree_.root().fd(), space); });
+    if (result < 0) return std::unexpected(errno_error(-result, "ask for the free space of", tree_.root().path()));
+    std::uint64_t garbage = 0;
+    std::uint64_t evictable = 0;
+    for (const auto& [digest, object] : objects_) (object.references == 0 ? garbage : evictable) += sweepable(object);
+    for (const Manifest& manifest : manifests_) evictable += manifest.size;
+    const std::uint64_t wanted = state_.options.min_free_bytes;
+    const std::uint64_t free = space.free + garbage;
+    const std::uint64_t lacking = wanted > free ? wanted - free : 0;
+    return lacking <= evictable ? lacking : 0;
+}
+
+Result<Collector::Excess> Collector::excess(const CollectOptions& options) const {
     std::uint64_t garbage = 0;
     for (const auto& [digest, object] : objects_) {
         if (object.references == 0) garbage += object.size;
@@ -143,14 +165,12 @@ Result<std::uint64_t> Collector::bytes_to_free(const CollectOptions& options) {
     const std::uint64_t needed = report_.before.bytes - garbage;
     const std::uint64_t limit = options.max_bytes.value_or(state_.options.max_bytes);
     const bool limited = options.max_bytes.has_value() || limit != 0;
-    std::uint64_t excess = 0;
+    Excess excess;
     // By itself, a store makes room for a while; told how large it may be, it takes that at its word.
-    if (limited && needed > limit) excess = needed - (options.max_bytes ? limit : limit / 10 * 9);
-    FileSpace space;
-    const int result = uninterrupted([&] { return state_.fs.space(tree_.root().fd(), space); });
-    if (result < 0) return std::unexpected(errno_error(-result, "ask for the free space of", tree_.root().path()));
-    const std::uint64_t wanted = state_.options.min_free_bytes;
-    if (space.free + garbage < wanted) excess = std::max(excess, wanted - space.free - garbage);
+    if (limited && needed > limit) excess.of_store = needed - (options.max_bytes ? limit : limit / 10 * 9);
+    const Result<std::uint64_t> lacking = bytes_lacking_on_disk();
+    if (!lacking) return std::unexpected(lacking.error());
+    excess.of_disk = *lacking;
     return excess;
 }
 
@@ -169,20 +189,24 @@ Status Collector::remove_manifest(const Manifest& manifest) {
     return {};
 }
 
-Status Collector::evict(std::uint64_t bytes) {
+Status Collector::evict(const Excess& excess) {
     std::ranges::sort(manifests_, {}, &Manifest::last_used);
     std::uint64_t freed = 0;
+    std::uint64_t freed_at_once = 0;
     for (const Manifest& manifest : manifests_) {
-        if (freed >= bytes) break;
+        if (freed >= excess.of_store && freed_at_once >= excess.of_disk) break;
         // What cannot be removed is no reason to remove what was used later. Gone already is as good as removed.
         Status removed = remove_manifest(manifest);
         if (!removed && removed.error().code != ErrorCode::not_found) return removed;
         ++report_.evicted;
         freed += manifest.size;
+        freed_at_once += manifest.size;
         removed_ += manifest.size;
         for (std::uint32_t i = 0; i < manifest.object_count; ++i) {
             Object& object = objects_.at(*references_[manifest.first_object + i]);
-            if (--object.references == 0) freed += object.size;
+            if (--object.references != 0) continue;
+            freed += object.size;
+            freed_at_once += sweepable(object);
         }
     }
     return {};
@@ -206,7 +230,7 @@ bool Collector::remove_object(const Digest& digest, std::int64_t older_than) {
 
 void Collector::sweep() {
     if (!complete_) return;  // a manifest that could not be read may need any of them
-    const std::int64_t older_than = now_ - nanoseconds(state_.options.grace).count();
+    const std::int64_t older_than = grace_began();
     for (const auto& [digest, object] : objects_) {
         if (!object.present || object.references != 0) continue;
         if (object.modified < older_than && remove_object(digest, older_than)) {
@@ -234,9 +258,9 @@ Result<CollectReport> Collector::run(const CollectOptions& options) {
         clear_folder(k_misses, now_ - k_miss_age);
     }
     if (Status marked = mark(); !marked) return std::unexpected(std::move(marked.error()));
-    const Result<std::uint64_t> excess = bytes_to_free(options);
-    if (!excess) return std::unexpected(excess.error());
-    if (Status evicted = evict(*excess); !evicted) return std::unexpected(std::move(evicted.error()));
+    const Result<Excess> too_much = excess(options);
+    if (!too_much) return std::unexpected(too_much.error());
+    if (Status evicted = evict(*too_much); !evicted) return std::unexpected(std::move(evicted.error()));
     sweep();
     report_.freed += removed_;
     if (dry_run_) return report_;

@@ -38,6 +38,10 @@ class Collector {
         std::uint32_t references = 0;
         bool present = false;
     };
+    struct Excess {
+        std::uint64_t of_store = 0;  // bytes above its limit
+        std::uint64_t of_disk = 0;   // bytes that are to be free and are not, where removing variants can make them so
+    };
     enum class Lock : std::uint8_t { ours, busy, none };
 
     [[nodiscard]] Lock lock();
@@ -47,8 +51,11 @@ class Collector {
     [[nodiscard]] Status mark();
     void mark_manifest(const Directory& in, const Digest& key, const Digest& id);
     void set_time_right(const Directory& in, const std::string& name, FileInfo& info);
-    [[nodiscard]] Result<std::uint64_t> bytes_to_free(const CollectOptions& options);
-    [[nodiscard]] Status evict(std::uint64_t bytes);
+    [[nodiscard]] std::int64_t grace_began() const;
+    [[nodiscard]] std::uint64_t sweepable(const Object& object) const;
+    [[nodiscard]] Result<std::uint64_t> bytes_lacking_on_disk() const;
+    [[nodiscard]] Result<Excess> excess(const CollectOptions& options) const;
+    [[nodiscard]] Status evict(const Excess& excess);
     [[nodiscard]] Status remove_manifest(const Manifest& manifest);
     void sweep();
     [[nodiscard]] bool remove_object(const Digest& digest, std::int64_t older_than);

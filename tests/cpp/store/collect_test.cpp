@@ -1,5 +1,6 @@
 // Eviction: what goes, what stays, and that no clock, no second collector and no reader is hurt.
 #include <store/support.hpp>
+#include <support/fault_fs.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -52,6 +53,24 @@ std::vector<store::PutReport> fill(const Scratch& scratch, store::Store& store) 
 }
 
 constexpr std::uint64_t k_size = 4096 + 2 * 8192;
+
+// A disk of which the store's packages take what is free, and nothing else.
+class SmallDisk final : public FaultFs {
+   public:
+    SmallDisk(const Scratch& scratch, std::uint64_t size) : scratch_(scratch), size_(size) {}
+    int space(int, FileSpace& space) override {
+        std::uint64_t used = 0;
+        for (const char* folder : {"act", "obj"}) {
+            for (const auto& path : scratch_.files(folder)) used += (std::filesystem::file_size(path) + 4095) / 4096 * 4096;
+        }
+        space.free = size_ - std::min(size_, used);
+        return 0;
+    }
+
+   private:
+    const Scratch& scratch_;
+    std::uint64_t size_;
+};
 
 }  // namespace
 
@@ -116,6 +135,40 @@ TEST_CASE("too little free space on the disk refuses a put") {
     REQUIRE(scratch.open()->put(numbered(0)).has_value());
     const auto greedy = store::DiskStore::open(scratch.path, {.min_free_bytes = ~std::uint64_t{0} / 2}).value();
     CHECK(greedy->put(numbered(1)).error().code == ErrorCode::no_space);
+}
+
+TEST_CASE("where an empty store would not leave enough free either, a put that fails evicts nothing") {
+    const Scratch scratch;
+    const auto filling = scratch.open();
+    fill(scratch, *filling);
+    SmallDisk disk(scratch, 20 * k_size);
+    const auto store = store::DiskStore::open(scratch.path, {.min_free_bytes = 30 * k_size, .fs = &disk}).value();
+    CHECK(store->put(numbered(10)).error().code == ErrorCode::no_space);
+    CHECK(store->collect({}).value().evicted == 0);
+    CHECK(kept(*filling, 11).size() == 10);
+}
+
+TEST_CASE("on a disk that is nearly full a put evicts what was not used for longest, and no more than it must") {
+    const Scratch scratch;
+    const auto filling = scratch.open();
+    fill(scratch, *filling);
+    SmallDisk disk(scratch, 20 * k_size);
+    const auto store = store::DiskStore::open(scratch.path, {.min_free_bytes = 12 * k_size, .fs = &disk}).value();
+    CHECK(store->put(numbered(10)).has_value());
+    CHECK(kept(*filling, 11) == std::vector<int>{2, 3, 4, 5, 6, 7, 8, 9, 10});
+}
+
+TEST_CASE("what would not be free at once after an eviction makes no room on the disk") {
+    const Scratch scratch;
+    const auto filling = scratch.open();
+    for (int i = 0; i < 10; ++i) REQUIRE(filling->put(numbered(i)).has_value());
+    SmallDisk disk(scratch, 20 * k_size);
+    const auto store = store::DiskStore::open(scratch.path, {.min_free_bytes = 15 * k_size, .fs = &disk}).value();
+    CHECK(store->put(numbered(10)).error().code == ErrorCode::no_space);
+    CHECK(kept(*filling, 10).size() == 10);
+    set_all_ages(scratch, 3600);
+    CHECK(store->put(numbered(10)).has_value());
+    CHECK(kept(*filling, 11).size() == 6);
 }
 
 TEST_CASE("objects that no manifest names yet, and files that are being written, are left alone until they are old") {
