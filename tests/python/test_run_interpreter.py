@@ -51,10 +51,9 @@ def _run(command: Path | str, folder: Path, *path: Path, **variables: Path) -> s
     environment |= {name: str(value) for name, value in variables.items()}
     environment |= {"COLDFRAME_DIR": str(folder / "store"), "PATH": os.pathsep.join(map(str, path))}
     program = "import sys, coldframe; print(sys.prefix)"
-    return subprocess.run(
-        [command, "run", "-c", program], executable=shutil.which(command, path=environment["PATH"]), env=environment,
-        capture_output=True, text=True, timeout=120, cwd=folder,
-    )  # fmt: skip
+    found = shutil.which(command, path=environment["PATH"])
+    words = [command, "run", "-c", program]
+    return subprocess.run(words, executable=found, env=environment, capture_output=True, text=True, timeout=120, cwd=folder)
 
 
 def _runs(*arguments: Path | str, **variables: Path) -> Path:

@@ -35,6 +35,7 @@ from .files import alone
 from .keys import Key, check_name, package_key, portable, unknown
 from .misses import Miss
 from .native_module import can_be_served, serving
+from .plain import plain_because
 from .progress import Progress
 from .reports import SaveReport
 from .restore.install import Install, abandon, install, packages_of
@@ -45,6 +46,7 @@ from .restore.program import Program
 from .stats import stats
 
 OnMiss = Literal["compile", "eager", "error"]
+_NOT_OURS = "was not made by coldframe.compile or coldframe.load, nor by torch.compile while coldframe was enabled"
 # What torch.compile sets on what it returns.
 _ATTRIBUTES = {"get_compiler_config", "aot_compile", "_is_torch_compile", "_isolate_recompiles_id"}
 
@@ -444,5 +446,8 @@ def session_of(compiled: Any) -> Session:
         with suppress(TypeError):  # of a type that has no weak references: not one of ours
             found = _of_others.get(compiled)
     if not isinstance(found, Session):
-        raise InvalidArgumentError(f"{type(compiled).__name__} object was not made by coldframe.compile or coldframe.load")
+        why = plain_because(compiled)
+        raise InvalidArgumentError(
+            f"{type(compiled).__name__} object " + (f"is served by torch.compile alone: {why}" if why else _NOT_OURS)
+        )
     return found
