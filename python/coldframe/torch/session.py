@@ -46,7 +46,6 @@ from .restore.program import Program
 from .stats import stats
 
 OnMiss = Literal["compile", "eager", "error"]
-_NOT_OURS = "was not made by coldframe.compile or coldframe.load, nor by torch.compile while coldframe was enabled"
 # What torch.compile sets on what it returns.
 _ATTRIBUTES = {"get_compiler_config", "aot_compile", "_is_torch_compile", "_isolate_recompiles_id"}
 
@@ -446,8 +445,6 @@ def session_of(compiled: Any) -> Session:
         with suppress(TypeError):  # of a type that has no weak references: not one of ours
             found = _of_others.get(compiled)
     if not isinstance(found, Session):
-        why = plain_because(compiled)
-        raise InvalidArgumentError(
-            f"{type(compiled).__name__} object " + (f"is served by torch.compile alone: {why}" if why else _NOT_OURS)
-        )
+        why = plain_because(compiled) and f"; served by torch.compile alone: {plain_because(compiled)}"
+        raise InvalidArgumentError(f"{type(compiled).__name__} object was not made by coldframe.compile or coldframe.load{why}")
     return found
