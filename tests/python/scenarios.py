@@ -300,22 +300,31 @@ def forgotten(x: torch.Tensor) -> torch.Tensor:
     return y.exp()
 
 
+def forgotten_hosted(x: torch.Tensor) -> torch.Tensor:
+    torch._dynamo.graph_break()
+    return x.exp()
+
+
 def first_reset(folder: Path) -> None:
-    compiled = coldframe.compile(forgotten, **EAGER)
-    compiled(vector())
-    coldframe.save(compiled, folder / "package")
+    for function in (forgotten, forgotten_hosted):
+        compiled = coldframe.compile(function, **EAGER, dynamic=False)
+        compiled(vector())
+        coldframe.save(compiled, folder / function.__name__)
 
 
 def second_reset(folder: Path, made: Any) -> None:
-    loaded = coldframe.load(folder / "package", forgotten)
-    assert same(loaded(vector()), forgotten(vector()))
-    torch._dynamo.reset()
-    assert same(loaded(vector()), forgotten(vector()))
-    assert same(loaded(vector(3)), forgotten(vector(3)))
-    strict = coldframe.load(folder / "package", forgotten, on_miss="error")
-    with counted() as counts:
-        assert same(strict(vector()), forgotten(vector()))
-    assert counts["compiles"] == 0 and counts["misses"] == {}
+    for function in (forgotten, forgotten_hosted):
+        loaded = coldframe.load(folder / function.__name__, function)
+        assert same(loaded(vector()), function(vector()))
+        torch._dynamo.reset()
+        assert same(loaded(vector()), function(vector()))
+        assert same(loaded(vector(3)), function(vector(3)))
+        torch._dynamo.reset()  # of code objects that were compiled here
+        strict = coldframe.load(folder / function.__name__, function, on_miss="error")
+        with counted() as counts:
+            assert same(loaded(vector()), function(vector()))
+            assert same(strict(vector()), function(vector()))
+        assert counts["compiles"] == 0 and counts["misses"] == {}
 
 
 # First calls from several threads at once.

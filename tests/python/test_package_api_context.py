@@ -216,6 +216,7 @@ def test_packages_travel_in_torchs_bytes(tmp_path: Path, monkeypatch: pytest.Mon
         found = torch.compiler.load_cache_artifacts(data)
         assert found is not None
         assert found.artifacts["precompile_dynamo"] == [made.source_id]
+        assert info.precompile_artifacts == found.precompile_artifacts == [made.source_id]
         installed = DynamoCache.load_and_install_package(module.add)
         assert installed is not None
         assert served(module.add)
@@ -301,6 +302,19 @@ def test_plain_compile_is_served(modules: Modules) -> None:
         with torch.compiler.set_stance("fail_on_recompile"):
             assert torch.equal(compiled_fn(vector()), cold)
     assert torch.equal(cold, fn(vector()))
+
+
+def test_plain_compile_is_served_after_a_reset(modules: Modules) -> None:
+    fn = modules().broken
+    package.install_as_torch_default()
+    with torch._dynamo.config.patch(caching_precompile=True):
+        torch.compile(fn, backend="eager")(vector())
+        torch._dynamo.reset()
+        compiled_fn = torch.compile(fn, backend="eager")
+        for _ in range(2):
+            with torch.compiler.set_stance("fail_on_recompile"):
+                assert torch.equal(compiled_fn(vector()), fn(vector()))
+            torch._dynamo.reset()
 
 
 def test_without_the_setting_or_after_it_nothing_is_saved(modules: Modules) -> None:

@@ -256,6 +256,7 @@ def test_after_a_reset_of_dynamo(name: str, modules: Modules) -> None:
     made.install(backends)
     assert served(fn)
     torch._dynamo.reset()
+    assert not served(fn)
     made.uninstall()
     assert vars(module) == before
     assert not served(fn)
@@ -264,6 +265,17 @@ def test_after_a_reset_of_dynamo(name: str, modules: Modules) -> None:
     torch._dynamo.reset()
     made.install(backends)
     assert served(fn)
+
+
+def test_a_reset_within_a_call_that_is_served(modules: Modules) -> None:
+    module = modules("import torch\n\ndef fn(x):\n    y = x.sin()\n    hook()\n    return y + 1\n")
+    module.hook = torch._dynamo.disable(lambda: None)
+    made, backends = loaded(module.fn)
+    made.install(backends)
+    module.hook = torch._dynamo.disable(torch._dynamo.reset)
+    assert torch.equal(torch.compile(module.fn, backend="eager")(vector()), vector().sin() + 1)
+    made.uninstall()
+    assert not vars(module).keys() & backends.keys()
 
 
 def test_an_empty_graph(modules: Modules) -> None:

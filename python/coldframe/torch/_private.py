@@ -27,7 +27,7 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
         "install_storage_overlapping_guard",
     ),
     "torch._C._dynamo.eval_frame": ("_load_precompile_entry", "_reset_precompile_entries"),
-    "torch._dynamo": ("optimize",),
+    "torch._dynamo": ("optimize", "reset_code_caches"),
     "torch._dynamo.config": ("caching_precompile",),
     "torch._dynamo.convert_frame": ("ConvertFrameReturn", "_compile"),
     "torch._dynamo.eval_frame": (
@@ -48,7 +48,7 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
         "_get_closure_vars",
     ),
     "torch._dynamo.output_graph": ("OutputGraph", "get_builtins_dict"),
-    "torch._dynamo.package": ("DynamoStore", "_graph_device_type"),
+    "torch._dynamo.package": ("DynamoStore", "PrecompileCacheArtifact", "_graph_device_type"),
     "torch._dynamo.pgo": ("CodeId", "FrameStateSizeEntry", "auto_dynamic", "auto_unset", "get_code_state"),
     "torch._dynamo.trace_rules": ("add",),
     "torch._dynamo.types": ("FrameAction", "FrameExecStrategy"),

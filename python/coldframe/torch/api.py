@@ -17,6 +17,7 @@ from .capture.registry import registry
 from .files import said_of
 from .keys import package_key, unnamed
 from .misses import Miss
+from .plain import plain_because
 from .reports import SaveReport
 from .session import OnMiss, Session, session_of
 from .stats import stats as _stats
@@ -131,9 +132,10 @@ class Explanation:
     misses: tuple[Miss, ...]
     hosted_because: str  # why it is served through Dynamo and not natively; empty when it is not
     imports: tuple[str, ...]  # what of torch's compiler a frame that is served natively had to import, and what for
+    plain_because: str = ""  # why torch.compile alone serves it, and nothing else can be said; empty when that is not so
 
     def __str__(self) -> str:
-        lines = []
+        lines = [f"served by torch.compile alone: {self.plain_because}"] if self.plain_because else []
         for frame in self.frames:
             lines.append(f"{frame.name} ({frame.role}): {frame.loaded} variants loaded, {frame.compiled} compiled")
             lines.extend(f"  not saved: {reason}" for reason in frame.bypasses)
@@ -148,6 +150,8 @@ class Explanation:
 def explain(compiled: Any) -> Explanation:
     """Per frame: how many variants were loaded and compiled, and what could not be saved; every miss, with the guard that
     refused it; and why it is not served natively, or what it imported all the same."""
+    if why := plain_because(compiled):
+        return Explanation((), (), (), "", (), why)
     session = session_of(compiled)
     frames: dict[int, Frame] = {}
     imports: list[str] = []

@@ -80,11 +80,19 @@ def uncompiled(target: Any) -> Any:
 
 
 def frame_name(code: types.CodeType, module: str, target: Any) -> str:
-    """What people call the frames of `code`. torch runs the forward of its own module classes through a function of Dynamo."""
+    """What people call the frames of `code`. torch runs the forward of its own module classes, and callable objects, through a
+    function of Dynamo."""
     if code.co_qualname == "wrap_inline.<locals>.inner" and module.startswith("torch."):
-        owner = target if isinstance(target, types.FunctionType) else type(target)
-        return f"{owner.__module__}.{owner.__qualname__}" + ("" if owner is target else ".forward")
+        if isinstance(target, torch.nn.Module):
+            return f"{type(target).__module__}.{type(target).__qualname__}.forward"
+        return name_of(target)
     return f"{module}.{code.co_qualname}"
+
+
+def name_of(target: Any) -> str:
+    """What people call a target that is no module: the function that it runs, or a class."""
+    owner = function_of(target) or (target if isinstance(target, type) else type(target))
+    return f"{owner.__module__}.{owner.__qualname__}"
 
 
 def function_of(target: Any) -> types.FunctionType | None:

@@ -11,6 +11,14 @@ class Miss:
 
     frame: str
     reasons: list[str]
+    bypass: str = ""  # why the package has no variant of it: none could be saved
+
+    def lines(self) -> list[str]:
+        """As str() of it, a line for each variant."""
+        return [f"{self.frame}: {reason}" for reason in self.reasons or [self._absent()]]
 
     def __str__(self) -> str:
-        return f"{self.frame}: " + ("; ".join(self.reasons) or "the package has no variant of this frame")
+        return f"{self.frame}: " + ("; ".join(self.reasons) or self._absent())
+
+    def _absent(self) -> str:
+        return "the package has no variant of this frame" + (f": {self.bypass}" if self.bypass else "")

@@ -35,6 +35,7 @@ from .files import alone, said_of
 from .keys import Key, package_key, portable, unknown
 from .misses import Miss
 from .native_module import can_be_served, serving
+from .plain import plain_because
 from .progress import Progress
 from .reports import SaveReport
 from .restore.install import Install, abandon, install, packages_of
@@ -436,5 +437,6 @@ def session_of(compiled: Any) -> Session:
         with suppress(TypeError):  # of a type that has no weak references: not one of ours
             found = _of_others.get(compiled)
     if not isinstance(found, Session):
-        raise InvalidArgumentError(f"{type(compiled).__name__} object was not made by coldframe.compile or coldframe.load")
+        why = plain_because(compiled) and f"; served by torch.compile alone: {plain_because(compiled)}"
+        raise InvalidArgumentError(f"{type(compiled).__name__} object was not made by coldframe.compile or coldframe.load{why}")
     return found

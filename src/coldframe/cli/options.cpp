@@ -126,8 +126,7 @@ struct RunSubcommand : StoreSubcommand<RunOptions> {
             ->transform(CLI::AsSizeValue(false));
         app->add_flag("--read-only", options.read_only, "Write nothing, neither to the store nor to the remote");
         app->add_flag("--no-single-flight", options.no_single_flight, "Do not wait for others that compile the same");
-        app->add_option("--python", options.python, "The interpreter, instead of the one beside this command or in PATH")
-            ->type_name("FILE");
+        app->add_option("--python", options.python, "The interpreter, instead of the active environment's")->type_name("FILE");
         app->prefix_command();
     }
 

@@ -46,7 +46,7 @@ struct RunOptions : StorePlace {
     std::optional<std::uint64_t> max_bytes;
     bool read_only = false;
     bool no_single_flight = false;
-    std::string python;  // empty: the one beside the command, or that in PATH
+    std::string python;  // empty: see find_interpreter
     std::vector<std::string> arguments;
 };
 

@@ -1,3 +1,4 @@
+#include <coldframe/cli/interpreter.hpp>
 #include <coldframe/cli/run_command.hpp>
 
 #include <coldframe/util/fs.hpp>
@@ -23,15 +24,6 @@ void tell(const RunOptions& options) {
     if (options.no_single_flight) set("COLDFRAME_SINGLE_FLIGHT", "0");
 }
 
-// That of the environment which this command is installed in.
-std::string interpreter(const RunOptions& options) {
-    if (!options.python.empty()) return options.python;
-    std::error_code failed;
-    const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", failed);
-    const std::filesystem::path beside = self.parent_path() / "python3";
-    return !failed && ::access(beside.c_str(), X_OK) == 0 ? beside.string() : "python3";
-}
-
 }  // namespace
 
 Error run_program(const RunOptions& options) {
@@ -39,15 +31,16 @@ Error run_program(const RunOptions& options) {
         return {ErrorCode::invalid_argument, "what is to be run is missing: coldframe run script.py, or -m module",
                 "coldframe run"};
     }
+    const Result<std::string> python = options.python.empty() ? find_interpreter() : options.python;
+    if (!python) return python.error();
     tell(options);
-    const std::string python = interpreter(options);
-    std::vector<std::string> words{python, "-m", "coldframe.run"};
+    std::vector<std::string> words{*python, "-m", "coldframe.run"};
     words.insert(words.end(), options.arguments.begin(), options.arguments.end());
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    ::execvp(python.c_str(), arguments.data());
-    return errno_error(errno, "run", python);
+    ::execvp(python->c_str(), arguments.data());
+    return errno_error(errno, "run", *python);
 }
 
 }  // namespace coldframe::cli

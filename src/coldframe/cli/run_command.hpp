@@ -2,8 +2,8 @@
 //
 //   Error error = run_program(options);       // comes back only when it cannot be started
 //
-// Thread-safety: changes the environment of the process. Failure: invalid_argument without a program, not_found and io for an
-// interpreter that cannot be started.
+// Thread-safety: changes the environment of the process. Failure: invalid_argument without a program or a Python
+// that has coldframe, not_found and io for an interpreter that cannot be started.
 #pragma once
 
 #include <coldframe/cli/options.hpp>

@@ -1,6 +1,7 @@
 #include <coldframe/cli/store_report.hpp>
 #include <coldframe/cli/text.hpp>
 
+#include <algorithm>
 #include <ostream>
 
 namespace coldframe::cli {
@@ -8,8 +9,16 @@ namespace {
 
 constexpr std::int64_t k_nanoseconds = 1'000'000'000;
 constexpr std::size_t k_short = 12;
+constexpr std::size_t k_reasons = 3;  // of one miss: it has one for each variant that refused
+constexpr std::size_t k_reason = 300;
 
 std::string limit_text(std::uint64_t bytes) { return bytes == 0 ? "no limit" : size_text(bytes); }
+
+// Less torch's advice how not to compile again, and what is too long to be read.
+std::string shortened(const std::string& reason) {
+    const std::string text = reason.substr(0, reason.find(" (HINT: "));
+    return printable(text.size() <= k_reason ? text : text.substr(0, k_reason) + "...");
+}
 
 }  // namespace
 
@@ -53,7 +62,10 @@ void print_items(const std::vector<store::Item>& items, std::ostream& out) {
 void print_misses(const std::vector<store::MissNote>& misses, std::ostream& out) {
     for (const store::MissNote& miss : misses) {
         out << time_text(miss.when / k_nanoseconds) << "  " << printable(miss.function) << '\n';
-        for (const std::string& reason : miss.reasons) out << "  " << printable(reason) << '\n';
+        const std::size_t shown = std::min(miss.reasons.size(), k_reasons);
+        for (std::size_t i = 0; i < shown; ++i) out << "  " << shortened(miss.reasons[i]) << '\n';
+        const std::size_t others = miss.reasons.size() - shown;
+        if (others != 0) out << "  and " << count_text(others, "reason") << " more: see --json\n";
     }
     if (misses.empty()) out << "no misses were noted in the last week\n";
 }

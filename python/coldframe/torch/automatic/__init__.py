@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from ... import _core
-from .. import _private
+from .. import _private, locate
 from ..backends.kinds import wants_backward
 from ..keys import portable, unknown
 from ..native_module import can_be_served
+from ..plain import runs_plainly
 from ..stats import stats
 from .stored import StoredSession, backward_wanted
 from .writer import writer
@@ -25,6 +26,7 @@ _OURS = ("fullgraph", "dynamic", "backend", "mode", "options")
 _store: _core.Store | None = None
 _read_only = False
 _single_flight = True
+_noted: set[tuple[str, str]] = set()  # what runs as plain torch.compile, and why
 _replacing: Any = None  # what torch.compile is meanwhile, unless others have wrapped it
 
 
@@ -85,11 +87,22 @@ def _served(model: Any, options: dict[str, Any]) -> Any:
     kind = unknown(portable(settings))
     if kind is not None or not can_be_served(model):
         why = f"a {kind} among the options has no name" if kind else f"a {type(model).__name__} is not called as functions are"
-        stats.count_bypass(f"not stored: {why}")
-        return _private.torch_compile(model, **options)
+        _note_bypass(model, f"not stored: {why}")
+        return runs_plainly(_private.torch_compile(model, **options), why)
     if settings["mode"] not in _MODES or settings["options"] or settings["backend"] not in _BACKENDS:
         _private.torch_compile(model, **options)  # refuses what it refuses now, and not at the first call
     return _session(model, settings).serve()
+
+
+def _note_bypass(model: Any, reason: str) -> None:
+    stats.count_bypass(reason)
+    try:
+        name = locate.name_of(model)
+    except Exception:  # of an object whose attributes raise
+        name = type(model).__name__
+    if _store is not None and not _read_only and (name, reason) not in _noted:
+        _noted.add((name, reason))
+        writer.submit(functools.partial(_store.note_miss, name, [reason]))
 
 
 def _session(target: Any, settings: dict[str, Any]) -> StoredSession:

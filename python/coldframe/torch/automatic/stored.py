@@ -28,6 +28,7 @@ from ..restore.native import Native
 from ..session import Session, sessions
 from ..stats import stats
 from .packages import beside, with_structure, without, without_structure
+from .reasons import ABSENT, Reasons, Unstored
 from .structure import Structure, structure_of
 from .writer import Led, writer
 
@@ -56,6 +57,7 @@ class Slot:
     names: set[str] = field(default_factory=set)  # of the graphs that the calls ran
     settings: dict[str, Any] = field(default_factory=dict)  # of torch, under which they were compiled
     refusals: list[str] = field(default_factory=list)  # why packages that were found do not serve
+    unstored: Unstored = field(default_factory=Unstored)
     led: Led | None = None
     publishing = False  # what the flight is for is about to be put
 
@@ -106,7 +108,7 @@ class StoredSession(Session):
     _seeking: threading.Lock = field(default_factory=threading.Lock)
     _adopted = 0  # how often packages were found
     _begins_uncompiled = False  # nothing is heard of a call until it is under way
-    _noted: set[int] = field(default_factory=set)  # ids of the misses that the store has been told of
+    _reasons: Reasons = field(default_factory=Reasons)
     _dropped: set[str] = field(default_factory=set)  # names of graphs that lack a backward which was wanted
     _assigned: set[str] = field(default_factory=set)  # names of compiled variants that belong to a slot
 
@@ -287,24 +289,26 @@ class StoredSession(Session):
             if self.store is not None and not self.read_only:
                 slot.publishing = True
                 writer.submit(functools.partial(self._publish, slot))
-                writer.submit(functools.partial(self._note_miss, *self._why(slot)))
+                slot.unstored.add(self._reasons.bypasses(self.capture))
+                writer.submit(functools.partial(self._note, slot, *self._why(slot)))
         except Exception as error:
             self._contained("save", error)
 
     def _why(self, slot: Slot) -> tuple[list[str], str]:
         """Why what the last call compiled had to be, and as what that is counted."""
         refusals, slot.refusals = slot.refusals, []
-        missed = [miss for miss in self.capture.misses if id(miss) not in self._noted]
-        self._noted = {id(miss) for miss in self.capture.misses}
-        reasons = list(dict.fromkeys([*refusals, *map(str, missed)]))
+        missed = self._reasons.misses(self.capture)
+        reasons = list(dict.fromkeys([*refusals, *(line for miss in missed for line in miss.lines())]))
         if any(miss.reasons for miss in missed):
             return reasons, "guard"
         if refusals:
             return reasons, _COUNTED_AS.get(refusals[0].partition(":")[0], "damaged")
-        return reasons or ["absent: no package was stored for a call like this"], "absent"
+        return reasons, "absent"
 
-    def _note_miss(self, reasons: list[str], why: str | None = None) -> None:
-        if self.store is not None:
+    def _note(self, slot: Slot, reasons: list[str], why: str | None = None) -> None:
+        """Tells people why what a call compiled had to be, and why it is not stored."""
+        reasons = [*reasons, *slot.unstored.take()] or [ABSENT] * (why is not None)
+        if self.store is not None and reasons:
             key = self.key()
             self.store.note_miss(f"{key[0]}.{key[1]}", reasons, why)
 
@@ -324,7 +328,7 @@ class StoredSession(Session):
         except (NotPortableError, PackageError, OSError) as error:
             pending = False
             stats.count_bypass(f"not stored: {error}")
-            self._note_miss([f"not stored: {error}"])
+            slot.unstored.add([str(error)])
         except Exception as error:
             pending = False
             self._contained("save", error)
@@ -340,6 +344,7 @@ class StoredSession(Session):
             key = self.key()
             built = build(view, key, self.portable_options)
             package = built.package
+            slot.unstored.add(built.bypasses)
             settings = {"options": self.portable_options, **slot.settings}
             package.environment = {**package.environment, "settings": settings}
             compiled = weakref.WeakMethod(self._backward_compiled)
@@ -367,6 +372,7 @@ class StoredSession(Session):
 
     def _backward_compiled(self, slot: Slot) -> None:
         writer.submit(functools.partial(self._publish, slot))
+        writer.submit(functools.partial(self._note, slot, []))
 
     def drop(self, graph: str) -> None:
         """Serves no variant with this graph any more: the next call compiles it, with its backward."""

@@ -61,6 +61,7 @@ _calls: list[None] = []  # of our callables, on all threads: its length alone co
 _NOT_TRACED = ("api", "automatic", "backends", "capture", "package", "restore", "session", "stats")
 _lock = threading.Lock()
 _installed = False
+after_reset: list[Callable[[], None]] = []  # hear of torch._dynamo.reset()
 automatic: Callable[[], Any] | None = None  # makes the package of a plain torch.compile, under torch's caching_precompile
 
 
@@ -104,6 +105,7 @@ def install() -> None:
         _wrap_clones()
         _wrap_store()
         _wrap_optimize()
+        _wrap_reset()
         unguarded.install(wrap, lambda: frame.premises if (frame := current()) is not None else None)
         _installed = True
 
@@ -261,6 +263,18 @@ def _wrap_optimize() -> None:
 
     wrap(dynamo, "optimize", make)
     wrap(_private.module("torch._dynamo.eval_frame"), "get_compiler_fn", deferring)
+
+
+def _wrap_reset() -> None:
+    def make(original: Any) -> Callable[..., Any]:
+        def reset_code_caches() -> None:
+            original()
+            for hear in after_reset:
+                hear()
+
+        return reset_code_caches
+
+    wrap(_private.module("torch._dynamo"), "reset_code_caches", make)
 
 
 def noting(name: str, function: Any) -> Any:

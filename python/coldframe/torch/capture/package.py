@@ -285,7 +285,8 @@ class CapturePackage:
             return run_eagerly(_FOUND_LATE, inner_as_known=True)
         if self.loaded:
             reasons = [v.explain(frame_locals, namespace) for done in self.installs for v in done.variants_of(code)]
-            miss = Miss(name, reasons or ([self.outdated] if self.outdated else []))
+            bypass = next((entry.bypass_reason for entry in known if entry.bypassed), "")
+            miss = Miss(name, reasons or ([self.outdated] if self.outdated else []), bypass)
             self.misses.append(miss)
             stats.count_miss("guard" if reasons else "outdated" if self.outdated else "absent")
             try:

@@ -20,7 +20,7 @@ from ..capture.build import build, merge
 from ..capture.package import CapturePackage
 from ..keys import Key, check_name, package_key, portable
 from ..misses import Miss
-from ..restore.install import abandon, install
+from ..restore.install import Install, abandon, install
 from .artifacts import CompiledArtifact
 from .context import PrecompileContext
 from .entries import DynamoCacheEntry, copied
@@ -75,6 +75,7 @@ class CompilePackage(CapturePackage):
         self._loaded: DynamoCacheEntry | None = None
         self._cached_backends: dict[str, Any] = {}
         self._options: dict[str, Any] = {}
+        self._unloaded: list[Install] = []  # whose globals are still there
         if fn is not None:
             self.initialize(fn, dynamo, ignore_inlined_sources)
             self.validate()
@@ -211,7 +212,7 @@ class CompilePackage(CapturePackage):
 
     def install(self, backends: Mapping[str, Any]) -> None:
         """Makes the package serve calls of its function, whatever backend they were compiled for; what it had installed before
-        is taken out first.
+        is taken out first. torch._dynamo.reset() ends it.
 
         backends: a BackendCacheArtifact, or the callable itself, for each backend id. Raises InvalidArgumentError when one is
         missing; then nothing is installed.
@@ -223,6 +224,7 @@ class CompilePackage(CapturePackage):
             package, self.target, self._serves(), self._wanted, same_sources=self._same_sources, graphs=_Graphs(backends)
         )
         self.adopt(done)
+        _installed.add(self)
         self._dropped = weakref.finalize(self, abandon, [done])
         self._dropped.atexit = False
 
@@ -233,16 +235,30 @@ class CompilePackage(CapturePackage):
         return True
 
     def uninstall(self) -> None:
-        """The exact inverse of install; of what is not installed, nothing. Not while a call that it serves is running."""
+        """The exact inverse of install, also after torch._dynamo.reset(); of what is not installed, nothing. Not while a call
+        that it serves is running."""
         self._require("uninstall")
-        while self.installs:
-            self.installs.pop().close()
+        self._unload()
+        while self._unloaded:
+            self._unloaded.pop().close()
+
+    def forget(self) -> None:
+        """Hears of torch._dynamo.reset(): nothing is served until it is installed again. That may be in a call that it serves,
+        so what such a call reads stays until `uninstall`."""
+        self._unload()
+
+    def _unload(self) -> None:
+        self.loaded = False
+        for done in self.installs:
+            done.unload()
+        self._unloaded += self.installs
+        self.installs.clear()
 
     def keep_with(self, fn: Any) -> None:
         """Stays installed as long as `fn` lives."""
         target = _target(fn)
         self._dropped.detach()
-        weakref.finalize(getattr(target, "__func__", target), abandon, list(self.installs)).atexit = False
+        weakref.finalize(getattr(target, "__func__", target), abandon, self.installs + self._unloaded).atexit = False
 
     def cache_entry(self) -> DynamoCacheEntry:
         """What was loaded and compiled so far, without the backends."""
@@ -275,6 +291,17 @@ class CompilePackage(CapturePackage):
     def compiling(self, frame: str) -> None: ...
     def compiled(self) -> None: ...
     def call_finished(self) -> None: ...
+
+
+_installed: weakref.WeakSet[CompilePackage] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for package in list(_installed):
+        package.forget()
+
+
+hooks.after_reset.append(_forget_all)
 
 
 class _Graphs(Mapping[str, Callable[..., Any]]):

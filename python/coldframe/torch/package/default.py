@@ -37,7 +37,8 @@ class AutomaticPackage(CompilePackage):
     def __init__(self) -> None:
         super().__init__(None)
         self._saved: tuple[int, int] | None = None
-        self._later: Mapping[str, Any] | None = None  # to be installed at the first call
+        self._backends: Mapping[str, Any] | None = None  # of what was loaded
+        self._later: Mapping[str, Any] | None = None  # to be installed at the next call
         self._unsaveable = False  # its target or its backend could not be found again
 
     def initialize(self, fn: Any, dynamo: DynamoCacheEntry | None = None, ignore_inlined_sources: bool = False) -> None:
@@ -58,7 +59,7 @@ class AutomaticPackage(CompilePackage):
         self._saved = self.version()
 
     def install(self, backends: Mapping[str, Any]) -> None:
-        self._later = None
+        self._backends, self._later = backends, None
         try:
             if self._loaded is not None:
                 super().install(backends)
@@ -69,6 +70,13 @@ class AutomaticPackage(CompilePackage):
             self._later = backends
         except Exception as error:
             self._failed("load", error)
+
+    def forget(self) -> None:
+        # In a fresh process, torch.compile would load it again.
+        installed = bool(self.installs)
+        super().forget()
+        if installed:
+            self._later = self._backends
 
     def _enter(self) -> Callable[[], None]:
         backends, self._later = self._later, None

@@ -7,6 +7,7 @@ from typing import Any
 from torch.compiler import _cache
 
 from ... import _core
+from .. import _private
 from .artifacts import log
 
 
@@ -29,6 +30,17 @@ class PackageCacheArtifact(_cache.CacheArtifact):
             DynamoCache.put(PrecompileCacheEntry.of(package), self.key)
         except Exception:
             log.warning("the package %s was not loaded", self.key, exc_info=True)
+
+
+# torch's own packages are filed under another name. Where torch says what a blob carries, ours are packages, too.
+_TORCHS = _private.module("torch._dynamo.package").PrecompileCacheArtifact.type()
+
+
+def _packages(info: _cache.CacheInfo) -> list[str]:
+    return [key for kind in (_TORCHS, PackageCacheArtifact.type()) for key in info.artifacts.get(kind, ())]
+
+
+setattr(_cache.CacheInfo, f"{_TORCHS}_artifacts", property(_packages))
 
 
 def record(key: str, data: bytes) -> None:

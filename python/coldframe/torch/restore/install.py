@@ -76,7 +76,7 @@ class _Table:
         self.lock = threading.RLock()
         self.busy = 0  # installs that are under way
         self.globals: dict[tuple[int, str], _Global] = {}  # by id of the module, which its users keep
-        self.skipped: dict[int, int] = {}  # id of the code -> users
+        self.skipped: dict[int, list[types.CodeType]] = {}  # by id of the code: it, once for each user
         self.variants: dict[int, list[LoadedVariant]] = {}
 
     def put(self, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool, identity: Any) -> None:
@@ -110,11 +110,11 @@ class _Table:
             vars(module)[name] = held.previous
 
     def skip(self, code: types.CodeType) -> None:
-        self.skipped[id(code)] = self.skipped.get(id(code), 0) + 1
+        self.skipped.setdefault(id(code), []).append(code)
         _private.module("torch._dynamo.eval_frame").skip_code(code)
 
     def unskip(self, code: types.CodeType) -> None:
-        self.skipped[id(code)] -= 1
+        self.skipped[id(code)].pop()
         if self.skipped[id(code)]:
             return
         del self.skipped[id(code)]
@@ -138,6 +138,14 @@ class _Table:
         if not kept:
             del self.variants[id(variant.code)]
 
+    def load_again(self) -> None:
+        """Puts everything where it was: torch._dynamo.reset() has dropped what lay on code objects that torch has compiled."""
+        with self.lock:
+            for code, *_ in self.skipped.values():
+                _private.module("torch._dynamo.eval_frame").skip_code(code)
+            for variants in self.variants.values():
+                self._replace(variants[0].code, variants)
+
     def _replace(self, code: types.CodeType, variants: list[LoadedVariant]) -> None:
         eval_frame = _private.module("torch._C._dynamo.eval_frame")
         eval_frame._reset_precompile_entries(code)
@@ -146,6 +154,7 @@ class _Table:
 
 
 _table = _Table()
+hooks.after_reset.append(_table.load_again)
 _live: weakref.WeakSet[Install] = weakref.WeakSet()
 
 
@@ -169,10 +178,15 @@ class Install:
 
     def close(self) -> None:
         with _table.lock:
-            while self.variants:
-                _table.unload(self.variants.pop())
+            self.unload()
             while self._globals:
                 _table.drop(*self._globals.pop())
+
+    def unload(self) -> None:
+        """Serves nothing any more. What a call that is running still reads stays, until `close`."""
+        with _table.lock:
+            while self.variants:
+                _table.unload(self.variants.pop())
             while self._skipped:
                 _table.unskip(self._skipped.pop())
 

@@ -1,0 +1,81 @@
+"""Calls that are not stored, or not served, for different reasons."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import coldframe
+
+
+def made_inside() -> Any:
+    class Local:
+        factor = 2
+
+    return Local()
+
+
+LOCAL = made_inside()
+
+
+def scaled(x: torch.Tensor) -> torch.Tensor:
+    return x * LOCAL.factor
+
+
+def broken(x: torch.Tensor) -> torch.Tensor:
+    y = x.sin()
+    torch._dynamo.graph_break()
+    return y * LOCAL.factor
+
+
+def power(x: torch.Tensor, n: int) -> torch.Tensor:
+    return x**n
+
+
+def halved(x: torch.Tensor) -> torch.Tensor:
+    return x / 2
+
+
+class Scaled:
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 3
+
+
+class Sized(torch.nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.size
+
+
+def bypassed(store: Path) -> list[str]:
+    """What cannot be stored, and what explain says of it."""
+    coldframe.enable(store)
+    x, said = torch.ones(3), []
+    for target in (scaled, broken, functools.partial(power, n=3), Scaled(), staticmethod(halved)):
+        compiled = torch.compile(target, backend="eager")
+        assert torch.equal(compiled(x), target(x))
+        said.append(str(coldframe.explain(compiled)))
+    alone = torch.compile(Scaled(), backend="eager")
+    try:
+        coldframe.save(alone, store / "package")
+    except coldframe.InvalidArgumentError as error:
+        said.append(str(error))
+    named = coldframe.compile(functools.partial(power, n=3), backend="eager")
+    named(x)
+    assert coldframe.flush()
+    return [*said, str(coldframe.explain(named))]
+
+
+def many_variants(store: Path) -> None:
+    """A module for each of six sizes: all but the first find packages that do not serve them."""
+    coldframe.enable(store)
+    for size in range(1, 7):
+        module = Sized(size)
+        torch.compile(module, backend="eager")(torch.ones(3))
+        assert coldframe.flush()
