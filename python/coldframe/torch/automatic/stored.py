@@ -66,6 +66,7 @@ _Step = Callable[[Slot], bool]
 class _Call:
     def __init__(self, session: StoredSession, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.session, self._args, self._kwargs = session, args, kwargs
+        self.adopted = session._adopted  # what there was when it was last tried
 
     @functools.cached_property
     def slot(self) -> Slot:
@@ -150,7 +151,7 @@ class StoredSession(Session):
 
     def _found(self, call: _Call, steps: Sequence[_Step]) -> Native | None:
         """What serves, if there is more in the store and it can be served natively."""
-        return self.native if self._look_up(call.slot, steps) else None
+        return self.native if self._look_up(call, steps) else None
 
     def entering(self, begins: bool) -> bool:
         """Dynamo is about to compile. Nothing of the call has run yet if it is the frame with which the call begins."""
@@ -159,7 +160,7 @@ class StoredSession(Session):
             return False
         if begins and not (self.capture.depth > 1 or self.capture.ran or call.has_begun()):
             raise _NotLookedUp
-        return self._look_up(call.slot, self._steps)
+        return self._look_up(call, self._steps)
 
     def _running(self) -> _Call | None:
         calls = _calls.running
@@ -171,24 +172,21 @@ class StoredSession(Session):
     def _steps(self) -> Sequence[_Step]:
         return self._find_exact, self._find_general, self._wait
 
-    def _look_up(self, slot: Slot, steps: Sequence[_Step]) -> bool:
-        """Whether there is something new that may serve a call of the slot's structure."""
-        adopted = self._adopted
+    def _look_up(self, call: _Call, steps: Sequence[_Step]) -> bool:
+        """Whether there is something that may serve the call, and has not been tried for it."""
+        slot = call.slot
         with self._seeking:
-            if self._adopted != adopted:
-                return True  # by another thread
-            while slot.sought < len(steps):
+            while self._adopted == call.adopted and slot.sought < len(steps):
                 step = steps[slot.sought]
                 slot.sought += 1
                 try:
-                    if step(slot):
-                        self._adopted += 1
-                        return True
+                    self._adopted += step(slot)
                 except PackageError as error:
                     self._refused(slot, error.code, str(error))
                 except Exception as error:
                     self._contained("load", error)
-        return False
+            found, call.adopted = self._adopted != call.adopted, self._adopted  # maybe by another thread
+            return found
 
     def _find_exact(self, slot: Slot) -> bool:
         found = self._find(slot, slot.structure.exact)
@@ -266,8 +264,8 @@ class StoredSession(Session):
         self._native_version = None
         if self.capture.own:
             self._catch_up()
-        else:
-            self._make_native(everything)
+        elif self._make_native(everything) and self.native is not None and self._change is not None:
+            self._change(self.native.dispatcher)  # the store is looked into again where that serves nothing
         if self.native is None or self.capture.installs or self._hosted is not None:
             self._install(new if self.capture.installs else everything)
 
