@@ -52,6 +52,7 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
     "torch._dynamo.pgo": ("CodeId", "FrameStateSizeEntry", "auto_dynamic", "auto_unset", "get_code_state"),
     "torch._dynamo.trace_rules": ("add",),
     "torch._dynamo.types": ("FrameAction", "FrameExecStrategy"),
+    "torch._library.custom_ops": ("OPDEFS",),
 }
 
 

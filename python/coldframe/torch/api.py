@@ -154,7 +154,8 @@ def explain(compiled: Any) -> Explanation:
             code = native.function.__code__
             name = locate.frame_name(code, native.entry.module, session.target)
             if native.inline:
-                name = f"{type(session.target).__module__}.{type(session.target).__qualname__}.forward"
+                owner = type(locate.called(session.target))
+                name = f"{owner.__module__}.{owner.__qualname__}.forward"
             frames[id(code)] = Frame(name, native.entry.role, native.loaded, 0, ())
     for done in session.capture.installs:
         for code, entry in done.entries:
