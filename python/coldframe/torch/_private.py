@@ -26,7 +26,11 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
         "install_object_aliasing_guard",
         "install_storage_overlapping_guard",
     ),
-    "torch._C._dynamo.eval_frame": ("_load_precompile_entry", "_reset_precompile_entries"),
+    "torch._C._dynamo.eval_frame": (
+        "_load_precompile_entry",
+        "_reset_precompile_entries",
+        "set_fullgraph_compiled_frame_count",
+    ),
     "torch._dynamo": ("optimize",),
     "torch._dynamo.config": ("caching_precompile",),
     "torch._dynamo.convert_frame": ("ConvertFrameReturn", "_compile"),

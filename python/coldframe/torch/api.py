@@ -41,6 +41,7 @@ def compile(
         does not fit is a counted miss with a warning, never an error, unless on_miss is "error". Without one the target is
         served from the store if there is one (`coldframe.enable`), and otherwise compiled here.
     on_miss: what to do with a call that the package does not serve: "compile" it now, run it "eager", or raise MissError.
+        Of the store, "compile" means what the store says.
     ignore_inlined_sources: serve although source that was compiled into the package has changed.
     The other keywords are torch.compile's.
     """
@@ -57,9 +58,9 @@ def compile(
             compile, package=package, on_miss=on_miss, ignore_inlined_sources=ignore_inlined_sources, **settings
         )
     path = os.fspath(package) if package is not None else None
-    if path is None and on_miss == "compile" and not ignore_inlined_sources:
+    if path is None and not ignore_inlined_sources:
         automatic = sys.modules.get("coldframe.torch.automatic")
-        if automatic is not None and (stored := automatic.session_for(target, settings)) is not None:
+        if automatic is not None and (stored := automatic.session_for(target, settings, on_miss)) is not None:
             return stored.serve()
     session = Session(target, settings, on_miss, path, ignore_inlined_sources)
     if path is not None and (on_miss == "error" or Path(path).exists()):

@@ -13,4 +13,4 @@ class Miss:
     reasons: list[str]
 
     def __str__(self) -> str:
-        return f"{self.frame}: " + ("; ".join(self.reasons) or "the package has no variant of this frame")
+        return f"{self.frame}: " + ("; ".join(self.reasons) or "there is no variant of this frame")

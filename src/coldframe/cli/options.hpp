@@ -46,7 +46,8 @@ struct RunOptions : StorePlace {
     std::optional<std::uint64_t> max_bytes;
     bool read_only = false;
     bool no_single_flight = false;
-    std::string python;  // empty: the one beside the command, or that in PATH
+    std::string on_miss;  // empty: as the environment says
+    std::string python;   // empty: the one beside the command, or that in PATH
     std::vector<std::string> arguments;
 };
 

@@ -16,18 +16,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from ... import _core
-from ...errors import NotPortableError, PackageError
+from ...errors import MissError, NotPortableError, PackageError
 from .. import environment
 from ..capture.build import build, merge
 from ..capture.registry import registry
+from ..misses import Miss
 from ..restore.install import abandon
 from ..restore.native import Native
 from ..session import Session, sessions
 from ..stats import stats
 from .packages import beside, with_structure, without, without_structure
+from .peers import may_wait_for_peers, seconds_to_wait
 from .structure import Structure, structure_of
 from .writer import Led, writer
 
@@ -117,9 +118,18 @@ class StoredSession(Session):
 
     compiles_when_called = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.capture.loaded = self.on_miss != "compile"  # what the store lacks is a miss even if it has nothing
+
+    def missed(self, miss: Miss) -> Any:
+        if self.on_miss == "error":
+            raise MissError(f"nothing in the store serves {miss}; with on_miss='compile' it would be compiled now")
+        return super().missed(miss)
+
     def again(self, target: Any) -> Any:
-        made = StoredSession(target, self.options, store=self.store, read_only=self.read_only, single_flight=self.single_flight)
-        return made.serve()
+        how: dict[str, Any] = {"store": self.store, "read_only": self.read_only, "single_flight": self.single_flight}
+        return StoredSession(target, self.options, self.on_miss, **how).serve()
 
     def reduce(self) -> Any:
         return _compiled_again, (self.target, self.options)
@@ -133,9 +143,11 @@ class StoredSession(Session):
         _calls.running.append(call)
         try:
             if self._hosted is None or self._begins_uncompiled:
-                steps = self._steps[:-1] if _may_wait_for_peers(self.target) else self._steps
+                steps = self._steps[:-1] if may_wait_for_peers(self.target) else self._steps
                 if (native := self._found(call, steps)) is not None:
                     return native.dispatcher(*args, **kwargs)
+            if self.on_miss == "eager" and self._package is None:
+                return self._run_uncompiled(*args, **kwargs)
             for _ in range(_ATTEMPTS):
                 try:
                     return super().call_hosted(*args, **kwargs)
@@ -148,6 +160,12 @@ class StoredSession(Session):
             led = call.slot.led if "slot" in vars(call) else None
             if led is not None and not call.slot.publishing:
                 led.end()  # it failed, or there was nothing to compile
+
+    def _run_uncompiled(self, *args: Any, **kwargs: Any) -> Any:
+        """Where the store has nothing at all Dynamo, which would have to be imported, would find nothing either."""
+        stats.count_miss("absent")
+        self.capture.misses.append(Miss(".".join(self.key()[:2]), []))
+        return self.target(*args, **kwargs)
 
     def _found(self, call: _Call, steps: Sequence[_Step]) -> Native | None:
         """What serves, if there is more in the store and it can be served natively."""
@@ -197,10 +215,10 @@ class StoredSession(Session):
         return self._adopt(self._find(slot, slot.structure.general))
 
     def _wait(self, slot: Slot) -> bool:
-        if not self.single_flight or self.read_only or self.store is None:
+        if not self.single_flight or self.read_only or self.store is None or self.on_miss != "compile":
             return False
         known = list(slot.known)
-        role, flight = self.store.join(self.key(), slot.structure.exact, known=known, wait=_seconds_to_wait())
+        role, flight = self.store.join(self.key(), slot.structure.exact, known=known, wait=seconds_to_wait())
         if flight is not None:
             slot.led = Led(flight, functools.partial(self._publish, slot))
             writer.lead(slot.led)
@@ -408,26 +426,6 @@ def _is_transforming() -> bool:
 def _compiled_again(target: Any, options: dict[str, Any]) -> Any:
     """Unpickled: served from the store of that process, if it has one."""
     return torch.compile(target, **options)
-
-
-def _may_wait_for_peers(target: Any) -> bool:
-    """Whether a call may wait for all processes before anything of it is compiled: in hooks that gather parameters, say. Then
-    none of them may wait for what another compiles before that."""
-    distributed = torch.distributed
-    if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return False
-    owner = getattr(target, "__self__", target)
-    if not isinstance(owner, torch.nn.Module):
-        return True
-    return any(child._forward_pre_hooks or isinstance(child, DistributedDataParallel) for child in owner.modules())
-
-
-def _seconds_to_wait() -> float:
-    """How long to wait for another process that compiles the same: COLDFRAME_WAIT, in seconds."""
-    try:
-        return float(os.environ.get("COLDFRAME_WAIT", "600"))
-    except ValueError:
-        return 600.0
 
 
 def _forked() -> None:
