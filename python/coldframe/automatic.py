@@ -20,8 +20,10 @@ _REMOTE = "COLDFRAME_REMOTE"
 _READ_ONLY = "COLDFRAME_READ_ONLY"
 _MAX_BYTES = "COLDFRAME_MAX_BYTES"
 _SINGLE_FLIGHT = "COLDFRAME_SINGLE_FLIGHT"
+_ON_MISS = "COLDFRAME_ON_MISS"
 
 _SITE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
+_ON_MISSES = ("compile", "eager", "error")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -31,6 +33,7 @@ def enable(
     read_only: bool = False,
     max_bytes: int | str = "10G",
     single_flight: bool = True,
+    on_miss: str = "compile",
 ) -> None:
     """From now on every torch.compile of this process, and of processes that it starts, is served from a store.
 
@@ -43,11 +46,15 @@ def enable(
     max_bytes: how large the store may become (bytes, or "500M", "10G"); 0 for no limit.
     single_flight: of the processes that need the same at the same time one compiles, and the others wait for it
         (at most COLDFRAME_WAIT seconds, 600 by default); also among hosts, if the remote is Redis, S3 or a directory.
+    on_miss: what to do with a call that nothing in the store serves: "compile" it now, run it "eager", or raise MissError
+        ("error"). Where no C++ compiler works, "compile" runs what needs one as it is, counted in `stats()` and said once.
 
     InvalidArgumentError for arguments that make no sense. A store that cannot be used is a warning: the program then runs as
     with plain torch.compile. Calling it again changes the store.
     """
     size = _bytes(max_bytes)
+    if on_miss not in _ON_MISSES:
+        raise InvalidArgumentError(f"on_miss must be 'compile', 'eager' or 'error', not {on_miss!r}")
     try:
         if not isinstance(store, _core.Store):
             store = _core.Store.open(store, read_only=read_only, max_bytes=size, remote=remote, remote_read_only=read_only)
@@ -56,11 +63,11 @@ def enable(
     except (PackageError, OSError) as error:
         warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
         return
-    _tell_children(store.path, remote, read_only, size, single_flight)
+    _tell_children(store.path, remote, read_only, size, single_flight, on_miss)
 
     def install() -> None:
         automatic = importlib.import_module("coldframe.torch.automatic")
-        automatic.install(store, read_only=read_only, single_flight=single_flight)
+        automatic.install(store, read_only=read_only, single_flight=single_flight, on_miss=on_miss)
 
     def install_later() -> None:
         try:
@@ -78,7 +85,7 @@ def disable() -> None:
     automatic = sys.modules.get("coldframe.torch.automatic")
     if automatic is not None:
         automatic.uninstall()
-    for name in (_ENABLED, _READ_ONLY, _MAX_BYTES, _SINGLE_FLIGHT):
+    for name in (_ENABLED, _READ_ONLY, _MAX_BYTES, _SINGLE_FLIGHT, _ON_MISS):
         os.environ.pop(name, None)
     _set_python_path([path for path in _python_path() if path != _SITE])
 
@@ -102,16 +109,23 @@ def enable_as_told() -> None:
             read_only=os.environ.get(_READ_ONLY) == "1",
             max_bytes=os.environ.get(_MAX_BYTES) or "10G",
             single_flight=os.environ.get(_SINGLE_FLIGHT) != "0",
+            on_miss=os.environ.get(_ON_MISS) or "compile",
         )
     except Exception as error:
         warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
 
 
 def environment(
-    store: str, remote: str | None = None, read_only: bool = False, max_bytes: int = 10 << 30, single_flight: bool = True
+    store: str,
+    remote: str | None = None,
+    read_only: bool = False,
+    max_bytes: int = 10 << 30,
+    single_flight: bool = True,
+    on_miss: str = "compile",
 ) -> dict[str, str]:
     """The variables by which a process that imports coldframe enables itself."""
-    told = {_ENABLED: "1", _MAX_BYTES: str(max_bytes), _READ_ONLY: str(int(read_only)), _SINGLE_FLIGHT: str(int(single_flight))}
+    told = {_ENABLED: "1", _MAX_BYTES: str(max_bytes), _ON_MISS: on_miss}
+    told |= {_READ_ONLY: str(int(read_only)), _SINGLE_FLIGHT: str(int(single_flight))}
     if store:
         told[_STORE] = store
     if remote:
@@ -119,10 +133,10 @@ def environment(
     return told
 
 
-def _tell_children(store: str, remote: str | None, read_only: bool, max_bytes: int, single_flight: bool) -> None:
+def _tell_children(store: str, remote: str | None, read_only: bool, max_bytes: int, single_flight: bool, on_miss: str) -> None:
     if not store:
         return  # in memory: no other process has it
-    os.environ.update(environment(os.path.abspath(store), remote, read_only, max_bytes, single_flight))
+    os.environ.update(environment(os.path.abspath(store), remote, read_only, max_bytes, single_flight, on_miss))
     _set_python_path([_SITE, *(path for path in _python_path() if path != _SITE)])
 
 

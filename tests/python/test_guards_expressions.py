@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import dataclasses
 import math
-from typing import Any
+import re
+from collections import OrderedDict
+from contextlib import suppress
+from typing import Any, NamedTuple
 
+import numpy
 import pytest
+import sympy
 import torch
 import torch._dynamo.guards as dynamo
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._sympy import functions
+from torch.utils._sympy.printers import PythonPrinter
 
 from coldframe.errors import CorruptPackageError, NotPortableError
-from coldframe.torch.expressions import NAMES, parse, render
+from coldframe.torch.expressions import NAMES, names, parse, render
+from coldframe.torch.restore.native_kinds import FUNCTIONS
 
 SIZES = ("L['x'].size()[0]", "L['x'].size()[1]", "L['x'].stride()[0]", "L['n']", "G['limit']", "len(L['items'])")
 small = st.integers(-9, 9)
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+
+class Pair(NamedTuple):
+    first: int
+    second: int
 
 
 def _binary(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -89,6 +110,7 @@ def test_parsed_and_rendered_means_the_same(text: str, n: int, rows: int, column
         "type(L['x']) is tuple and len(L['x']) == 2",
         "L['self']._modules['0']._parameters['weight'].size()[0] == 2*L['x'].size()[1]",
         "___dict_contains('a', L['x'])",
+        "(1 if L['a'] == 1 else 2) == 1",
     ],
 )
 def test_texts_as_torch_writes_them(text: str) -> None:
@@ -120,7 +142,6 @@ def test_negative_zero_keeps_its_sign() -> None:
         "f(x)",
         "max(L['x'], key=len)",
         "max(*L['x'])",
-        "1 if L['x'] else 2",
         "f'{L}'",
         "L['x'][1:2]",
         "x = 1",
@@ -168,3 +189,48 @@ def test_what_parse_cannot_have_made_is_not_rendered(expression: Any) -> None:
 
 def test_the_names_that_torch_puts_into_the_scope_of_shape_guards_are_known() -> None:
     assert set(dynamo.SYMPY_INTERP) - NAMES == set()
+
+
+def test_what_torch_prints_of_symbols_has_no_other_names() -> None:
+    x, y = sympy.Symbol("x", integer=True), sympy.Symbol("y")
+    made = []
+    for cls in [value for value in vars(functions).values() if isinstance(value, type) and issubclass(value, sympy.Function)]:
+        for args in ((y,), (x, x), (y, sympy.Integer(2)), (x, x + 1, x + 2)):
+            with suppress(Exception):
+                made.append(cls(*args))
+    made += [sympy.Abs(y), sympy.ceiling(y), sympy.floor(y), sympy.oo * 1, sympy.nan, sympy.Piecewise((x, x > 2), (y, True))]
+    scope = {**dynamo._get_closure_vars(), **dynamo.SYMPY_INTERP, **vars(builtins)}
+    printed = set()
+    for expression in made:
+        with suppress(Exception):
+            printed.add(PythonPrinter().doprint(expression))
+    assert len(printed) > 40
+    for text in printed:
+        used = {
+            node.func.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        if used <= scope.keys():  # torch itself cannot evaluate others
+            parse(re.sub(r"\b([xy])\b", r"L['\1']", text))
+
+
+def test_every_name_has_a_meaning_on_the_native_path() -> None:
+    assert NAMES - FUNCTIONS.keys() - vars(builtins).keys() == {"L", "G"}
+    assert names(parse("max(L['x'], 2) < inf and not math.isnan(G['y'])")) == {"L", "G", "max", "inf", "math"}
+    scope = {**dynamo._get_closure_vars(), **dynamo.SYMPY_INTERP}
+    iterator = iter((1, 2, 3))
+    next(iterator)
+    calls = {
+        "IsNonOverlappingAndDenseIndicator": (2, 3, 3, 1),
+        "___as_tensor": (1.5,),
+        "___dataclass_fields": (Point,),
+        "___dict_contains": ("a", {"a": 1}),
+        "___from_numpy": (numpy.ones(1),),
+        "___namedtuple_fields": (Pair(1, 2),),
+        "___odict_getitem": (OrderedDict(a=1), "a"),
+        "___tuple_iterator_getitem": (iterator, 1),
+        "___tuple_iterator_len": (iterator,),
+        "__math_isnan": (math.nan,),
+        "cast_symbool_to_symint_guardless": (True,),
+    }
+    for name, args in calls.items():
+        assert FUNCTIONS[name](*args) == scope[name](*args), name

@@ -26,7 +26,11 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
         "install_object_aliasing_guard",
         "install_storage_overlapping_guard",
     ),
-    "torch._C._dynamo.eval_frame": ("_load_precompile_entry", "_reset_precompile_entries"),
+    "torch._C._dynamo.eval_frame": (
+        "_load_precompile_entry",
+        "_reset_precompile_entries",
+        "set_fullgraph_compiled_frame_count",
+    ),
     "torch._dynamo": ("optimize", "reset_code_caches"),
     "torch._dynamo.config": ("caching_precompile",),
     "torch._dynamo.convert_frame": ("ConvertFrameReturn", "_compile"),
@@ -52,6 +56,7 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
     "torch._dynamo.pgo": ("CodeId", "FrameStateSizeEntry", "auto_dynamic", "auto_unset", "get_code_state"),
     "torch._dynamo.trace_rules": ("add",),
     "torch._dynamo.types": ("FrameAction", "FrameExecStrategy"),
+    "torch._library.custom_ops": ("OPDEFS",),
 }
 
 

@@ -43,6 +43,7 @@ def compile(
         does not fit is a counted miss with a warning, never an error, unless on_miss is "error". Without one the target is
         served from the store if there is one (`coldframe.enable`), and otherwise compiled here.
     on_miss: what to do with a call that the package does not serve: "compile" it now, run it "eager", or raise MissError.
+        Of the store, "compile" means what the store says.
     ignore_inlined_sources: serve although source that was compiled into the package has changed.
     The other keywords are torch.compile's.
     """
@@ -59,9 +60,9 @@ def compile(
             compile, package=package, on_miss=on_miss, ignore_inlined_sources=ignore_inlined_sources, **settings
         )
     path = os.fspath(package) if package is not None else None
-    if path is None and on_miss == "compile" and not ignore_inlined_sources:
+    if path is None and not ignore_inlined_sources:
         automatic = sys.modules.get("coldframe.torch.automatic")
-        if automatic is not None and (stored := automatic.session_for(target, settings)) is not None:
+        if automatic is not None and (stored := automatic.session_for(target, settings, on_miss)) is not None:
             return stored.serve()
     session = Session(target, settings, on_miss, path, ignore_inlined_sources)
     if path is not None and (on_miss == "error" or Path(path).exists()):
@@ -163,7 +164,8 @@ def explain(compiled: Any) -> Explanation:
             code = native.function.__code__
             name = locate.frame_name(code, native.entry.module, session.target)
             if native.inline:
-                name = f"{type(session.target).__module__}.{type(session.target).__qualname__}.forward"
+                owner = type(locate.called(session.target))
+                name = f"{owner.__module__}.{owner.__qualname__}.forward"
             frames[id(code)] = Frame(name, native.entry.role, native.loaded, 0, ())
     for done in session.capture.installs:
         for code, entry in done.entries:

@@ -8,6 +8,7 @@ hold, and refuses whatever is not on the list below; `render` is its inverse.
     ("item", expression, index)           ("call", function, args...)  ("unary", operator, operand)
     ("binary", operator, left, right)     ("bool", operator, operands...)
     ("compare", left, (operator, right), ...)                          ("import", module)
+    ("if", condition, value, other)
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ NAMES = frozenset(
         "___tuple_iterator_getitem",
         "___tuple_iterator_len",
         "__math_isnan",
+        "abs",
         "dict",
         "float",
         "int",
@@ -48,6 +50,7 @@ NAMES = frozenset(
         "max",
         "min",
         "str",
+        "round",
         "tuple",
         "type",
     }
@@ -150,7 +153,16 @@ def _parse(node: ast.expr) -> Expression:
             return ("bool", _BOOL[type(boolean)], *map(_parse, values))
         case ast.Compare(left=left, ops=ops, comparators=rights):
             return ("compare", _parse(left), *((_COMPARE[type(op)], _parse(r)) for op, r in zip(ops, rights, strict=True)))
+        case ast.IfExp(test=condition, body=value, orelse=other):
+            return ("if", _parse(condition), _parse(value), _parse(other))
     raise NotPortableError(f"guard expression uses {ast.unparse(node)!r}, which a package cannot hold")
+
+
+def names(expression: Expression) -> set[str]:
+    """Those of NAMES that `expression` uses."""
+    if expression[0] == "name":
+        return {expression[1]}
+    return {name for part in expression if isinstance(part, tuple) for name in names(part)}
 
 
 def render(expression: Expression) -> str:
@@ -176,4 +188,6 @@ def render(expression: Expression) -> str:
             return "(" + f" {op} ".join(map(render, operands)) + ")"
         case ("compare", tuple(left), *pairs) if pairs and all(op in _COMPARE.values() for op, _ in pairs):
             return "(" + render(left) + "".join(f" {op} {render(right)}" for op, right in pairs) + ")"
+        case ("if", tuple(condition), tuple(value), tuple(other)):
+            return f"({render(value)} if {render(condition)} else {render(other)})"
     raise CorruptPackageError(f"not a guard expression: {expression!r:.80}")

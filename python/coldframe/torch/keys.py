@@ -22,8 +22,9 @@ def package_key(target: Any, options: dict[str, Any]) -> Key:
     if function is None:
         raise InvalidArgumentError(f"{target!r} has no Python code that could be compiled")
     module, qualname = function.__module__ or "", function.__qualname__  # what exec made may have no module
-    if isinstance(target, torch.nn.Module):  # by its own class, wherever that has its forward from
-        module, qualname = type(target).__module__, f"{type(target).__qualname__}.forward"
+    if isinstance(owner := locate.called(target), torch.nn.Module):  # by its own class, wherever that has its forward from
+        method = "forward" if owner is target else "__call__"
+        module, qualname = type(owner).__module__, f"{type(owner).__qualname__}.{method}"
     return module, qualname, _core.CodeObject.from_code(function.__code__).semantic_digest, _core.digest(options)
 
 

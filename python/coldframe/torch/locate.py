@@ -33,6 +33,7 @@ _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
 
 def find(code: types.CodeType, module: str, target: Any) -> str:
     """The code source of `code`, whose frames have the globals of `module`. NotPortableError when it cannot be reached."""
+    target = called(target)
     for root, function in _roots(code, module, target):
         for path in _paths(function, code, 0, set()):
             return root + path
@@ -54,7 +55,7 @@ def resolve(source: str, target: Any, module: str) -> types.CodeType:
             raise IncompatiblePackageError(f"module {match[1]!r}, compiled into the package, cannot be imported") from error
         steps = "." + source[match.start(2) :]
     else:
-        value, steps = target, source[match.end() :]
+        value, steps = called(target), source[match.end() :]
     function = None
     for step in _STEP.finditer(steps):
         function = value if isinstance(value, types.FunctionType) else function
@@ -79,6 +80,14 @@ def uncompiled(target: Any) -> Any:
     return _private.module("torch._dynamo.eval_frame").innermost_fn(target)
 
 
+def called(target: Any) -> Any:
+    """The module, where the target is its call: what module.compile() compiles. torch skips the frames of Module itself, so
+    such a call begins with the same code as that of the module. Any other target is what is called."""
+    owner, function = getattr(target, "__self__", None), getattr(target, "__func__", None)
+    is_call = function is torch.nn.Module.__call__ or function is torch.nn.Module._call_impl
+    return owner if is_call and isinstance(owner, torch.nn.Module) else target
+
+
 def frame_name(code: types.CodeType, module: str, target: Any) -> str:
     """What people call the frames of `code`. torch runs the forward of its own module classes, and callable objects, through a
     function of Dynamo."""
@@ -97,6 +106,7 @@ def name_of(target: Any) -> str:
 
 def function_of(target: Any) -> types.FunctionType | None:
     """The function that a call of `target` runs: of a module its class's forward. None when it is not one of Python."""
+    target = called(target)
     if isinstance(target, torch.nn.Module):
         function: Any = type(target).forward
     else:
@@ -111,7 +121,7 @@ def function_of(target: Any) -> types.FunctionType | None:
 def entry_codes(target: Any) -> set[int]:
     """Ids of the code objects with which a call of `target` begins."""
     functions = [function_of(target)]
-    if isinstance(target, torch.nn.Module):
+    if isinstance(called(target), torch.nn.Module):
         functions.append(_private.module("torch._dynamo.external_utils").wrap_inline(functions[0]))  # see frame_name
     return {id(function.__code__) for function in functions if function is not None}
 

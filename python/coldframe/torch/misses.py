@@ -21,4 +21,4 @@ class Miss:
         return f"{self.frame}: " + ("; ".join(self.reasons) or self._absent())
 
     def _absent(self) -> str:
-        return "the package has no variant of this frame" + (f": {self.bypass}" if self.bypass else "")
+        return "there is no variant of this frame" + (f": {self.bypass}" if self.bypass else "")

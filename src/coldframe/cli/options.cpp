@@ -126,6 +126,10 @@ struct RunSubcommand : StoreSubcommand<RunOptions> {
             ->transform(CLI::AsSizeValue(false));
         app->add_flag("--read-only", options.read_only, "Write nothing, neither to the store nor to the remote");
         app->add_flag("--no-single-flight", options.no_single_flight, "Do not wait for others that compile the same");
+        app->add_option("--on-miss", options.on_miss,
+                        "What becomes of calls that the store does not serve: compile, eager or error")
+            ->type_name("WHAT")
+            ->check(CLI::IsMember({"compile", "eager", "error"}));
         app->add_option("--python", options.python, "The interpreter, instead of the active environment's")->type_name("FILE");
         app->prefix_command();
     }

@@ -46,7 +46,8 @@ struct RunOptions : StorePlace {
     std::optional<std::uint64_t> max_bytes;
     bool read_only = false;
     bool no_single_flight = false;
-    std::string python;  // empty: see find_interpreter
+    std::string on_miss;  // empty: as the environment says
+    std::string python;   // empty: see find_interpreter
     std::vector<std::string> arguments;
 };
 

@@ -22,6 +22,7 @@ void tell(const RunOptions& options) {
     if (options.max_bytes) set("COLDFRAME_MAX_BYTES", std::to_string(*options.max_bytes));
     if (options.read_only) set("COLDFRAME_READ_ONLY", "1");
     if (options.no_single_flight) set("COLDFRAME_SINGLE_FLIGHT", "0");
+    if (!options.on_miss.empty()) set("COLDFRAME_ON_MISS", options.on_miss);
 }
 
 }  // namespace

@@ -219,7 +219,8 @@ Status DiskStore::flush() {
     const CounterValues delta = state_->counters.take();
     if (delta.empty()) return {};
     const Result<Tree> tree = state_->tree();
-    if (!tree && is_absent(tree.error())) return {};  // nothing was put yet: nobody will ask
+    const Status format = tree ? tree->check_format() : std::unexpected(tree.error());
+    if (!format && is_absent(format.error())) return {};  // nothing was put yet: nobody will ask
     Status written = tree ? write_report(*tree, delta) : std::unexpected(tree.error());
     if (!written) state_->counters.give_back(delta);
     return written;

@@ -49,6 +49,14 @@ TEST_CASE("an absent key is a miss, and an absent store is an empty one that not
     CHECK(store->get(package_of("other", 0).key).value().variants.empty());
 }
 
+TEST_CASE("who only looks into an empty directory leaves it empty, so that it can become a store") {
+    const Scratch scratch;
+    REQUIRE(std::filesystem::create_directory(scratch.path));
+    CHECK(scratch.open()->get(tiny_package().key).value().variants.empty());
+    CHECK(std::filesystem::is_empty(scratch.path));
+    CHECK(scratch.open()->put(tiny_package()).has_value());
+}
+
 TEST_CASE("variants of one key live side by side, the last used first, and one put twice is there once") {
     const Scratch scratch;
     const auto store = scratch.open();

@@ -15,6 +15,7 @@ from ..backends.kinds import wants_backward
 from ..keys import portable, unknown
 from ..native_module import can_be_served
 from ..plain import runs_plainly
+from ..session import OnMiss
 from ..stats import stats
 from .stored import StoredSession, backward_wanted
 from .writer import writer
@@ -27,13 +28,14 @@ _store: _core.Store | None = None
 _read_only = False
 _single_flight = True
 _noted: set[tuple[str, str]] = set()  # what runs as plain torch.compile, and why
+_on_miss: OnMiss = "compile"
 _replacing: Any = None  # what torch.compile is meanwhile, unless others have wrapped it
 
 
-def install(store: _core.Store | None, *, read_only: bool, single_flight: bool) -> None:
+def install(store: _core.Store | None, *, read_only: bool, single_flight: bool, on_miss: OnMiss) -> None:
     """torch.compile is served from `store` from now on; again, with another one."""
-    global _store, _read_only, _single_flight, _replacing
-    _store, _read_only, _single_flight = store, read_only, single_flight
+    global _store, _read_only, _single_flight, _on_miss, _replacing
+    _store, _read_only, _single_flight, _on_miss = store, read_only, single_flight, on_miss
     if backward_wanted not in wants_backward:
         wants_backward.append(backward_wanted)
     if _private.replaced is None or torch.compile is _private.replaced:
@@ -105,14 +107,15 @@ def _note_bypass(model: Any, reason: str) -> None:
         writer.submit(functools.partial(_store.note_miss, name, [reason]))
 
 
-def _session(target: Any, settings: dict[str, Any]) -> StoredSession:
-    return StoredSession(target, settings, store=_store, read_only=_read_only, single_flight=_single_flight)
+def _session(target: Any, settings: dict[str, Any], on_miss: OnMiss = "compile") -> StoredSession:
+    on_miss = _on_miss if on_miss == "compile" else on_miss
+    return StoredSession(target, settings, on_miss, store=_store, read_only=_read_only, single_flight=_single_flight)
 
 
-def session_for(target: Any, settings: dict[str, Any]) -> StoredSession | None:
+def session_for(target: Any, settings: dict[str, Any], on_miss: OnMiss) -> StoredSession | None:
     """For what coldframe.compile is given while torch.compile is served from a store; None where it is not, or cannot be."""
     enabled = _private.replaced is not None and unknown(portable(settings)) is None and can_be_served(target)
-    return _session(target, settings) if enabled else None
+    return _session(target, settings, on_miss) if enabled else None
 
 
 def _default_backend() -> Any:

@@ -16,18 +16,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from ... import _core
-from ...errors import NotPortableError, PackageError
+from ...errors import MissError, NotPortableError, PackageError
 from .. import environment
 from ..capture.build import build, merge
 from ..capture.registry import registry
+from ..misses import Miss
 from ..restore.install import abandon
 from ..restore.native import Native
 from ..session import Session, sessions
 from ..stats import stats
 from .packages import beside, with_structure, without, without_structure
+from .peers import may_wait_for_peers, seconds_to_wait
 from .reasons import ABSENT, Reasons, Unstored
 from .structure import Structure, structure_of
 from .writer import Led, writer
@@ -68,6 +69,7 @@ _Step = Callable[[Slot], bool]
 class _Call:
     def __init__(self, session: StoredSession, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.session, self._args, self._kwargs = session, args, kwargs
+        self.adopted = session._adopted  # what there was when it was last tried
 
     @functools.cached_property
     def slot(self) -> Slot:
@@ -118,9 +120,18 @@ class StoredSession(Session):
 
     compiles_when_called = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.capture.loaded = self.on_miss != "compile"  # what the store lacks is a miss even if it has nothing
+
+    def missed(self, miss: Miss) -> Any:
+        if self.on_miss == "error":
+            raise MissError(f"nothing in the store serves {miss}; with on_miss='compile' it would be compiled now")
+        return super().missed(miss)
+
     def again(self, target: Any) -> Any:
-        made = StoredSession(target, self.options, store=self.store, read_only=self.read_only, single_flight=self.single_flight)
-        return made.serve()
+        how: dict[str, Any] = {"store": self.store, "read_only": self.read_only, "single_flight": self.single_flight}
+        return StoredSession(target, self.options, self.on_miss, **how).serve()
 
     def reduce(self) -> Any:
         return _compiled_again, (self.target, self.options)
@@ -134,9 +145,11 @@ class StoredSession(Session):
         _calls.running.append(call)
         try:
             if self._hosted is None or self._begins_uncompiled:
-                steps = self._steps[:-1] if _may_wait_for_peers(self.target) else self._steps
+                steps = self._steps[:-1] if may_wait_for_peers(self.target) else self._steps
                 if (native := self._found(call, steps)) is not None:
                     return native.dispatcher(*args, **kwargs)
+            if self.on_miss == "eager" and self._package is None:
+                return self._run_uncompiled(*args, **kwargs)
             for _ in range(_ATTEMPTS):
                 try:
                     return super().call_hosted(*args, **kwargs)
@@ -150,9 +163,15 @@ class StoredSession(Session):
             if led is not None and not call.slot.publishing:
                 led.end()  # it failed, or there was nothing to compile
 
+    def _run_uncompiled(self, *args: Any, **kwargs: Any) -> Any:
+        """Where the store has nothing at all Dynamo, which would have to be imported, would find nothing either."""
+        stats.count_miss("absent")
+        self.capture.misses.append(Miss(".".join(self.key()[:2]), []))
+        return self.target(*args, **kwargs)
+
     def _found(self, call: _Call, steps: Sequence[_Step]) -> Native | None:
         """What serves, if there is more in the store and it can be served natively."""
-        return self.native if self._look_up(call.slot, steps) else None
+        return self.native if self._look_up(call, steps) else None
 
     def entering(self, begins: bool) -> bool:
         """Dynamo is about to compile. Nothing of the call has run yet if it is the frame with which the call begins."""
@@ -161,7 +180,7 @@ class StoredSession(Session):
             return False
         if begins and not (self.capture.depth > 1 or self.capture.ran or call.has_begun()):
             raise _NotLookedUp
-        return self._look_up(call.slot, self._steps)
+        return self._look_up(call, self._steps)
 
     def _running(self) -> _Call | None:
         calls = _calls.running
@@ -173,24 +192,21 @@ class StoredSession(Session):
     def _steps(self) -> Sequence[_Step]:
         return self._find_exact, self._find_general, self._wait
 
-    def _look_up(self, slot: Slot, steps: Sequence[_Step]) -> bool:
-        """Whether there is something new that may serve a call of the slot's structure."""
-        adopted = self._adopted
+    def _look_up(self, call: _Call, steps: Sequence[_Step]) -> bool:
+        """Whether there is something that may serve the call, and has not been tried for it."""
+        slot = call.slot
         with self._seeking:
-            if self._adopted != adopted:
-                return True  # by another thread
-            while slot.sought < len(steps):
+            while self._adopted == call.adopted and slot.sought < len(steps):
                 step = steps[slot.sought]
                 slot.sought += 1
                 try:
-                    if step(slot):
-                        self._adopted += 1
-                        return True
+                    self._adopted += step(slot)
                 except PackageError as error:
                     self._refused(slot, error.code, str(error))
                 except Exception as error:
                     self._contained("load", error)
-        return False
+            found, call.adopted = self._adopted != call.adopted, self._adopted  # maybe by another thread
+            return found
 
     def _find_exact(self, slot: Slot) -> bool:
         found = self._find(slot, slot.structure.exact)
@@ -201,10 +217,10 @@ class StoredSession(Session):
         return self._adopt(self._find(slot, slot.structure.general))
 
     def _wait(self, slot: Slot) -> bool:
-        if not self.single_flight or self.read_only or self.store is None:
+        if not self.single_flight or self.read_only or self.store is None or self.on_miss != "compile":
             return False
         known = list(slot.known)
-        role, flight = self.store.join(self.key(), slot.structure.exact, known=known, wait=_seconds_to_wait())
+        role, flight = self.store.join(self.key(), slot.structure.exact, known=known, wait=seconds_to_wait())
         if flight is not None:
             slot.led = Led(flight, functools.partial(self._publish, slot))
             writer.lead(slot.led)
@@ -268,8 +284,8 @@ class StoredSession(Session):
         self._native_version = None
         if self.capture.own:
             self._catch_up()
-        else:
-            self._make_native(everything)
+        elif self._make_native(everything) and self.native is not None and self._change is not None:
+            self._change(self.native.dispatcher)  # the store is looked into again where that serves nothing
         if self.native is None or self.capture.installs or self._hosted is not None:
             self._install(new if self.capture.installs else everything)
 
@@ -416,26 +432,6 @@ def _is_transforming() -> bool:
 def _compiled_again(target: Any, options: dict[str, Any]) -> Any:
     """Unpickled: served from the store of that process, if it has one."""
     return torch.compile(target, **options)
-
-
-def _may_wait_for_peers(target: Any) -> bool:
-    """Whether a call may wait for all processes before anything of it is compiled: in hooks that gather parameters, say. Then
-    none of them may wait for what another compiles before that."""
-    distributed = torch.distributed
-    if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return False
-    owner = getattr(target, "__self__", target)
-    if not isinstance(owner, torch.nn.Module):
-        return True
-    return any(child._forward_pre_hooks or isinstance(child, DistributedDataParallel) for child in owner.modules())
-
-
-def _seconds_to_wait() -> float:
-    """How long to wait for another process that compiles the same: COLDFRAME_WAIT, in seconds."""
-    try:
-        return float(os.environ.get("COLDFRAME_WAIT", "600"))
-    except ValueError:
-        return 600.0
 
 
 def _forked() -> None:

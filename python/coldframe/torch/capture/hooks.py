@@ -183,6 +183,10 @@ def _wrap_compile() -> None:
                 if getattr(error.frame_exec_strategy, "cur_action", None) == run_only:
                     package.limit_reached(code)
                 raise
+            except Exception as error:
+                if (instead := package.not_compiled(code, error)) is None:
+                    raise
+                return instead
             finally:
                 package.owner.compiled()
 

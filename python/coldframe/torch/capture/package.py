@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from ... import _core
 from ...errors import MissError, NotPortableError
-from .. import _private, backends, collector, locate
+from .. import _private, backends, collector, cxx, locate
 from ..misses import Miss
 from ..stats import stats
 from . import hooks, shapes
@@ -98,6 +98,9 @@ def own_backend(backend: Any) -> Any:
 def run_eagerly(reason: str, *, inner_as_known: bool = False) -> Any:
     """What tells Dynamo to run a frame as it is. inner_as_known: frames within it are served by known variants or run as they
     are, too."""
+    # With fullgraph=True torch refuses a call in which it has counted no compiled frame. Below 0 it does not count.
+    set_count = _private.module("torch._C._dynamo.eval_frame").set_fullgraph_compiled_frame_count
+    set_count(count + 1 if (count := set_count(-1)) >= 0 else count)
     dynamo = _private.module("torch._dynamo.types")
     action = dynamo.FrameAction
     strategy = dynamo.FrameExecStrategy(action.SKIP, action.RUN_ONLY if inner_as_known else action.DEFAULT)
@@ -158,6 +161,7 @@ class CapturePackage:
         self.own: set[str] = set()  # names of the graphs that it compiled
         self.used: set[str] = set()  # names of those that it ran, and of compilations without a graph
         self.limited: set[int] = set()  # ids of the codes of which torch compiles no more variants
+        self.given_up: set[int] = set()  # ids of the codes that cannot be compiled on this host
         self.nopython = False  # fullgraph=True: what cannot be one graph is refused at each call
         self.loaded = False  # whether there is a package that should have served
         self.outdated = ""  # why that package does not fit any more
@@ -252,6 +256,16 @@ class CapturePackage:
         if id(code) not in self.entries:
             self.limited.add(id(code))
 
+    def not_compiled(self, code: types.CodeType, error: Exception) -> Any:
+        """Hears that `code` could not be compiled: None where that is for the program to hear, or what Dynamo is to do."""
+        if self._owner is None or not cxx.is_missing(error):
+            return None
+        self.given_up.add(id(code))
+        name = locate.frame_name(code, self.namespace.get("__name__", "?"), self.target)
+        self.unrecorded.append(f"{name}: {cxx.REASON}")
+        cxx.note_missing()
+        return run_eagerly(cxx.REASON, inner_as_known=True)
+
     def adopt(self, done: Install) -> None:
         """Takes the code objects that a loaded package has variants for: a new variant belongs to the same entry."""
         self.loaded = True
@@ -283,6 +297,8 @@ class CapturePackage:
             return run_eagerly("it builds a lazily built module", inner_as_known=True)
         if not begins and self._find_more(code, frame_locals, begins):
             return run_eagerly(_FOUND_LATE, inner_as_known=True)
+        if id(code) in self.given_up:
+            return run_eagerly(cxx.REASON, inner_as_known=True)
         if self.loaded:
             reasons = [v.explain(frame_locals, namespace) for done in self.installs for v in done.variants_of(code)]
             bypass = next((entry.bypass_reason for entry in known if entry.bypassed), "")

@@ -39,8 +39,9 @@ class Conditions:
         self._add("call", (), function, 1)
         self._add("none_match", (1,))
 
-    def called_plainly(self, module: torch.nn.Module, forward: Any) -> None:
-        """No hooks and no other forward: a call of the module is a call of this function."""
+    def called_plainly(self, module: torch.nn.Module, forward: Any, *, directly: bool) -> None:
+        """No hooks and no other forward: a call of the module is a call of this function. directly: past what
+        module.compile() has put in its place."""
         self._add("constant", (), vars(module_hooks), 1)
         for name in GLOBAL_HOOKS:
             self._empty(1, name)
@@ -53,8 +54,9 @@ class Conditions:
         self._add("dict_lacks", (2,), "forward")
         for name in HOOKS:
             self._empty(2, name)
-        self._add("getattr", (1,), "_compiled_call_impl", 3)
-        self._add("none_match", (3,))
+        if not directly:
+            self._add("getattr", (1,), "_compiled_call_impl", 3)
+            self._add("none_match", (3,))
 
     def _empty(self, namespace: int, name: str) -> None:
         self._add("dict_getitem", (namespace,), name, 3)

@@ -1,14 +1,17 @@
-"""Modules of torch's compiler as compiled code sees them on the native path: without importing them."""
+"""What compiled code asks of torch's compiler on the native path: without importing it."""
 
 from __future__ import annotations
 
 import importlib
 import itertools
+import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ... import _core
+from .. import _private
 
 
 def has_own(name: str) -> bool:
@@ -29,6 +32,26 @@ class LazyModule:
     def __getattr__(self, name: str) -> Any:
         asked.setdefault(self._name, set()).add(name)
         return getattr(importlib.import_module(self._name), name)
+
+
+def leave_operators_alone() -> None:
+    """Custom operators whose kernels are of Python run as they are while Dynamo is not imported: torch imports it to keep it
+    out of them."""
+    for operator in list(_private.module("torch._library.custom_ops").OPDEFS.values()):
+        for kernel in operator._backend_fns.values():
+            inner = getattr(kernel, "__wrapped__", None)
+            if isinstance(inner, types.FunctionType) and _KEPT_OUT not in vars(inner):
+                setattr(inner, _KEPT_OUT, partial(_run_kernel, kernel, inner))
+
+
+_KEPT_OUT = "__dynamo_disable"  # what torch._disable_dynamo makes of a function, which it keeps there
+
+
+def _run_kernel(kernel: Callable[..., Any], inner: types.FunctionType, *args: Any, **kwargs: Any) -> Any:
+    if "torch._dynamo" not in sys.modules:
+        return inner(*args, **kwargs)
+    vars(inner).pop(_KEPT_OUT, None)
+    return kernel(*args, **kwargs)
 
 
 def _key_at(keys: dict[Any, Any], index: int) -> Any:

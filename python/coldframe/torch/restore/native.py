@@ -23,10 +23,10 @@ import torch
 
 from ... import _core
 from ...errors import CorruptPackageError
-from .. import backends, collector
+from .. import backends, collector, locate
 from ..stats import stats
 from . import conditions
-from .helpers import LazyModule, has_own
+from .helpers import LazyModule, has_own, leave_operators_alone
 from .install import Install, make_global, put_global
 from .native_frames import Frame, Known, Live, Resume, module_of, own_function, renamed, split
 from .native_guards import UnsupportedError, is_lazy, steps_of
@@ -58,7 +58,7 @@ class Native:
         same_sources: bool,
         live: Sequence[Live] = (),
     ) -> None:
-        self.target = target
+        self.target = locate.called(target)
         self.done = Install(package)
         self._hosted = hosted
         self._resumed = resumed
@@ -71,9 +71,10 @@ class Native:
             raise UnsupportedError("torch.compile is disabled")
         entry, _ = split(package)
         module = module_of(entry.module)
-        function = own_function(target, entry, module)
+        function = own_function(self.target, entry, module)
         self._program = Program([(entry, function.__code__)])
-        self._is_module = isinstance(target, torch.nn.Module) and function is type(target).forward
+        self._is_module = isinstance(self.target, torch.nn.Module) and function is type(self.target).forward
+        self._is_called_directly = target is not self.target and target.__func__ is torch.nn.Module._call_impl
         owner = target.__self__ if isinstance(target, MethodType) else target
         first = (owner,) if self._is_module or owner is not target else ()
         self._first = len(first)
@@ -156,7 +157,7 @@ class Native:
             put_global(self.done, module, name, partial(make_global, recipe, module, self._program))
         around = conditions.of_the_process(self._lazy)
         if frame is self.frames[0] and self._is_module:
-            around.called_plainly(self.target, frame.function)
+            around.called_plainly(self.target, frame.function, directly=self._is_called_directly)
         return [self._variant(frame, known, artifacts, names, around.steps) for known in frame.known]
 
     def _plan_again(self) -> None:
@@ -210,6 +211,7 @@ class Native:
     def _restored(self, frame: Frame, artifact: _core.Artifact) -> Any:
         before = {name for name in _COMPILER if name in sys.modules}
         graph = backends.restore(artifact)
+        leave_operators_alone()
         frame.imported.update(name for name in _COMPILER if name in sys.modules and name not in before)
         return graph
 

@@ -6,6 +6,7 @@ guard managers. Nothing here imports Dynamo.
 
 from __future__ import annotations
 
+import builtins
 import functools
 import importlib
 import json
@@ -19,7 +20,7 @@ import torch.utils._device
 from ... import _core
 from .. import classes
 from ..capture import premises
-from ..expressions import render
+from ..expressions import names, render
 from . import native_kinds as kinds
 from .guards import _dict_unchanged, _same_function
 from .premises import PremiseCheck
@@ -275,10 +276,12 @@ class _Steps:
         others = [part for part in parts if not self.identity(part)]
         if not others:
             return
-        text = " and ".join(f"({render(part)})" for part in others)
+        text, scope = " and ".join(f"({render(part)})" for part in others), self.scope()
         if any(alias in text for alias in self.lazy):
             raise UnsupportedError("an expression over a module that is not imported")
-        function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), self.scope())
+        if unknown := sorted(set().union(*map(names, others)) - {"L"} - scope.keys() - vars(builtins).keys()):
+            raise UnsupportedError(f"an expression that names {', '.join(unknown)}")
+        function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), scope)
         self.last.append(("frame_test", (), 0, function, 0))
 
     def identity(self, part: Any) -> bool:
@@ -313,7 +316,7 @@ class _Steps:
         return self.paths[expression]
 
     def scope(self) -> dict[str, Any]:
-        return {"G": self.namespace, "torch": torch}
+        return {**kinds.FUNCTIONS, "G": self.namespace}
 
     # All tensors at once, through torch's own check.
 

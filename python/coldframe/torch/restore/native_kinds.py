@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import itertools
+import math
 import operator
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -67,6 +69,37 @@ NAMED_ACCESSORS: dict[str, Callable[..., Read]] = {
     "script_qualified_name": lambda: lambda value: value._type().qualified_name(),
     "tensor_flatten_attributes": lambda: lambda value: value.__tensor_flatten__()[0],
     "torch_function_mode_at": lambda index: lambda _: torch._C._get_function_stack_at(index),
+}
+
+# What expressions name, beside the frame and builtins.
+
+
+def _of_shapes(name: str) -> Callable[..., Any]:
+    """A function of torch's for symbolic shapes, which are not imported before it is called."""
+
+    def call(*args: Any) -> Any:
+        return importlib.import_module("torch.fx.experimental.symbolic_shapes").SYMPY_INTERP[name](*args)
+
+    return call
+
+
+FUNCTIONS: dict[str, Any] = {
+    "IsNonOverlappingAndDenseIndicator": _of_shapes("IsNonOverlappingAndDenseIndicator"),
+    "___as_tensor": torch._as_tensor_fullprec,
+    "___dataclass_fields": dataclasses.fields,
+    "___dict_contains": lambda key, entries: dict.__contains__(entries, key),
+    "___from_numpy": _from_numpy,
+    "___get_current_stream": torch.accelerator.current_stream,
+    "___get_torch_function_mode_stack_at": torch._C._get_function_stack_at,
+    "___namedtuple_fields": operator.attrgetter("_fields"),
+    "___odict_getitem": OrderedDict.__getitem__,
+    "___tuple_iterator_getitem": lambda iterator, index: _tuple_iterator_item(index)(iterator),
+    "___tuple_iterator_len": operator.length_hint,
+    "__math_isnan": math.isnan,
+    "cast_symbool_to_symint_guardless": _of_shapes("cast_symbool_to_symint_guardless"),
+    "inf": math.inf,
+    "math": math,
+    "torch": torch,
 }
 
 # Checks.

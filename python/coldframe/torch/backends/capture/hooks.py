@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from .... import imports
 from ....errors import PackageError
+from ... import cxx
 from .. import _torch_private
 from . import kernels
 
@@ -99,11 +100,28 @@ def _listen_to_backwards() -> None:
     def get_or_compile(self: Any, **kwargs: Any) -> Any:
         if self.compiled_bw is not None:
             return original(self, **kwargs)
-        result = original(self, **kwargs)
+        try:
+            result = original(self, **kwargs)
+        except Exception as error:
+            if id(self) not in _waiting or not cxx.is_missing(error):
+                raise
+            cxx.note_missing()
+            self.compiled_bw = _as_traced(self.lazy_backward_info.bw_module)
+            return self.compiled_bw
         _notify(self)
         return result
 
     compiler_class.get_or_compile = get_or_compile
+
+
+def _as_traced(graph: Any) -> Callable[[list[Any]], Any]:
+    """A backward that runs its graph, and is not kept: as if it had never been compiled."""
+
+    def run(args: list[Any]) -> Any:
+        return graph(*args)
+
+    run._boxed_call = True  # type: ignore[attr-defined]
+    return run
 
 
 def _notify(compiler: Any) -> None:
