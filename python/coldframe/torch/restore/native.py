@@ -113,6 +113,7 @@ class Native:
                 self._serve_nothing()
                 raise
             finally:
+                old.dispatchers.clear()
                 old.close()
 
     def known_of(self, package: _core.Package) -> dict[bytes, list[Known]]:
@@ -135,7 +136,10 @@ class Native:
         artifacts = {artifact.backend_id: artifact for artifact in self.package.artifacts}
         resumes = {name: frame for frame in self.frames if isinstance(frame, Resume) for name in frame.entry.function_names}
         plans = [self._plan_of(frame, artifacts, resumes) for frame in self.frames]
+        self.done.dispatchers[:] = [frame.dispatcher for frame in self.frames]
         for frame, plan in zip(self.frames, plans, strict=True):
+            for _, called, _ in plan:
+                self.done.read_by(called.__code__)
             frame.dispatcher.set_plan(plan)
 
     def _plan_of(self, frame: Frame, artifacts: dict[str, _core.Artifact], resumes: dict[str, Resume]) -> list[Any]:
@@ -221,7 +225,7 @@ class Native:
     def _made_current(self) -> bool:
         """Whether the plan was not one for this process as it is now, and is."""
         with self._lock:
-            stale = self._planned_for != conditions.state_of_the_process(self._lazy)
+            stale = not self.done.closed and self._planned_for != conditions.state_of_the_process(self._lazy)
             if stale:
                 self._plan_again()
             return stale
