@@ -3,9 +3,13 @@ automatic_program.py."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import automatic_program
@@ -13,15 +17,14 @@ import torch
 from automatic_program import net, ones
 
 
-@torch.compiler.disable
-def hiccup() -> None:
-    if "TEST_FAILS" in os.environ:
-        raise MemoryError
-
-
 def lost_backward() -> Any:
     """Steps of training that are compiled whole. Where one fails before its backward, only what comes before that is stored."""
     made = net()
+
+    @torch.compiler.disable
+    def hiccup() -> None:
+        if "TEST_FAILS" in os.environ:
+            raise MemoryError
 
     @torch.compile(backend="aot_eager")
     def step(x: torch.Tensor) -> torch.Tensor:
@@ -59,6 +62,35 @@ def compiled_backward() -> Any:
             compiled(ones(size, 8)).square().sum().backward()
     compiled(ones(4, 8)).square().sum().backward()
     return made.first.weight.grad.sum().item()
+
+
+def imported_meanwhile() -> Any:
+    """While one thread imports Dynamo for the first time, others load, call, and ask what they have."""
+    import coldframe
+
+    path = os.environ["COLDFRAME_DIR"] + ".cfp"
+    made = net()
+    served = coldframe.compile(made, package=path, backend="aot_eager")
+    with torch.no_grad():
+        expected = served(ones(2, 8)).sum().item()
+    done = threading.Event()
+
+    @torch.no_grad()
+    def call() -> None:
+        while not done.is_set():
+            loaded = coldframe.load(path, made)
+            assert not isinstance(loaded, dict)
+            assert loaded(ones(2, 8)).sum().item() == served(ones(2, 8)).sum().item() == expected
+
+    sys.setswitchinterval(1e-5)
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(call) for _ in range(3)]
+        time.sleep(0.1)
+        importlib.import_module("torch._dynamo")
+        done.set()
+        for each in running:
+            each.result()
+    return expected
 
 
 if __name__ == "__main__":

@@ -30,3 +30,9 @@ def test_compiled_autograd_calls_the_backward_of_what_is_served(runner: Runner) 
     first, second = runner.run("compiled_backward"), runner.run("compiled_backward")
     assert second["answer"] == first["answer"]
     assert compiled(second) == 0 and second["stats"]["misses"] == {}
+
+
+def test_calls_go_on_while_another_thread_imports_dynamo(runner: Runner) -> None:
+    first, second = runner.run("imported_meanwhile"), runner.run("imported_meanwhile")
+    assert second["answer"] == first["answer"]
+    assert compiled(second) == 0

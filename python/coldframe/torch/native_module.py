@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import torch
 import torch.nn.modules.module as module_hooks
 
 from .. import _core
+from . import _private
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 GLOBAL_HOOKS = (
@@ -65,7 +65,7 @@ class NativeModule(torch.nn.Module):
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         # isinstance(compiled, torch._dynamo.OptimizedModule) holds, as for torch.compile, once somebody can ask.
-        eval_frame = sys.modules.get("torch._dynamo.eval_frame")
+        eval_frame = _private.imported("torch._dynamo.eval_frame")
         return NativeModule if eval_frame is None else eval_frame.OptimizedModule
 
     # Without hooks of its own it is served at once, else as any module is called: by `forward`.

@@ -103,5 +103,5 @@ def session_for(target: Any, settings: dict[str, Any]) -> StoredSession | None:
 
 
 def _default_backend() -> Any:
-    registry = sys.modules.get("torch._dynamo.backends.registry")
+    registry = _private.imported("torch._dynamo.backends.registry")
     return registry.get_default_backend() if registry is not None else "inductor"

@@ -23,7 +23,7 @@ import torch
 
 from ... import _core
 from ...errors import CorruptPackageError
-from .. import backends, collector
+from .. import _private, backends, collector
 from ..stats import stats
 from . import conditions
 from .helpers import LazyModule, has_own
@@ -66,7 +66,7 @@ class Native:
         self._same_sources = same_sources
         self._lock = threading.RLock()
         self._number = next(_numbers)
-        config = sys.modules.get("torch._dynamo.config")
+        config = _private.imported("torch._dynamo.config")
         if any(os.environ.get(name, "0") not in ("", "0") for name in _DISABLED) or (config is not None and config.disable):
             raise UnsupportedError("torch.compile is disabled")
         entry, _ = split(package)

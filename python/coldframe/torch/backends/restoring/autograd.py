@@ -6,12 +6,12 @@ written here is the frame around it that torch does not generate: saving for bac
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from ... import _private
 from .._torch_private import hide_from_dynamo
 from ..kinds import BackwardNotCompiledError, wants_backward
 from .callables import build
@@ -142,14 +142,14 @@ def _double_backward(ctx: Any, impl: Callable[..., Any], args: list[Any]) -> Any
 
 
 def _donates_buffers() -> bool:
-    config = sys.modules.get("torch._functorch.config")
+    config = _private.imported("torch._functorch.config")
     return config is None or bool(config.donated_buffer)
 
 
 def _is_compiled_autograd() -> bool:
     """Whether what runs is a backward that compiled autograd has compiled."""
-    dynamo = sys.modules.get("torch._dynamo.compiled_autograd")
-    return dynamo is not None and bool(getattr(dynamo, "in_compiled_autograd_region", False))
+    dynamo = _private.imported("torch._dynamo.compiled_autograd")
+    return dynamo is not None and bool(dynamo.in_compiled_autograd_region)
 
 
 def _as_list(outputs: Any) -> list[Any]:
