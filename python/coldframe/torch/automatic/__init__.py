@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ... import _core
-from .. import _private
+from .. import _private, locate
 from ..backends.kinds import wants_backward
 from ..keys import portable, unknown
 from ..native_module import can_be_served
@@ -82,6 +82,7 @@ def _served(model: Any, options: dict[str, Any]) -> Any:
     settings = {"fullgraph": False, "dynamic": None, "mode": None, "options": None, **options}
     settings["backend"] = options.get("backend") or _default_backend()
     settings = {name: value for name, value in settings.items() if name in _OURS or value}
+    model = locate.uncompiled(model)
     kind = unknown(portable(settings))
     if kind is not None or not can_be_served(model):
         why = f"a {kind} among the options has no name" if kind else f"a {type(model).__name__} is not called as functions are"
