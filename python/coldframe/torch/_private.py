@@ -63,13 +63,26 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
 def module(name: str) -> Any:
     """A private module of torch, with every symbol that coldframe uses present. IncompatiblePackageError otherwise."""
     try:
-        found = sys.modules.get(name) or _import(name)
+        found = imported(name) or _import(name)
     except ImportError as error:
         raise IncompatiblePackageError(_message(name)) from error
     for symbol in _SYMBOLS.get(name, ()):
         if not hasattr(found, symbol):
             raise IncompatiblePackageError(_message(f"{name}.{symbol}"))
     return found
+
+
+def imported(name: str) -> Any:
+    """A module of torch that has been imported; None where it has not. One that another thread is importing is waited for."""
+    for each in (".".join(name.split(".")[:2]), name):  # a package first: its modules import one another
+        if _is_initializing(sys.modules.get(each)):
+            importlib.import_module(each)
+    found = sys.modules.get(name)
+    return None if _is_initializing(found) else found
+
+
+def _is_initializing(module: Any) -> bool:
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
 replaced: Any = None  # what was torch.compile before automatic mode, while that is enabled

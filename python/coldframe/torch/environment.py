@@ -19,6 +19,7 @@ import torch
 
 from .. import _core
 from ..errors import CorruptPackageError, IncompatiblePackageError, NotPortableError
+from . import _private
 
 _EXACT = ("python_implementation", "python_version", "python_magic", "soabi", "torch_version", "torch_git", "machine")
 _CONFIGS = ("torch._dynamo.config", "torch._functorch.config", "torch._inductor.config")
@@ -142,7 +143,7 @@ def settings() -> dict[str, dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for name in _CONFIGS:
-        module: Any = sys.modules.get(name)
+        module = _private.imported(name)
         if module is None:
             continue
         values = {

@@ -72,9 +72,10 @@ def resolve(source: str, target: Any, module: str) -> types.CodeType:
 
 def uncompiled(target: Any) -> Any:
     """What torch.compile, ours or plain, was given to make `target`; `target` itself when it is not compiled."""
-    eval_frame = sys.modules.get("torch._dynamo.eval_frame")
-    if isinstance(target, NativeModule) or (eval_frame is not None and isinstance(target, eval_frame.OptimizedModule)):
-        return target._orig_mod
+    eval_frame = _private.imported("torch._dynamo.eval_frame")
+    modules = NativeModule if eval_frame is None else (NativeModule, eval_frame.OptimizedModule)
+    while isinstance(target, modules):
+        target = target._orig_mod
     if not hasattr(target, "_torchdynamo_orig_callable"):
         return target
     return _private.module("torch._dynamo.eval_frame").innermost_fn(target)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import torch
 import torch.nn.modules.module as module_hooks
 
 from .. import _core
+from . import _private
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 GLOBAL_HOOKS = (
@@ -38,8 +38,26 @@ class Session(Protocol):
     def reduce(self) -> Any:
         """As object.__reduce__."""
 
+    def as_torch(self) -> Any:
+        """What torch.compile makes of the target."""
 
-_OWN = frozenset({"_orig_mod", "_native", "_session", "_super_module_initialized", "__dict__"})
+
+# What torch.compile's modules have of their own and keep. Where it is not here it is asked of one that torch makes then.
+OF_TORCH = frozenset(
+    {
+        "_aot_compile",
+        "_call_lazy_check",
+        "_initialize",
+        "_load_aot_compiled_module",
+        "_opt_mod_attributes",
+        "_save_aot_compiled_module",
+        "_torchdynamo_orig_callable",
+        "_torchdynamo_wrapper_id",
+        "dynamo_ctx",
+        "get_compiler_config",
+    }
+)
+_OWN = OF_TORCH | {"_orig_mod", "_native", "_session", "_super_module_initialized", "__dict__"}
 
 
 class NativeModule(torch.nn.Module):
@@ -54,6 +72,11 @@ class NativeModule(torch.nn.Module):
         self._modules["_orig_mod"] = module
         object.__setattr__(self, "_native", native)
         object.__setattr__(self, "_session", session)
+        self._torchdynamo_orig_callable = module.forward  # Dynamo compiles that when it is given this module
+        self._torchdynamo_wrapper_id = id(self)
+
+    def __copy__(self) -> Any:
+        return self._session.again(self._orig_mod)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         copied = memo[id(self)] = self._session.again(copy.deepcopy(self._orig_mod, memo))
@@ -65,7 +88,7 @@ class NativeModule(torch.nn.Module):
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         # isinstance(compiled, torch._dynamo.OptimizedModule) holds, as for torch.compile, once somebody can ask.
-        eval_frame = sys.modules.get("torch._dynamo.eval_frame")
+        eval_frame = _private.imported("torch._dynamo.eval_frame")
         return NativeModule if eval_frame is None else eval_frame.OptimizedModule
 
     # Without hooks of its own it is served at once, else as any module is called: by `forward`.
@@ -93,7 +116,7 @@ class NativeModule(torch.nn.Module):
     def __getattr__(self, name: str) -> Any:
         if name == "_orig_mod":
             return self._modules["_orig_mod"]
-        return getattr(self._orig_mod, name)
+        return getattr(self._session.as_torch() if name in OF_TORCH else self._orig_mod, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _OWN or hasattr(type(self), name):
@@ -143,4 +166,8 @@ def serving(target: Any, call: Callable[..., Any], session: Session) -> tuple[An
     served._torchdynamo_inline = target  # type: ignore[attr-defined]
     served._session = session  # type: ignore[attr-defined]
     served._torchdynamo_wrapper_id = id(served)  # type: ignore[attr-defined]
+    served._is_torch_compile = True  # type: ignore[attr-defined]
+    served._isolate_recompiles_id = -1  # type: ignore[attr-defined]  # nobody asked for it
+    served.get_compiler_config = lambda: session.as_torch().get_compiler_config()  # type: ignore[attr-defined]
+    served.aot_compile = lambda *args: session.as_torch().aot_compile(*args)  # type: ignore[attr-defined]
     return served, functools.partial(calls.__setitem__, 0)

@@ -69,6 +69,7 @@ class Session:
     hosted_because: str = ""  # why it is not served natively
     _package: _core.Package | None = None  # the one that was loaded
     _hosted: Any = None
+    _plain: Any = None
     _later: str | None = None  # the path to load from at the first call
     _change: Callable[[Any], None] | None = None  # of what serves the calls of the object that the user has
     _native_version: tuple[int, int] | None = None  # of the capture when it was last made native
@@ -324,14 +325,24 @@ class Session:
             if self.on_miss == "error":
                 raise MissError(f"the package serves no call any more: {error}") from error
 
-    def _compile(self) -> Any:
-        hooks.install()
+    def as_torch(self) -> Any:
+        """What plain torch.compile makes of the target: for those who read what it has beside the target's attributes."""
+        with self._hosting:
+            if self._plain is None:
+                self._plain = self._torch_compile()
+            return self._plain
+
+    def _torch_compile(self) -> Any:
         options = dict(self.options)
         if options["options"] is not None:
             options["options"] = dict(options["options"])  # torch.compile takes some of them out
+        return _private.torch_compile(self.target, **options)
+
+    def _compile(self) -> Any:
+        hooks.install()
         with hooks.injecting(self.capture):
-            compiled = _private.torch_compile(self.target, **options)
-        if self.capture.compiler_config is not None and not options["fullgraph"]:
+            compiled = self._torch_compile()
+        if self.capture.compiler_config is not None and not self.options["fullgraph"]:
             # Dynamo would ask for it at once, and so import Inductor.
             compiled.get_compiler_config = self.capture.compiler_config
         return compiled

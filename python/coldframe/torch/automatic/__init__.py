@@ -86,6 +86,7 @@ def _served(model: Any, options: dict[str, Any]) -> Any:
     settings = {"fullgraph": False, "dynamic": None, "mode": None, "options": None, **options}
     settings["backend"] = options.get("backend") or _default_backend()
     settings = {name: value for name, value in settings.items() if name in _OURS or value}
+    model = locate.uncompiled(model)
     kind = unknown(portable(settings))
     if kind is not None or not can_be_served(model):
         why = f"a {kind} among the options has no name" if kind else f"a {type(model).__name__} is not called as functions are"
@@ -119,5 +120,5 @@ def session_for(target: Any, settings: dict[str, Any], on_miss: OnMiss) -> Store
 
 
 def _default_backend() -> Any:
-    registry = sys.modules.get("torch._dynamo.backends.registry")
+    registry = _private.imported("torch._dynamo.backends.registry")
     return registry.get_default_backend() if registry is not None else "inductor"

@@ -23,6 +23,7 @@ from .. import environment
 from ..capture.build import build, merge
 from ..capture.registry import registry
 from ..misses import Miss
+from ..native_module import can_be_served
 from ..restore.install import abandon
 from ..restore.native import Native
 from ..session import Session, sessions
@@ -135,6 +136,14 @@ class StoredSession(Session):
 
     def reduce(self) -> Any:
         return _compiled_again, (self.target, self.options)
+
+    def as_torch(self) -> Any:
+        with self._hosting:
+            is_new = self._plain is None
+            made = super().as_torch()
+            if is_new and isinstance(made, torch.nn.Module):
+                made.dynamo_ctx = _serving(made.dynamo_ctx, self.again)
+            return made
 
     # A call.
 
@@ -422,6 +431,18 @@ def backward_wanted(graph: str) -> None:
                 session.drop(graph)
             except Exception as error:
                 session._contained("load", error)
+
+
+def _serving(context: Any, serve: Callable[[Any], Any]) -> Any:
+    """Dynamo's context of a compiled module as frameworks call it, to compile other methods like that module: by `serve`."""
+    cls: Any = type(context)
+
+    def call(self: Any, target: Any) -> Any:
+        return serve(target) if can_be_served(target) else cls.__call__(self, target)
+
+    made = copy.copy(context)
+    made.__class__ = type(cls.__name__, (cls,), {"__call__": call})
+    return made
 
 
 def _is_transforming() -> bool:

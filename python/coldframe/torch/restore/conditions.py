@@ -11,6 +11,7 @@ import torch
 import torch.nn.modules.module as module_hooks
 
 from ... import _core
+from .. import _private
 from ..native_module import GLOBAL_HOOKS, HOOKS
 
 EVAL_FRAME = "torch._dynamo.eval_frame"
@@ -70,12 +71,12 @@ def of_the_process(lazy: set[str]) -> Conditions:
     """Nobody traces or exports, and what a plan takes for granted of Dynamo is so. lazy: modules that are not imported."""
     made = Conditions()
     made.item(vars(torch.compiler), "_is_exporting_flag", False)
-    if (symbolic := sys.modules.get("torch.fx._symbolic_trace")) is not None:
+    if (symbolic := _private.imported("torch.fx._symbolic_trace")) is not None:
         made.item(vars(symbolic), "_is_fx_tracing_flag", False)
     for name in sorted(lazy):
         made.lacks(sys.modules, name)
     made.gives_none(torch._C._get_tracing_state)
-    if (eval_frame := sys.modules.get(EVAL_FRAME)) is None:
+    if (eval_frame := _private.imported(EVAL_FRAME)) is None:
         made.lacks(sys.modules, EVAL_FRAME)
     else:
         made.item(vars(eval_frame), "_stance", default_stance() or object())  # under no other stance
@@ -86,18 +87,18 @@ def of_the_process(lazy: set[str]) -> Conditions:
 def not_reset(dynamo_code: types.CodeType) -> list[_core.Step]:
     """What was compiled in this process is gone after torch._dynamo.reset()."""
     made = Conditions()
-    made.contains(sys.modules["torch._dynamo.convert_frame"].output_codes.seen_ids, id(dynamo_code))
+    made.contains(_private.module("torch._dynamo.convert_frame").output_codes.seen_ids, id(dynamo_code))
     return made.steps
 
 
 def default_stance() -> Any:
     """Dynamo's stance, when it is the default one."""
-    stance = sys.modules[EVAL_FRAME]._stance
+    stance = _private.module(EVAL_FRAME)._stance
     plain = stance.stance == "default" and stance.backend is None and not stance.skip_guard_eval_unsafe
     return stance if plain else None
 
 
 def state_of_the_process(lazy: set[str]) -> tuple[Any, ...]:
     """What a plan depends on: which modules of torch's compiler are imported, and Dynamo's stance."""
-    imported = EVAL_FRAME in sys.modules
-    return imported, default_stance() if imported else None, lazy & sys.modules.keys()
+    stance = default_stance() if (imported := _private.imported(EVAL_FRAME) is not None) else None
+    return imported, stance, {name for name in lazy if _private.imported(name) is not None}

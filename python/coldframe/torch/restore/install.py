@@ -165,7 +165,8 @@ def packages_of(graphs: set[str]) -> list[_core.Package]:
 
 @dataclass(eq=False)
 class Install:
-    """One package in this process. `close` is the exact inverse of `install`; both also after a failure half-way."""
+    """One package in this process. `close` is the exact inverse of `install`; both also after a failure half-way. Globals
+    that a running frame may read stay until it has ended, on whatever thread."""
 
     package: _core.Package
     serves: Callable[[Any], bool] | None = None
@@ -173,13 +174,19 @@ class Install:
     variants: list[LoadedVariant] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)  # (frame, why none of its calls could be served)
     entries: list[tuple[types.CodeType, _core.CodeEntry]] = field(default_factory=list)
+    dispatchers: list[_core.Dispatcher] = field(default_factory=list)  # which serve nothing once it is closed
+    closed: bool = False
     _globals: list[tuple[types.ModuleType, str]] = field(default_factory=list)
     _skipped: list[types.CodeType] = field(default_factory=list)
+    _codes: list[None] = field(default_factory=list)  # that read the globals and are alive: its length alone counts
 
     def close(self) -> None:
         with _table.lock:
+            self.closed = True
             self.unload()
-            while self._globals:
+            while self.dispatchers:
+                self.dispatchers.pop().set_plan([])
+            while self._globals and not self._codes:
                 _table.drop(*self._globals.pop())
 
     def unload(self) -> None:
@@ -189,6 +196,16 @@ class Install:
                 _table.unload(self.variants.pop())
             while self._skipped:
                 _table.unskip(self._skipped.pop())
+
+    def read_by(self, code: types.CodeType) -> None:
+        """Keeps the globals for as long as `code` lives: when everybody else has let go of it, a frame may still run it."""
+        self._codes.append(None)
+        weakref.finalize(code, self._code_gone).atexit = False
+
+    def _code_gone(self) -> None:
+        self._codes.pop()
+        if self.closed and not self._codes:
+            abandon([self])
 
     def variants_of(self, code: types.CodeType) -> list[LoadedVariant]:
         return [variant for variant in self.variants if variant.code is code]
@@ -342,6 +359,7 @@ def _install_variant(
     # torch tries them in order: a package before those that were loaded earlier, which it may be meant to replace.
     _table.load(variant, len(done.variants_of(code)))
     done.variants.append(variant)
+    done.read_by(dynamo_code)
 
 
 def put_global(

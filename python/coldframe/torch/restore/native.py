@@ -23,7 +23,7 @@ import torch
 
 from ... import _core
 from ...errors import CorruptPackageError
-from .. import backends, collector, locate
+from .. import _private, backends, collector, locate
 from ..stats import stats
 from . import conditions
 from .helpers import LazyModule, has_own, leave_operators_alone
@@ -66,7 +66,7 @@ class Native:
         self._same_sources = same_sources
         self._lock = threading.RLock()
         self._number = next(_numbers)
-        config = sys.modules.get("torch._dynamo.config")
+        config = _private.imported("torch._dynamo.config")
         if any(os.environ.get(name, "0") not in ("", "0") for name in _DISABLED) or (config is not None and config.disable):
             raise UnsupportedError("torch.compile is disabled")
         entry, _ = split(package)
@@ -114,6 +114,7 @@ class Native:
                 self._serve_nothing()
                 raise
             finally:
+                old.dispatchers.clear()
                 old.close()
 
     def known_of(self, package: _core.Package) -> dict[bytes, list[Known]]:
@@ -136,7 +137,10 @@ class Native:
         artifacts = {artifact.backend_id: artifact for artifact in self.package.artifacts}
         resumes = {name: frame for frame in self.frames if isinstance(frame, Resume) for name in frame.entry.function_names}
         plans = [self._plan_of(frame, artifacts, resumes) for frame in self.frames]
+        self.done.dispatchers[:] = [frame.dispatcher for frame in self.frames]
         for frame, plan in zip(self.frames, plans, strict=True):
+            for _, called, _ in plan:
+                self.done.read_by(called.__code__)
             frame.dispatcher.set_plan(plan)
 
     def _plan_of(self, frame: Frame, artifacts: dict[str, _core.Artifact], resumes: dict[str, Resume]) -> list[Any]:
@@ -223,7 +227,7 @@ class Native:
     def _made_current(self) -> bool:
         """Whether the plan was not one for this process as it is now, and is."""
         with self._lock:
-            stale = self._planned_for != conditions.state_of_the_process(self._lazy)
+            stale = not self.done.closed and self._planned_for != conditions.state_of_the_process(self._lazy)
             if stale:
                 self._plan_again()
             return stale

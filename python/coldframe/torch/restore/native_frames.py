@@ -105,10 +105,8 @@ def split(package: _core.Package) -> tuple[_core.CodeEntry, list[_core.CodeEntry
 
 def module_of(name: str) -> types.ModuleType:
     """The module, or a stand-in for one of torch's compiler that is not imported: all that compiled code reads is put there."""
-    if (found := sys.modules.get(name)) is not None:
-        return found
     if not is_lazy(name):
-        return importlib.import_module(name)
+        return sys.modules.get(name) or importlib.import_module(name)
     made = types.ModuleType(name)
     vars(made)["__builtins__"] = builtins
     return made

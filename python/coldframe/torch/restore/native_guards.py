@@ -10,7 +10,6 @@ import builtins
 import functools
 import importlib
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 import torch.utils._device
 
 from ... import _core
-from .. import classes
+from .. import _private, classes
 from ..capture import premises
 from ..expressions import names, render
 from . import native_kinds as kinds
@@ -37,7 +36,7 @@ class UnsupportedError(Exception):
 def is_lazy(module: str) -> bool:
     """Whether a module is part of torch's compiler and not imported. Its content is that of the exact torch build: a guard
     on it holds, for nobody can have changed what is not there."""
-    return module.startswith(_COMPILER) and module not in sys.modules
+    return module.startswith(_COMPILER) and _private.imported(module) is None
 
 
 def steps_of(

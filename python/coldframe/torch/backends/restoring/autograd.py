@@ -6,12 +6,12 @@ written here is the frame around it that torch does not generate: saving for bac
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from ... import _private
 from .._torch_private import hide_from_dynamo
 from ..kinds import BackwardNotCompiledError, wants_backward
 from .callables import build
@@ -64,8 +64,23 @@ def build_native_autograd(decoder: Decoder, node: dict[str, Any]) -> Callable[..
             return run_backward(grads, ctx, prologue, None, backward_impl, epilogue, _double_backward)
 
     hide_from_dynamo(CompiledFunction.backward)
+    serve_compiled_autograd(CompiledFunction)
     apply: Callable[..., Any] = CompiledFunction.apply
     return apply
+
+
+def serve_compiled_autograd(function: Any) -> None:
+    """Lets compiled autograd call the backward of `function` as it is. What has AOTAutograd's marks it compiles anew, from a
+    graph that packages do not hold. It looks for them where nodes of the autograd graph find their backward, and passes the
+    gradients one by one; the engine asks `function` itself, and so goes on to pass a list, which the backward empties."""
+
+    class CalledBackward(torch.autograd.Function):
+        @staticmethod
+        def backward(ctx: Any, *grads: Any) -> Any:
+            return function.backward(ctx, *(grads if isinstance(grads[0], list) else (list(grads),)))
+
+    hide_from_dynamo(CalledBackward.backward)
+    function._backward_cls._forward_cls = CalledBackward
 
 
 def _saver(node: dict[str, Any]) -> Callable[[Any, Sequence[Any]], None]:
@@ -92,15 +107,17 @@ def _backward(decoder: Decoder, node: dict[str, Any]) -> Callable[[list[Any]], A
 
 
 def uncompiled_backward(decoder: Decoder, node: dict[str, Any]) -> Callable[[list[Any]], Any]:
-    """For a package that was saved before the backward was compiled; see kinds.wants_backward."""
+    """For a package that was saved before the backward was compiled; see kinds.wants_backward. Where it is compiled autograd
+    that calls, it never is, and is run as it was traced."""
     backend_id, missing = decoder.backend_id, decoder.context.missing_backward
 
     def backward(args: list[Any]) -> Any:
         if missing is not None:
             missing(backend_id)
-        if not wants_backward or node.get("traced") is None:
+        compiled_autograd = _is_compiled_autograd()
+        if not (wants_backward or compiled_autograd) or node.get("traced") is None:
             raise BackwardNotCompiledError(backend_id)
-        for hears in list(wants_backward):
+        for hears in () if compiled_autograd else list(wants_backward):
             hears(backend_id)
         return build(decoder, node["traced"])(*args)
 
@@ -125,8 +142,14 @@ def _double_backward(ctx: Any, impl: Callable[..., Any], args: list[Any]) -> Any
 
 
 def _donates_buffers() -> bool:
-    config = sys.modules.get("torch._functorch.config")
+    config = _private.imported("torch._functorch.config")
     return config is None or bool(config.donated_buffer)
+
+
+def _is_compiled_autograd() -> bool:
+    """Whether what runs is a backward that compiled autograd has compiled."""
+    dynamo = _private.imported("torch._dynamo.compiled_autograd")
+    return dynamo is not None and bool(dynamo.in_compiled_autograd_region)
 
 
 def _as_list(outputs: Any) -> list[Any]:

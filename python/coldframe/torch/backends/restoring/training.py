@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _torch_private
-from .autograd import uncompiled_backward
+from .autograd import serve_compiled_autograd, uncompiled_backward
 from .callables import build
 from .values import Decoder
 
@@ -30,7 +30,9 @@ def build_autograd(decoder: Decoder, node: dict[str, Any]) -> Callable[..., Any]
         fw_metadata=decoder.value(node["metadata"]),
         try_save_cache_entry=None,
     )
-    apply: Callable[..., Any] = runtime._AOTDispatchAutogradFunctionFactory(spec).build().apply
+    function = runtime._AOTDispatchAutogradFunctionFactory(spec).build()
+    serve_compiled_autograd(function)
+    apply: Callable[..., Any] = function.apply
     return apply
 
 

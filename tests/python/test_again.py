@@ -1,0 +1,24 @@
+"""Compiled callables as frameworks take them: the programs of again_program.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from harness import HERE
+from test_automatic import Runner, compiled
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    return Runner(tmp_path, str(HERE / "again_program.py"))
+
+
+def test_what_is_compiled_can_be_copied_and_compiled_again(runner: Runner) -> None:
+    assert runner.run("again")["answer"] is runner.run("again")["answer"] is True
+
+
+def test_served_callables_have_the_attributes_of_compiled_ones(runner: Runner) -> None:
+    first, second = runner.run("attributes"), runner.run("attributes")
+    assert first["answer"] == second["answer"] == [[], [], []]
+    assert compiled(second) == 0 and second["stats"]["hits"] == 1
