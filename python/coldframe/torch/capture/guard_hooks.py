@@ -137,7 +137,7 @@ def _wrap_check_function_manager() -> None:
             if frame is None:
                 return original(self, *args, **kwargs)
             # With a guard filter torch builds twice; the manager that it returns last is the one that counts.
-            recording = local.recording = recorder.Recording(frame.premises, getattr(self.output_graph, "traced_code", None))
+            recording = local.recording = recorder.Recording(frame.premises)
             recording.shape_code_parts = lambda: self.shape_code_parts
             return original(self, *args, **kwargs)
 

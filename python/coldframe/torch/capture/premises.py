@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import collections
 import enum
+import importlib
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
-
-from torch.utils import _pytree as pytree
 
 from ... import _core
 from ...errors import NotPortableError
@@ -23,7 +22,6 @@ from ..constant_calls import gives_constant
 from ..expressions import Expression, parse
 from . import operands
 
-_PYTREE_NODES = "__import__('torch').utils._pytree.SUPPORTED_NODES"
 NAME = "premises"  # of the named_check
 
 _HOOKS = ("_global_backward_pre_hooks", "_global_backward_hooks", "_global_forward_hooks", "_global_forward_pre_hooks")
@@ -61,6 +59,8 @@ class Premises:
         self._contained: dict[bytes, tuple[Expression, Any, bool]] = {}
         self._hashes: dict[Any, int] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
+        self._lookups: dict[tuple[str, str, int], tuple[Any, bool]] = {}
+        self.registry_read = False  # of pytree's nodes: not only looked up in
         self.sets_mixed = False  # a set whose order comes from hashes went into another one
 
     def restart(self) -> None:
@@ -102,10 +102,10 @@ class Premises:
         except NotPortableError as error:
             self.failure = f"{source.name} has no key {key!r:.80}: {error}"
 
-    def looked_up(self, cls: type) -> None:
-        """Whether pytree knows the class decided how a tree was walked."""
-        entry = (parse(_PYTREE_NODES), cls, cls in pytree.SUPPORTED_NODES)
-        self._contained[_core.digest((_PYTREE_NODES, id(cls)))] = entry
+    def looked_up(self, module: str, registry: str, key: Any) -> None:
+        """Whether a registry, a dict of the module, knows the key decided how a tree was walked."""
+        known = key in getattr(importlib.import_module(module), registry)
+        self._lookups[module, registry, id(key)] = (key, known)
 
     def unguarded(self, source: Any, create: Any) -> None:
         """Dynamo did without the guard that `create` (a method of GuardBuilder) would have made for `source`."""
@@ -172,6 +172,7 @@ class Premises:
         """Appends the check, if there is anything to check. NotPortableError with the reason when it cannot be said."""
         if self.failure is not None:
             raise NotPortableError(self.failure)
+        self._add_lookups(program)
         inlined = {id(code) for code in traced}
         checks: dict[str, Any] = {
             "calls": tuple(self._calls.values()),
@@ -191,6 +192,21 @@ class Premises:
         checks = {name: value for name, value in checks.items() if value}
         if checks:
             program.add("named_check", (0,), (NAME, (checks,)), "", ["what Dynamo takes for granted"])
+
+    def _add_lookups(self, program: _core.GuardProgram) -> None:
+        """Not as premises: what is registered between two calls counts from then on, as in torch."""
+        registries: dict[tuple[str, str], int] = {}
+        for (module, name, _), (key, known) in self._lookups.items():
+            place = f"{module}.{name}"
+            if (module, name) not in registries:
+                of_module = (operands.reference(types.ModuleType), False, None, False)
+                node = program.add("named_accessor", (0,), ("import_module", (module,)), module, (), of_module)
+                assert node is not None
+                node = program.add("getattr", (node,), (name,), place, (), (operands.reference(dict), False, 0, False))
+                assert node is not None
+                registries[module, name] = node
+            text = f"{getattr(key, '__qualname__', repr(key))} {'in' if known else 'not in'} {place}"
+            program.add("dict_contains", (registries[module, name],), (known, key), "", [text])
 
 
 def _unrelated_buffers(program: _core.GuardProgram) -> tuple[Expression, ...]:

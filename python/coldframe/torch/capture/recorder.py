@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -106,12 +105,10 @@ class Recording:
     compilation builds its guards on one thread.
     """
 
-    def __init__(self, premises: Premises | None = None, traced: Sequence[types.CodeType] | None = None) -> None:
-        # Where nobody but pytree's own functions reads its registry, they look up the types that they meet, each of which is
-        # guarded by itself. What else libraries have registered, and in which order, does not matter then.
-        self._reads_registry = traced is None or any(
-            "SUPPORTED_NODES" in code.co_names and code.co_filename != pytree.__file__ for code in traced
-        )
+    def __init__(self, premises: Premises | None = None) -> None:
+        # Where types were looked up in pytree's registry and nothing else, each of these is guarded by itself. What else
+        # libraries have registered, and in which order, does not matter then.
+        self._reads_registry = premises is None or premises.registry_read
         self.program = _core.GuardProgram()
         self.premises = premises if premises is not None else Premises()
         self.failure: str | None = None

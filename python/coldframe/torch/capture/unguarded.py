@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import _private, constant_calls
+from . import trees
 from .premises import Premises
 
 Wrap = Callable[[Any, str, Callable[[Any], Callable[..., Any]]], None]
@@ -29,7 +30,7 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_sets(wrap, current)
     _wrap_identities(wrap, current)
     _wrap_dicts(wrap, current)
-    _wrap_trees(wrap, current)
+    trees.install(wrap, current)
 
 
 def _wrap_sources(wrap: Wrap, current: Current) -> None:
@@ -345,19 +346,3 @@ def _wrap_dicts(wrap: Wrap, current: Current) -> None:
         return getitem_const_raise_exception_if_absent
 
     wrap(dicts, "getitem_const_raise_exception_if_absent", make)
-
-
-def _wrap_trees(wrap: Wrap, current: Current) -> None:
-    variable = _private.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable
-
-    def make(original: Any) -> Callable[..., Any]:
-        def call_tree_map_branch(self: Any, *args: Any, **kwargs: Any) -> Any:
-            premises = current()
-            if premises is not None:
-                premises.looked_up(self.value_type)
-            return original(self, *args, **kwargs)
-
-        return call_tree_map_branch
-
-    for name in ("call_tree_map_branch", "call_tree_map_with_path_branch"):
-        wrap(variable, name, make)

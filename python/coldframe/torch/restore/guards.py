@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import operator
+import sys
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +30,7 @@ from .premises import PremiseCheck
 from .rebinding import Bindings, Rebinding
 
 _METHODS = {kind: (method, keyword) for method, (kind, keyword) in ACCESSORS.items()}
+_READS = {"getattr": operator.attrgetter, "generic_getattr": operator.attrgetter, "dict_getitem": operator.itemgetter}
 _Values = tuple[Any, ...]
 
 
@@ -171,12 +174,9 @@ class _Replay:
         accessor = self.accessors[op.inputs[0]]
         if not isinstance(manager, self.guards.DictGuardManager):
             manager.add_lambda_guard(check, texts, None)
-        elif accessor.kind in (
-            "getattr",
-            "generic_getattr",
-        ):  # torch's manager of a dict takes no lambda: its owner
-            name = accessor.operands[0]
-            self.nodes[accessor.inputs[0]].add_lambda_guard(lambda owner: check(getattr(owner, name)), texts, None)
+        elif accessor.kind in _READS and not isinstance(owner := self.nodes[accessor.inputs[0]], self.guards.DictGuardManager):
+            read = _READS[accessor.kind](accessor.operands[0])  # torch's manager of a dict takes no lambda: its owner
+            owner.add_lambda_guard(lambda value: check(read(value)), texts, None)
         else:
             raise IncompatiblePackageError(f"a guard on the dictionary {accessor.source} cannot be made again")
 
@@ -329,8 +329,8 @@ def _dict_example(cls: type, length: int) -> Any:
 def _named_accessor(name: str, args: _Values) -> Callable[[Any], Any]:
     dynamo = _private.module("torch._dynamo.guards")
     if name == "import_module":
-        module = importlib.import_module(args[0])
-        return lambda _: module
+        importlib.import_module(args[0])
+        return lambda _: sys.modules.get(args[0])  # the program may put another one there
     if name == "torch_function_mode_at":
         return lambda _: dynamo.get_torch_function_mode_stack_at(args[0])
     if name == "current_stream":

@@ -10,6 +10,7 @@ import builtins
 import functools
 import importlib
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -136,6 +137,9 @@ class _Steps:
             self.add(_SAME[kind], (node,), _core.resolve(operand), number, op.result)
         elif kind in kinds.ACCESSORS:
             self.add("apply", (node,), kinds.ACCESSORS[kind](*_core.resolve(operands)), result=op.result)
+        elif kind == "named_accessor" and operands[0] == "import_module":
+            importlib.import_module(operands[1][0])
+            self.add("dict_getitem", (self.value("constant", (), sys.modules),), operands[1][0], result=op.result)
         elif kind == "named_accessor" and operands[0] in kinds.NAMED_ACCESSORS:
             self.add("apply", (node,), kinds.NAMED_ACCESSORS[operands[0]](*_core.resolve(operands[1])), result=op.result)
         else:

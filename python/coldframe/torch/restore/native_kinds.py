@@ -44,11 +44,6 @@ ACCESSORS: dict[str, Callable[..., Read]] = {
 }
 
 
-def _module(name: str) -> Read:
-    module = importlib.import_module(name)
-    return lambda _: module
-
-
 def _from_numpy(value: Any) -> torch.Tensor:
     import numpy
 
@@ -61,7 +56,6 @@ NAMED_ACCESSORS: dict[str, Callable[..., Read]] = {
     "dataclass_fields": lambda: dataclasses.fields,
     "from_numpy": lambda: _from_numpy,
     "get_base": lambda: lambda value: value.get_base(),
-    "import_module": _module,
     "int": lambda: int,
     "item": lambda: lambda value: value.item(),
     "namedtuple_fields": lambda: lambda value: value._fields,
