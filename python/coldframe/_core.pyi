@@ -368,6 +368,21 @@ def set_in_instance_dict(instance: Any, name: Any, value: Any) -> None:
 
 Reduction = tuple[int, list[int], bool]
 
+FUNCTIONS_OF_A_CODE: int
+
+class FrameListener:
+    """Hears which functions run on a thread, whoever calls them, between `start` and `stop`.
+
+    places: how names of files begin -> whether code of such files is listened to. The longest beginning decides; where none
+    fits, it is. What a module runs while it is imported, finalizers and handlers of logs are left out.
+    """
+
+    def __init__(self, places: dict[str, bool]) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> list[types.FunctionType]:
+        """The functions, in the order of their first run, at most FUNCTIONS_OF_A_CODE of each code. RuntimeError when nothing
+        could be heard."""
+
 class GuardEngine:
     """Guards of one variant, by themselves."""
 

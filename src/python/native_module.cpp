@@ -1,5 +1,6 @@
 // The native call path as Python sees it.
 #include <python/dispatcher.hpp>
+#include <python/frame_listener.hpp>
 #include <python/guard_engine.hpp>
 #include <python/module_call.hpp>
 #include <python/native_module.hpp>
@@ -24,6 +25,12 @@ void set_in_instance_dict(const nb::handle& object, const nb::handle& name, cons
     check(PyDict_SetItem(dict.get(), name.ptr(), value.ptr()));
 }
 
+void make_frame_listener(FrameListener* self, const nb::dict& places) {
+    std::vector<FrameListener::Place> found;
+    for (const auto& [prefix, is_heard] : places) found.push_back({to_utf8(prefix.ptr()), nb::cast<bool>(is_heard)});
+    new (self) FrameListener(std::move(found));
+}
+
 }  // namespace
 
 void bind_native(nb::module_& m) {
@@ -31,6 +38,11 @@ void bind_native(nb::module_& m) {
     m.attr("ModuleCall") = nb::steal(make_module_call_type().release());
     m.attr("GUARD_OPERATIONS") = nb::steal(guard_operations().release());
     m.def("set_in_instance_dict", &set_in_instance_dict, "instance"_a, "name"_a, "value"_a.none());
+    m.attr("FUNCTIONS_OF_A_CODE") = k_functions_of_a_code;
+    nb::class_<FrameListener>(m, "FrameListener")
+        .def("__init__", &make_frame_listener, "places"_a)
+        .def("start", &FrameListener::start)
+        .def("stop", [](FrameListener& self) { return nb::steal<nb::list>(self.stop().release()); });
     nb::class_<GuardEngine>(m, "GuardEngine")
         .def(
             "__init__", [](GuardEngine* self, const nb::sequence& steps) { new (self) GuardEngine(steps.ptr()); }, "steps"_a)

@@ -73,6 +73,16 @@ def save(folder: Path, number: int) -> None:
     leave(module)
 
 
+def refuse(text: str, folder: Path, number: int) -> str:
+    """Why no package is made of a module of this text."""
+    Edit(text, "", "").write(folder, number)
+    try:
+        save(folder, number)
+    except coldframe.NotPortableError as error:
+        return str(error)
+    return "saved"
+
+
 def serve(folder: Path, number: int, form: str) -> dict[str, Any]:
     """{"output", "misses"}, or {"refused"} with the message when the package cannot be loaded."""
     module, target, args = visit(folder, form, number)

@@ -9,6 +9,7 @@ from typing import Any
 
 import edits
 import edits_classes
+import edits_executed
 import edits_methods
 import edits_state
 import edits_values
@@ -17,7 +18,7 @@ from child import Answer
 from conftest import chosen
 from harness import Processes, assert_same_bits
 
-EDITS = {**edits_classes.EDITS, **edits_methods.EDITS, **edits_values.EDITS, **edits_state.EDITS}
+EDITS = {**edits_classes.EDITS, **edits_methods.EDITS, **edits_values.EDITS, **edits_state.EDITS, **edits_executed.EDITS}
 NUMBERS = {name: number for number, name in enumerate(EDITS)}
 # Their order comes from the hash seed, which is another one in each process; with the same seed they are served.
 # What is an input of the compiled code, or runs as it is, may change.
@@ -84,6 +85,25 @@ def test_edited_program_gives_what_torch_gives(
 @pytest.mark.parametrize("name", sorted(BY_HASH_SEED))
 def test_order_of_a_set_is_explained_by_the_hash_seed(lives: dict[str, Any], name: str) -> None:
     assert "PYTHONHASHSEED" in lives[name][2].get()["misses"][0]
+
+
+def test_what_cannot_be_compared_is_not_saved(processes: Processes, tmp_path: Path) -> None:
+    jobs = [{"text": text, "folder": tmp_path, "number": n} for n, text in enumerate(edits_executed.UNKNOWABLE.values())]
+    refusals = [answer.get() for answer in processes.run_all([(edits.refuse, job) for job in jobs])]
+    assert [reason in refusal for reason, refusal in zip(edits_executed.UNKNOWABLE, refusals, strict=True)].count(False) == 0, (
+        refusals
+    )
+
+
+def test_edits_beside_what_was_compiled_change_nothing(processes: Processes, tmp_path: Path) -> None:
+    programs = list(edits_executed.UNCHANGED.values())
+    for number, program in enumerate(programs):
+        program.write(tmp_path, number)
+    jobs = [{"folder": tmp_path, "number": number} for number in range(len(programs))]
+    assert all(answer.get() is None for answer in processes.run_all([(edits.save, job) for job in jobs]))
+    served = processes.run_all([(edits.serve, {**job, "form": edits.AFTER}) for job in jobs])
+    assert [answer.get().get("misses") for answer in served] == [[]] * len(programs)
+    assert [answer.stats["compiles"] for answer in served] == [0] * len(programs)
 
 
 def test_same_line_of_two_modules(processes: Processes, tmp_path: Path) -> None:

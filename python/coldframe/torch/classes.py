@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any
 
 import torch
 
 from .. import _core
 from ..errors import NotPortableError, PackageError
+from . import state
 from .capture import operands
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
@@ -54,10 +54,11 @@ _BY_DYNAMO = frozenset({"__init__", "__setstate__"})
 Inlined = Callable[[types.CodeType], bool]
 
 
-def describe(roots: Iterable[type], inlined: Inlined) -> dict[str, Any]:
+def describe(roots: Iterable[type], inlined: Inlined, read: Set[str] = frozenset()) -> dict[str, Any]:
     """A portable description of `roots` and all classes in their method resolution orders.
 
-    inlined: whether the compilation looked into a code object. NotPortableError for a root without an importable name.
+    inlined: whether the compilation looked into a code object; read: names of attributes that code of the program read while it
+    ran. NotPortableError for a root without an importable name.
     """
     classes: dict[type, int] = {}
     named = []
@@ -65,9 +66,10 @@ def describe(roots: Iterable[type], inlined: Inlined) -> dict[str, Any]:
         order = []
         for cls in root.__mro__:
             made_by_python = bool(cls.__flags__ & _HEAP_TYPE)
-            order.append((_key(cls), classes.setdefault(cls, len(classes)) if made_by_python else None))
+            order.append((state.key_of(cls), classes.setdefault(cls, len(classes)) if made_by_python else None))
         named.append(({"class": operands.reference(root)}, tuple(order)))
     known = {name for cls in classes for name, value in vars(cls).items() if _is_inlined(value, inlined)}
+    known |= {name for cls in classes if not state.is_of_exact_build(cls) for name in read & vars(cls).keys() - _IGNORED}
     return {
         "roots": tuple(named),
         "known": tuple(sorted(known)),
@@ -86,7 +88,7 @@ def difference(description: dict[str, Any]) -> str | None:
             return str(error)
         if not isinstance(cls, type):
             return f"{_key_text(order[0][0])} is not a class any more"
-        if tuple(_key(base) for base in cls.__mro__) != tuple(key for key, _ in order):
+        if tuple(state.key_of(base) for base in cls.__mro__) != tuple(key for key, _ in order):
             return f"class {_key_text(order[0][0])} has other bases"
         for base, (key, index) in zip(cls.__mro__, order, strict=True):
             if index is not None and (base, index) not in done:
@@ -159,17 +161,8 @@ def _with_metaclasses(roots: Iterable[type]) -> Iterator[type]:
                 yield cls
 
 
-def _key(cls: type) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
-
-
 def _key_text(key: str) -> str:
     return key.replace(":", ".", 1)
-
-
-def _of_exact_build(cls: type) -> bool:
-    top = str(cls.__module__).partition(".")[0]
-    return top == "torch" or top in sys.stdlib_module_names
 
 
 def _entries(cls: type, known: set[str], inlined: Inlined) -> dict[str, Any]:
@@ -187,7 +180,7 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str]) -> str | None
     tables = _generated_tables(cls)
     for name, entry in recorded.items():
         if name.startswith("("):
-            same = name in tables and _equal(tables[name], entry)
+            same = name in tables and state.same(tables[name], entry)
         else:
             same = name in members and _fits_member(members[name], entry)
         if not same:
@@ -204,7 +197,7 @@ def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
         return False
     if name in known:
         return True
-    if _of_exact_build(cls):
+    if state.is_of_exact_build(cls):
         return name in _REPLACED
     if issubclass(cls, enum.Enum) and name in cls._member_map_:
         return False  # in the table of members
@@ -238,11 +231,11 @@ def _describe_member(value: Any, inlined: Inlined) -> dict[str, Any]:
             return _describe_function(value)
         return {"name": f"{value.__module__}.{value.__qualname__}"}
     if hasattr(type(value), "__get__"):
-        return {"type": _key(type(value))}
+        return {"type": state.key_of(type(value))}
     try:
         return {"value": _core.decode(_core.encode(value), resolve=False)}
     except NotPortableError:
-        return {"type": _key(type(value))}
+        return {"type": state.key_of(type(value))}
 
 
 def _fits_member(value: Any, entry: dict[str, Any]) -> bool:
@@ -256,10 +249,10 @@ def _fits_member(value: Any, entry: dict[str, Any]) -> bool:
     if "any function" in entry:
         return isinstance(value, types.FunctionType)
     if "function" in entry or "code" in entry:
-        return isinstance(value, types.FunctionType) and _equal(_describe_function(value), entry)
+        return isinstance(value, types.FunctionType) and state.same(_describe_function(value), entry)
     if "name" in entry:
         return isinstance(value, types.FunctionType) and entry["name"] == f"{value.__module__}.{value.__qualname__}"
-    return _equal(_describe_member(value, lambda code: False), entry)
+    return state.same(_describe_member(value, lambda code: False), entry)
 
 
 def _describe_function(function: types.FunctionType) -> dict[str, Any]:
@@ -290,13 +283,9 @@ def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
     return field.name, default, made, field.init, field.compare, field.repr, bool(field.kw_only)
 
 
-def _equal(one: Any, other: Any) -> bool:
-    return _core.encode(one) == _core.encode(other)  # by the bits: NaN is like itself, 1 is not like True
-
-
 def _plain(value: Any) -> Any:
     """`value` as a package holds it, its type where it cannot."""
     try:
         return _core.decode(_core.encode(value), resolve=False)
     except NotPortableError:
-        return _key(type(value))
+        return state.key_of(type(value))

@@ -6,20 +6,23 @@ elsewhere in the file, comments and moved lines do not invalidate a package.
 
 from __future__ import annotations
 
+import ast
+import functools
 import hashlib
 import importlib.util
-import inspect
 import os
 import sys
 import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from .. import _core
 from ..errors import SourceChangedError
+from . import state
 
-_MAX_WRAPPED = 64
+_EFFECTS = "<module>"  # stands among a file's functions for what importing it does
+_UNNAMED = "<unnamed>"  # follows the qualified name of a function that is not what its name leads to
+_UNKNOWN = b"\0" * 32  # a digest that no text has
 Function = tuple[str, bytes, int, int]  # qualified name, semantic digest, first line, last line
 
 
@@ -37,15 +40,26 @@ class SourceSet:
             return
         self._seen.add(id(code))
         self._keep.append(code)
-        if code.co_filename.startswith("<") or not os.path.isfile(code.co_filename):
-            return
-        module = _module_of(code.co_filename)
+        module = module_of(code.co_filename)
+        if module is not None:
+            self._add(module, code, code.co_qualname)
+
+    def add_executed(self, code: types.CodeType, named: bool) -> bool:
+        """Notes code that ran without being traced, and what importing its module does, which may have decided that it runs.
+        `named`: whether its qualified name leads to it. False when no imported module has its file."""
+        module = module_of(code.co_filename)
         if module is None:
-            return
-        digest = _core.CodeObject.from_code(code).semantic_digest
+            return False
+        self._add(module, code, code.co_qualname + ("" if named else _UNNAMED))
+        digest = _UNKNOWN if _edited_since_start(code.co_filename) else _effects_digest(code.co_filename)
+        self._functions[module, code.co_filename][_EFFECTS, digest] = (_EFFECTS, digest, 1, 1)
+        return True
+
+    def _add(self, module: str, code: types.CodeType, qualname: str) -> None:
+        digest = state.semantic_digest(code)
         last = max((line for _, _, line in code.co_lines() if line is not None), default=code.co_firstlineno)
         functions = self._functions.setdefault((module, code.co_filename), {})
-        functions[code.co_qualname, digest] = (code.co_qualname, digest, code.co_firstlineno, last)
+        functions[qualname, digest] = (qualname, digest, code.co_firstlineno, last)
 
     def update(self, other: SourceSet) -> None:
         for key, functions in other._functions.items():
@@ -54,7 +68,7 @@ class SourceSet:
     def files(self) -> list[_core.SourceFile]:
         """One entry a file, sorted by module."""
         return [
-            _core.SourceFile(module, os.path.basename(path), _file_digest(path) or b"\0" * 32, sorted(functions.values()))
+            _core.SourceFile(module, os.path.basename(path), _imported_digest(path), sorted(functions.values()))
             for (module, path), functions in sorted(self._functions.items())
         ]
 
@@ -79,7 +93,7 @@ def validate(files: Sequence[_core.SourceFile]) -> None:
             else:
                 if present is None:
                     present = _parsed_digests(file.module)
-                same = digest in present.get(qualname, ())
+                same = digest in present.get(qualname.removesuffix(_UNNAMED), ())
             if not same:
                 where = f"{file.module}.{qualname} (lines {first} to {last} of {file.path_hint} when it was compiled)"
                 raise SourceChangedError(f"source code of {where} has changed: compile again, or restore the source")
@@ -89,7 +103,10 @@ _module_by_file: dict[str, str | None] = {}
 _PROCESS_START = os.stat("/proc/self").st_ctime if os.path.exists("/proc/self") else 0.0
 
 
-def _module_of(path: str) -> str | None:
+def module_of(path: str) -> str | None:
+    """The imported module whose file this is; None for generated code."""
+    if path.startswith("<") or not os.path.isfile(path):
+        return None
     if path not in _module_by_file:
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
@@ -117,6 +134,10 @@ def _file_digest(path: str) -> bytes | None:
         return None
 
 
+def _imported_digest(path: str) -> bytes:
+    return _UNKNOWN if _edited_since_start(path) else _file_digest(path) or _UNKNOWN
+
+
 def _file_unchanged(file: _core.SourceFile) -> bool:
     if file.module.partition(".")[0] == "torch":
         return True  # the very build of torch is part of the environment
@@ -136,40 +157,11 @@ def _live_digests(module: str, qualname: str) -> set[bytes] | None:
     """Semantic digests of the function under this name in memory, and of what it wraps; None when there is none to see."""
     if "<" in qualname or module not in sys.modules:
         return None
-    value: Any = sys.modules[module]
-    for part in qualname.split("."):
-        value = inspect.getattr_static(value, part, None)
-    found: set[bytes] = set()
-    seen: set[int] = set()
-    stack = [value]
-    while stack and len(seen) < _MAX_WRAPPED:
-        value = stack.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, (staticmethod, classmethod)):
-            stack.append(value.__func__)
-        elif isinstance(value, property):
-            stack.extend(f for f in (value.fget, value.fset, value.fdel) if f is not None)
-        elif isinstance(value, types.FunctionType):
-            found.add(_core.CodeObject.from_code(value.__code__).semantic_digest)
-            stack.append(vars(value).get("__wrapped__"))
-            stack.extend(_closed_over(value))  # what a decorator wraps without saying so
-    return found or None
-
-
-def _closed_over(function: types.FunctionType) -> Iterator[types.FunctionType]:
-    for cell in function.__closure__ or ():
-        try:
-            content = cell.cell_contents
-        except ValueError:
-            continue
-        if isinstance(content, types.FunctionType):
-            yield content
+    return {state.semantic_digest(function.__code__) for function in state.functions_under(module, qualname)} or None
 
 
 def _parsed_digests(module: str) -> dict[str, set[bytes]]:
-    """Semantic digests of the functions in a module's file as it is now, by qualified name."""
+    """Semantic digests of the functions in a module's file as it is now, by qualified name, and of what importing it does."""
     found: dict[str, set[bytes]] = {}
     path = _path_of(module)
     try:
@@ -179,6 +171,69 @@ def _parsed_digests(module: str) -> dict[str, set[bytes]]:
         return found
     while stack:
         code = stack.pop()
-        found.setdefault(code.co_qualname, set()).add(_core.CodeObject.from_code(code).semantic_digest)
+        found.setdefault(code.co_qualname, set()).add(state.semantic_digest(code))
         stack.extend(const for const in code.co_consts if isinstance(const, types.CodeType))
+    found[_EFFECTS].add(_effects_digest(path))
+    found[_EFFECTS].discard(_UNKNOWN)
     return found
+
+
+def _effects_digest(path: str | None) -> bytes:
+    """A digest of what importing a module does beyond giving names to functions and constants: what it registers, which
+    functions it calls or decorates with, and how its classes are made up."""
+    try:
+        return _effects_digest_at(path or "", os.stat(path or "").st_mtime_ns)
+    except (OSError, SyntaxError, ValueError):
+        return _UNKNOWN
+
+
+@functools.lru_cache(256)
+def _effects_digest_at(path: str, time: int) -> bytes:
+    body = ast.parse(Path(path).read_bytes()).body
+    named = {statement.name: statement for statement in body if isinstance(statement, _FUNCTIONS)}
+    acts = [part for statement in body for part in _effects(statement)]
+    called = {name for part in acts for name in _called(part)}
+    used = {node.id for part in acts for node in ast.walk(part) if isinstance(node, ast.Name)}
+    acts += [named[name] for name in sorted(called & named.keys())]
+    acts += [statement for statement in body if isinstance(statement, _ASSIGNMENTS) and used & _assigned(statement)]
+    return hashlib.sha256("\n".join(map(ast.dump, acts)).encode()).digest()
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
+
+
+def _effects(statement: ast.stmt) -> Iterator[ast.AST]:
+    if isinstance(statement, _FUNCTIONS):
+        if statement.decorator_list:
+            yield ast.Constant(statement.name)
+            yield from (*statement.decorator_list, statement.args)
+    elif isinstance(statement, ast.ClassDef):
+        yield ast.Constant(statement.name)
+        yield from (*statement.decorator_list, *statement.bases, *statement.keywords)
+        for inner in statement.body:
+            yield from _effects(inner)
+    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return  # a text that documents
+    elif isinstance(statement, ast.If) and "__main__" in ast.dump(statement.test):
+        return
+    elif not (isinstance(statement, _ASSIGNMENTS) and _is_plain(statement.value)):
+        yield statement
+
+
+def _is_plain(value: ast.expr | None) -> bool:
+    return not any(isinstance(node, (ast.Call, ast.Name, ast.Attribute)) for node in ast.walk(value or ast.Constant(None)))
+
+
+def _called(part: ast.AST) -> Iterator[str]:
+    """Names of what is called in `part`, or is a decorator."""
+    if isinstance(part, ast.Name):
+        yield part.id
+    for node in ast.walk(part):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id
+
+
+def _assigned(statement: ast.Assign | ast.AnnAssign) -> set[str]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}

@@ -6,6 +6,8 @@ import itertools
 import sys
 import time
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ... import _core
@@ -13,7 +15,7 @@ from ...errors import NotPortableError, PackageError
 from .. import backends
 from ..sources import SourceSet
 from ..stats import stats
-from . import hooks
+from . import executed, hooks
 from .names import global_recipe, referenced_names
 from .premises import Premises
 from .recorder import Recording
@@ -51,9 +53,23 @@ class FrameCapture:
         self.sources = SourceSet()
         self.premises = Premises()
         self.traced: list[types.CodeType] = []
+        self.functions: list[types.FunctionType] = []  # of the program, that ran
         self.device_type = "cpu"
         self.name = f"compilation {next(_numbers)}"
         self.started = time.perf_counter()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within it, functions of the program that run on this thread are heard."""
+        listener = executed.listener()
+        listener.start()
+        try:
+            yield
+        finally:
+            try:
+                self.functions = listener.stop()
+            except RuntimeError as error:
+                self.bypass(str(error))
 
     def bypass(self, reason: str) -> None:
         self.reason = self.reason or reason
@@ -109,6 +125,7 @@ class FrameCapture:
         if self.program is None:
             return self.bypassed("no guards were recorded")
         try:
+            executed.add_to(self.premises, self.sources, self.functions, [self.record.code, *self.traced])
             self.premises.add_to(self.program, self.traced)
         except NotPortableError as error:
             return self.bypassed(str(error))

@@ -340,7 +340,7 @@ class CapturePackage:
         frame = self._frame(code)
         hooks.local.frames.append(frame)
         try:
-            with backends.capturing(self.backend):
+            with frame.listening(), backends.capturing(self.backend):
                 yield
         except BaseException as error:
             if _skips_code(error) and frame.record is not None and not self.nopython:

@@ -11,17 +11,21 @@ from __future__ import annotations
 import collections
 import enum
 import importlib
+import sys
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ... import _core
 from ...errors import NotPortableError
-from .. import _private, classes
+from .. import _private, classes, state
 from ..constant_calls import gives_constant
 from ..expressions import Expression, parse
 from . import operands
 
+# By what code reads attributes whose names do not stand in it.
+_BY_ANY_NAME = frozenset(["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers"])
+_LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
 
 _HOOKS = ("_global_backward_pre_hooks", "_global_backward_hooks", "_global_forward_hooks", "_global_forward_pre_hooks")
@@ -58,6 +62,13 @@ class Premises:
         self._values: dict[bytes, tuple[Expression, Any]] = {}
         self._contained: dict[bytes, tuple[Expression, Any, bool]] = {}
         self._hashes: dict[Any, int] = {}
+        self._executed: dict[int, types.CodeType] = {}  # code of the program that ran
+        self._modules: set[str] = set()  # that it lies in
+        self._met: set[type] = set()  # classes of the program that it has to do with
+        self._functions: dict[tuple[str, str], Any] = {}
+        self._reads: dict[tuple[str, state.Chain], Any] = {}
+        self._unshadowed: dict[str, set[str]] = {}
+        self._instances: dict[bytes, tuple[Any, ...]] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
         self._lookups: dict[tuple[str, str, int], tuple[Any, bool]] = {}
         self.registry_read = False  # of pytree's nodes: not only looked up in
@@ -107,8 +118,45 @@ class Premises:
         known = key in getattr(importlib.import_module(module), registry)
         self._lookups[module, registry, id(key)] = (key, known)
 
+    def executed(self, function: types.FunctionType, module: str) -> None:
+        """A function of the program ran."""
+        self._executed[id(function.__code__)] = function.__code__
+        self._modules.add(module)
+        self._met.update(state.owners(module, function.__qualname__))
+
+    def holding(self, function: types.FunctionType, module: str) -> None:
+        """What a function that ran holds, which its name leads to."""
+        self._functions[module, function.__qualname__] = state.describe_function(function, self._met)
+
+    def read(self, module: str, chain: state.Chain) -> Any:
+        """A function that ran has read a global, and attributes of it. Returns the value."""
+        value, chain = state.read(vars(sys.modules[module]), chain)
+        self._reads[module, chain] = content = state.describe(value, self._met)
+        if len(_core.encode(content)) > _LARGEST:
+            raise NotPortableError(f"it reads {'.'.join(chain)}, which is too large to be compared")
+        return value
+
+    def unshadowed(self, module: str, names: Iterable[str]) -> None:
+        """Names of builtins were read in a module that does not have them."""
+        self._unshadowed.setdefault(module, set()).update(names)
+
+    def instance_checked(self, cls: type, of: tuple[type, ...], result: bool) -> None:
+        """Dynamo has asked whether `cls` is a subclass of any of these, which more than their bases decides."""
+        try:
+            entry = operands.reference(cls), tuple(map(operands.reference, of)), result
+            if issubclass(cls, of) is not result:
+                raise NotPortableError("its own attributes decided")
+            self._instances[_core.digest(entry)] = entry
+        except (NotPortableError, TypeError) as error:
+            self.failure = f"isinstance() of a {cls.__qualname__} object was taken for a constant: {error}"
+
     def unguarded(self, source: Any, create: Any) -> None:
         """Dynamo did without the guard that `create` (a method of GuardBuilder) would have made for `source`."""
+        annotations = source
+        while annotations is not None and getattr(annotations, "member", None) != "__annotations__":
+            annotations = getattr(annotations, "base", None)
+        if annotations is not None:
+            self._unguarded[annotations.name, "", None] = lambda builder: self.shown(annotations, str(builder.get(annotations)))
         keywords = getattr(create, "keywords", {})
         kind = getattr(getattr(create, "func", create), "__name__", "?")
         if kind not in _BY_BUILD:
@@ -173,20 +221,29 @@ class Premises:
         if self.failure is not None:
             raise NotPortableError(self.failure)
         self._add_lookups(program)
-        inlined = {id(code) for code in traced}
+        inlined = {id(code) for code in traced} | self._executed.keys()
         checks: dict[str, Any] = {
             "calls": tuple(self._calls.values()),
             "contained": tuple(self._contained.values()),
             "distinct": _unrelated_buffers(program),
             "hashes": tuple(self._hashes.items()),
             "hookless": tuple((parse(source), tuple(sorted(hooks))) for source, hooks in self._hookless.items()),
+            "functions": tuple((*where, content) for where, content in sorted(self._functions.items())),
+            "instances": tuple(self._instances.values()),
+            "modules": tuple(sorted(self._modules)),
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
+            "reads": tuple((*where, content) for where, content in sorted(self._reads.items())),
+            "unshadowed": tuple((module, tuple(sorted(names))) for module, names in sorted(self._unshadowed.items()) if names),
             "values": tuple(self._values.values()),
         }
         if self._hookless:
             module = _private.module("torch.nn.modules.module")
             checks["global_hooks"] = tuple((name, len(getattr(module, name))) for name in _HOOKS)
-        description = classes.describe(self._classes.values(), lambda code: id(code) in inlined)
+        read = {name for code in self._executed.values() for name in code.co_names}
+        if read & _BY_ANY_NAME:
+            read = {name for cls in self._met for base in cls.__mro__ for name in vars(base)}
+        roots = {**self._classes, **{id(cls): cls for cls in self._met}}
+        description = classes.describe(roots.values(), lambda code: id(code) in inlined, read)
         if description["roots"]:
             checks["classes"] = description
         checks = {name: value for name, value in checks.items() if value}

@@ -10,9 +10,9 @@ import inspect
 import operator
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
-from .. import _private, constant_calls
+from .. import _private, constant_calls, state
 from . import trees
 from .premises import Premises
 
@@ -30,6 +30,7 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_sets(wrap, current)
     _wrap_identities(wrap, current)
     _wrap_dicts(wrap, current)
+    _wrap_instance_checks(wrap, current)
     trees.install(wrap, current)
 
 
@@ -346,3 +347,28 @@ def _wrap_dicts(wrap: Wrap, current: Current) -> None:
         return getitem_const_raise_exception_if_absent
 
     wrap(dicts, "getitem_const_raise_exception_if_absent", make)
+
+
+def _wrap_instance_checks(wrap: Wrap, current: Current) -> None:
+    """isinstance() and issubclass() where more than bases decides: registered classes, hooks of classes, protocols."""
+
+    def note(premises: Premises, cls: type, of: Any, result: Any) -> None:
+        flat = tuple(inner for each in (of if isinstance(of, tuple) else (of,)) for inner in get_args(each) or (each,))
+        decided_by_bases = all(type(each) is type for each in flat)
+        if not decided_by_bases and not all(map(state.is_of_exact_build, (cls, *flat))):
+            premises.instance_checked(cls, flat, result.as_python_constant())
+
+    def make(original: Any) -> Callable[..., Any]:
+        def check(self: Any, tx: Any, checked: Any, of: Any) -> Any:
+            result = original(self, tx, checked, of)
+            if (premises := current()) is not None and of.is_python_constant() and result.is_python_constant():
+                asked_of_class = original.__name__ == "call_issubclass"
+                cls = checked.as_python_constant() if asked_of_class else checked.python_type()
+                note(premises, cls, of.as_python_constant(), result)
+            return result
+
+        return check
+
+    builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
+    for name in ("call_isinstance", "call_issubclass"):
+        wrap(builtin, name, make)

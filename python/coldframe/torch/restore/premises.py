@@ -9,11 +9,12 @@ from __future__ import annotations
 import builtins
 import collections
 import importlib
+import sys
 from typing import Any
 
 from ... import _core
 from ...errors import CorruptPackageError, PackageError
-from .. import classes
+from .. import classes, state
 from ..constant_calls import gives_constant
 from ..expressions import NAMES, Expression, is_called, render
 
@@ -100,6 +101,41 @@ def _hookless(entries: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
+def _functions(entries: Any, scope: dict[str, Any]) -> str | None:
+    for module, qualname, expected in entries:
+        present = (state.describe_function(each) for each in state.functions_under(module, qualname))
+        if not any(state.same(each, expected) for each in present):
+            return f"{module}.{qualname}() is not what it was"
+    return None
+
+
+def _reads(entries: Any, scope: dict[str, Any]) -> str | None:
+    for module, chain, expected in entries:
+        value, found = state.read(vars(importlib.import_module(module)), chain)
+        if found != chain or not state.same(state.describe(value), expected):
+            return f"{module}.{'.'.join(chain)} is not what it was"
+    return None
+
+
+def _unshadowed(entries: Any, scope: dict[str, Any]) -> str | None:
+    for module, names in entries:
+        for name in names:
+            if name in vars(importlib.import_module(module)):
+                return f"{name!r} is not a builtin in module {module}"
+    return None
+
+
+def _modules(names: Any, scope: dict[str, Any]) -> str | None:
+    return next((f"module {name} is imported" for name in names if name not in sys.modules), None)
+
+
+def _instances(entries: Any, scope: dict[str, Any]) -> str | None:
+    for cls, of, expected in entries:
+        if issubclass(_core.resolve(cls), tuple(map(_core.resolve, of))) is not expected:
+            return f"issubclass({cls.qualname}, {', '.join(each.qualname for each in of)}) is {expected}"
+    return None
+
+
 def _global_hooks(entries: Any, scope: dict[str, Any]) -> str | None:
     module = importlib.import_module("torch.nn.modules.module")
     for name, count in entries:
@@ -129,10 +165,15 @@ _CHECKS = {
     "classes": _classes,
     "contained": _contained,
     "distinct": _distinct,
+    "functions": _functions,
     "global_hooks": _global_hooks,
     "hashes": _hashes,
     "hookless": _hookless,
+    "instances": _instances,
+    "modules": _modules,
     "orders": _orders,
+    "reads": _reads,
+    "unshadowed": _unshadowed,
     "values": _values,
 }
 

@@ -1,0 +1,193 @@
+"""The program's own functions that run while a frame is compiled, and what they depend on.
+
+Dynamo tells which code it has traced. Beside that the program's code runs: functions that are allowed in a graph, the rules of
+operators, the dispatch of tensor subclasses, passes given to the compiler. Whoever calls it, each function that is heard is a
+source; what it holds and what it reads of globals becomes a premise, or the reason why the entry cannot be kept.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import dis
+import functools
+import importlib.util
+import os
+import sys
+import sysconfig
+import types
+from collections.abc import Iterable, Iterator, Sequence
+
+from ... import _core
+from ...errors import NotPortableError
+from .. import state
+from ..sources import SourceSet, module_of
+from . import operands
+from .premises import Premises
+
+# Packages of the compiler, and what it needs itself.
+_COMPILER = (
+    *("_distutils_hack", "coldframe", "filelock", "fsspec", "functorch", "jinja2", "markupsafe", "mpmath", "networkx", "numpy"),
+    *("pkg_resources", "setuptools", "sympy", "torch", "torchgen", "tqdm", "triton", "typing_extensions"),
+)
+# What they give is of this process, moment or host.
+_OUTSIDE = frozenset(
+    [
+        *("_io", "datetime", "fcntl", "getpass", "glob", "importlib", "io", "locale", "multiprocessing", "os", "pathlib"),
+        *("platform", "posix", "random", "resource", "secrets", "select", "shutil", "signal", "socket", "ssl", "subprocess"),
+        *("tempfile", "time", "urllib", "uuid"),
+    ]
+)
+_UNKNOWABLE = frozenset(["__import__", "compile", "eval", "exec", "globals", "input", "open", "vars"])
+_READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
+_ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
+_WRITES = frozenset(["STORE_GLOBAL", "DELETE_GLOBAL"])
+
+
+def _places() -> dict[str, bool]:
+    places = {os.path.join(sysconfig.get_path(name), ""): False for name in ("stdlib", "platstdlib")}
+    places.update({os.path.join(sysconfig.get_path(name), ""): True for name in ("purelib", "platlib")})
+    for name in _COMPILER:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            is_package = spec.submodule_search_locations is not None
+            places[os.path.join(os.path.dirname(spec.origin), "") if is_package else spec.origin] = False
+    return {**places, "<": False}
+
+
+_PLACES: dict[str, bool] = {}
+
+
+def listener() -> _core.FrameListener:
+    """Hears the functions that are neither torch's, nor the standard library's, nor the compiler's."""
+    if not _PLACES:
+        _PLACES.update(_places())
+    return _core.FrameListener(_PLACES)
+
+
+def is_of_program(code: types.CodeType) -> bool:
+    """Whether a code lies in a file of the program's, or of a library that is not the compiler's."""
+    if not _PLACES:
+        _PLACES.update(_places())
+    best = max((prefix for prefix in _PLACES if code.co_filename.startswith(prefix)), key=len, default="")
+    return _PLACES.get(best, True)
+
+
+def add_to(
+    premises: Premises, sources: SourceSet, functions: Sequence[types.FunctionType], traced: Iterable[types.CodeType]
+) -> None:
+    """Adds what was heard. What cannot be said of it becomes the failure of the premises."""
+    for code in traced:
+        if is_of_program(code) and (module := module_of(code.co_filename)) is not None:
+            premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))
+    made_within = {id(inner) for function in functions for inner in _nested(function.__code__)}
+    counts = collections.Counter(id(function.__code__) for function in functions)
+    waiting, seen = list(functions), set[int]()
+    while waiting:
+        function = waiting.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        if _reads_modules(function):
+            continue
+        try:
+            if counts[id(function.__code__)] >= _core.FUNCTIONS_OF_A_CODE and id(function.__code__) not in made_within:
+                raise NotPortableError("it was made anew too often")
+            waiting.extend(_add(premises, sources, function, id(function.__code__) in made_within))
+        except NotPortableError as error:
+            premises.failure = f"{function.__qualname__}(), which ran while the frame was compiled: {error}"
+
+
+def _add(
+    premises: Premises, sources: SourceSet, function: types.FunctionType, made_within: bool
+) -> Iterator[types.FunctionType]:
+    """Yields functions that need not have run because what they gave was kept: they count, too."""
+    code, module = function.__code__, operands.globals_module(function)
+    if module is None:
+        raise NotPortableError("its globals belong to no imported module")
+    named = function in state.functions_under(module, function.__qualname__)
+    if not sources.add_executed(code, named) and not (named and code.co_filename.startswith("<")):
+        raise NotPortableError(f"{os.path.basename(code.co_filename)!r} is the file of no imported module")
+    premises.executed(function, module)
+    if named:
+        premises.holding(function, module)
+    elif not made_within and state.holds(function):
+        raise NotPortableError("it has defaults or a closure, and no name leads to it")
+    for chain in _chains(code):
+        value = _add_read(premises, function, module, chain)
+        if isinstance(value, functools._lru_cache_wrapper) and isinstance(value.__wrapped__, types.FunctionType):
+            yield value.__wrapped__
+    for imported in _imports(code, function.__globals__):
+        _check_outside(imported)
+        for name in set(code.co_names) & vars(imported).keys() if imported.__name__ in sys.modules else ():
+            premises.read(imported.__name__, (name,))
+
+
+def _add_read(premises: Premises, function: types.FunctionType, module: str, chain: state.Chain) -> object:
+    namespace = function.__globals__
+    name = chain[0]
+    if name not in namespace:
+        if name in _UNKNOWABLE:
+            raise NotPortableError(f"it calls {name}()")
+        premises.unshadowed(module, [name])
+        return None
+    value = namespace[name]
+    for attribute in (*chain[1:], ""):
+        if not isinstance(value, types.ModuleType):
+            _check_outside(sys.modules.get(str(getattr(value, "__module__", None))))
+            break
+        _check_outside(value)
+        value = getattr(value, attribute, None)
+    return premises.read(module, chain)
+
+
+def _reads_modules(function: types.FunctionType) -> bool:
+    """Whether it is how attributes of a module are read: what is read counts by its value, however it is found."""
+    module, qualname = operands.globals_module(function), function.__qualname__
+    if module is None:
+        return False
+    return qualname in ("__getattr__", "__dir__") or any(
+        issubclass(cls, types.ModuleType) for cls in state.owners(module, qualname)
+    )
+
+
+def _check_outside(module: types.ModuleType | None) -> None:
+    if module is not None and module.__name__.partition(".")[0] in _OUTSIDE:
+        raise NotPortableError(f"it uses {module.__name__}, whose results another process need not get")
+
+
+def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield const
+            yield from _nested(const)
+
+
+def _chains(code: types.CodeType) -> Iterator[state.Chain]:
+    """The globals that a code reads, each with the attributes that it reads of it at once."""
+    chain: list[str] = []
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in _WRITES:
+            raise NotPortableError(f"it changes the global {instruction.argval!r}")
+        if chain and instruction.opname in _ATTRIBUTES:
+            chain.append(instruction.argval)
+            continue
+        if chain:
+            yield tuple(chain)
+        chain = [instruction.argval] if instruction.opname in _READS else []
+
+
+def _imports(code: types.CodeType, namespace: dict[str, object]) -> Iterator[types.ModuleType]:
+    """Modules that a code imports when it runs."""
+    instructions = list(dis.get_instructions(code))
+    for level, _, instruction in zip(instructions, instructions[1:], instructions[2:], strict=False):
+        if instruction.opname == "IMPORT_NAME":
+            name = "." * level.argval + instruction.argval
+            absolute = importlib.util.resolve_name(name, str(namespace.get("__package__") or "")) if level.argval else name
+            if (module := sys.modules.get(absolute)) is not None:
+                yield module
+
+
+def _builtins_of(code: types.CodeType, namespace: dict[str, object]) -> list[str]:
+    """Names of builtins in a code; some may be of attributes only."""
+    return [name for name in code.co_names if name not in namespace and hasattr(builtins, name)]

@@ -1,0 +1,198 @@
+"""What functions of the program hold and read, said so that another process can compare.
+
+Functions that run while a frame is compiled (rules of operators, say) are not traced, so no guard speaks of what they hold in
+defaults and closures, or read of their module's globals. `describe` says what a value is made of, by content; where that
+cannot be said it raises NotPortableError.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+import types
+from collections.abc import Iterable, Iterator
+from logging import Logger
+from typing import Any
+
+import torch
+
+from .. import _core
+from ..errors import NotPortableError
+
+_DEPTH = 6
+_ITEMS = 1000
+_UNWRAPPED = 64
+_MISSING = object()
+Chain = tuple[str, ...]  # a global and attributes of it
+
+# What has no say in any result, whatever it holds.
+_INERT = (Logger, type(threading.Lock()), type(threading.RLock()), torch.library.Library)
+_NATIVE = (
+    *(types.BuiltinFunctionType, types.ClassMethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType),
+    *(types.MethodDescriptorType, types.MethodWrapperType, types.WrapperDescriptorType),
+)
+_OPERATORS = (torch._ops.OperatorBase, torch._ops.OpOverloadPacket)
+
+
+def key_of(cls: type) -> str:
+    """The name of a class, with its module."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two descriptions are equal by the bits: NaN is like itself, 1 is not like True."""
+    return _core.encode(one) == _core.encode(other)
+
+
+def semantic_digest(code: types.CodeType) -> bytes:
+    return _core.CodeObject.from_code(code).semantic_digest
+
+
+def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[str, Any]:
+    """The content of `value`; adds to `met` the classes of the program that it is made with."""
+    if depth > _DEPTH:
+        raise NotPortableError("it holds objects within objects without end")
+    if met is not None:
+        met.update(_classes_of(value))
+    inner = functools.partial(describe, met=met, depth=depth + 1)
+    cls = type(value)
+    if isinstance(value, functools._lru_cache_wrapper):
+        return {"cached": inner(value.__wrapped__)}
+    try:
+        return {"value": _core.decode(_core.encode(value), resolve=False)}
+    except NotPortableError:
+        pass
+    if isinstance(value, _INERT):
+        return {"type": key_of(cls)}
+    if isinstance(value, _OPERATORS):
+        return {"type": key_of(cls), "name": str(value)}
+    if isinstance(value, _NATIVE):
+        owner = getattr(value, "__self__", None)
+        of = {} if owner is None or isinstance(owner, (types.ModuleType, type)) else {"self": inner(owner)}
+        return {"type": key_of(cls), "name": f"{getattr(value, '__module__', None)}.{value.__qualname__}", **of}
+    if isinstance(value, types.FunctionType):
+        return {"function": describe_function(value, met, depth + 1)}
+    if isinstance(value, types.MethodType):
+        return {"self": inner(value.__self__), "method": inner(value.__func__)}
+    if isinstance(value, (staticmethod, classmethod)):
+        return {"type": key_of(cls), "function": inner(value.__func__)}
+    if isinstance(value, property):
+        return {"property": tuple(map(inner, (value.fget, value.fset, value.fdel)))}
+    if isinstance(value, functools.partial):
+        return {"partial": inner(value.func), "args": inner(value.args), "keywords": inner(value.keywords)}
+    if cls in (tuple, list) and len(value) <= _ITEMS:
+        return {"type": key_of(cls), "items": tuple(map(inner, value))}
+    if cls is dict and len(value) <= _ITEMS:
+        return {"type": key_of(cls), "items": tuple((inner(key), inner(item)) for key, item in value.items())}
+    if _is_plain_object(value):
+        return {"type": key_of(cls), "state": {name: inner(item) for name, item in sorted(vars(value).items())}}
+    raise NotPortableError(f"a {cls.__qualname__} object cannot be compared with that of another process")
+
+
+def _classes_of(value: Any) -> Iterator[type]:
+    for cls in (value, type(value)):
+        if isinstance(cls, type) and not is_of_exact_build(cls):
+            yield cls
+
+
+def is_of_exact_build(cls: type) -> bool:
+    """Whether a class belongs to torch or the standard library, which a package names by version."""
+    top = str(cls.__module__).partition(".")[0]
+    return top == "torch" or top in sys.stdlib_module_names
+
+
+def _is_plain_object(value: Any) -> bool:
+    """Whether the attributes of an object of the program are all that there is to it."""
+    cls = type(value)
+    native = any(base.__module__ != "builtins" and is_of_exact_build(base) for base in cls.__mro__)
+    holds_more = any("__slots__" in vars(base) for base in cls.__mro__) or isinstance(value, (dict, list, set, tuple, str, int))
+    return hasattr(value, "__dict__") and not native and not holds_more and not is_of_exact_build(cls)
+
+
+def describe_function(function: types.FunctionType, met: set[type] | None = None, depth: int = 0) -> dict[str, Any]:
+    """A function by its code, defaults and closure."""
+    cells = (_content(cell) for cell in function.__closure__ or ())
+    return {
+        "code": semantic_digest(function.__code__),
+        "defaults": tuple(describe(value, met, depth) for value in function.__defaults__ or ()),
+        "kwdefaults": {name: describe(value, met, depth) for name, value in (function.__kwdefaults__ or {}).items()},
+        "closure": tuple({} if value in (_MISSING, function) else describe(value, met, depth) for value in cells),
+    }
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _MISSING
+
+
+def holds(function: types.FunctionType) -> bool:
+    """Whether there is more to a function than its code and globals."""
+    return bool(function.__closure__ or function.__defaults__ or function.__kwdefaults__)
+
+
+def functions_under(module: str, qualname: str) -> Iterator[types.FunctionType]:
+    """The function under this name in an imported module, and those that it or what stands there in its place wraps."""
+    value: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        value = inspect.getattr_static(value, part, None)
+    stack, seen = [value], set[int]()
+    while stack and len(seen) < _UNWRAPPED:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, types.FunctionType):
+            yield value
+            stack.append(vars(value).get("__wrapped__"))
+            stack.extend(each for each in map(_content, value.__closure__ or ()) if isinstance(each, types.FunctionType))
+        else:
+            stack.extend(_held_functions(value))
+
+
+def owners(module: str, qualname: str) -> Iterator[type]:
+    """The classes of the program in whose bodies the name lies."""
+    value: Any = sys.modules.get(module)
+    for part in qualname.split(".")[:-1]:
+        value = inspect.getattr_static(value, part, None)
+        if isinstance(value, type):
+            yield value
+
+
+def _held_functions(value: Any) -> Iterable[Any]:
+    if isinstance(value, (staticmethod, classmethod, types.MethodType)):
+        return (value.__func__,)
+    if isinstance(value, property):
+        return tuple(each for each in (value.fget, value.fset, value.fdel) if each is not None)
+    if isinstance(value, functools.partial):
+        return (value.func,)
+    if isinstance(value, functools._lru_cache_wrapper):
+        return (value.__wrapped__,)
+    if value is None or isinstance(value, (type, types.ModuleType)):
+        return ()
+    return tuple(each for each in getattr(value, "__dict__", {}).values() if isinstance(each, types.FunctionType))
+
+
+def read(namespace: dict[str, Any], chain: Chain) -> tuple[Any, Chain]:
+    """What a chain leads to, and how much of it: attributes are followed where reading them runs nothing of the program."""
+    value = namespace[chain[0]]
+    for used, name in enumerate(chain[1:], 1):
+        found = _attribute(value, name)
+        if found is _MISSING:
+            return value, chain[:used]
+        value = found
+    return value, chain
+
+
+def _attribute(value: Any, name: str) -> Any:
+    if isinstance(value, types.ModuleType):
+        return getattr(value, name, _MISSING)
+    static = inspect.getattr_static(value, name, _MISSING)
+    if isinstance(value, type):
+        return static
+    if name in getattr(value, "__dict__", {}) or not hasattr(type(static), "__get__"):
+        return static
+    return _MISSING

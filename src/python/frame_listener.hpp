@@ -1,0 +1,71 @@
+// Which functions run on a thread, and so may have a say in what is compiled there.
+//
+//   FrameListener listener({{"/usr/lib/python3.11/", false}, {"/usr/lib/python3.11/site-packages/", true}});
+//   listener.start();               // on this thread, from now on
+//   ...
+//   Ref functions = listener.stop();  // those of files that are listened to, in the order of their first run
+//
+// It hears what the interpreter evaluates (PEP 523), whoever calls it: what C++ calls back, rules of operators, passes of a
+// compiler. The evaluator that was there before is called as before. Other threads pay a few comparisons a call while
+// somebody listens, and nothing at other times. What a module runs while it is imported, finalizers and handlers of logs are
+// left out: they run once in a process, or whenever they like.
+//
+// Thread-safety: needs the GIL; start and stop belong to one thread. Failure: PythonError.
+#pragma once
+
+#include <python/bridge.hpp>
+
+#include <array>
+#include <cstddef>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+struct _PyInterpreterFrame;  // CPython's own name
+
+namespace coldframe::python {
+
+// A function that holds something may be made anew at each run: more of one code are not told apart.
+inline constexpr std::size_t k_functions_of_a_code = 512;
+
+class FrameListener {
+   public:
+    // How names of files begin, and whether code of such files is listened to. The longest beginning decides; where none
+    // fits, it is.
+    struct Place {
+        std::string prefix;
+        bool is_heard;
+    };
+
+    explicit FrameListener(std::vector<Place> places) : places_(std::move(places)) {}
+    FrameListener(const FrameListener&) = delete;
+    FrameListener& operator=(const FrameListener&) = delete;
+    ~FrameListener();
+
+    void start();
+    // A list of functions, at most k_functions_of_a_code of each code. RuntimeError when nothing could be heard.
+    [[nodiscard]] Ref stop();
+
+    void hear(const _PyInterpreterFrame* frame) noexcept;
+    [[nodiscard]] const PyThreadState* thread() const { return thread_; }
+
+   private:
+    [[nodiscard]] bool is_heard(PyObject* code, PyObject* globals) const;
+    [[nodiscard]] bool is_heard(PyObject* file) const;
+    void keep(PyFunctionObject* function);
+
+    std::vector<Place> places_;
+    PyThreadState* thread_ = nullptr;                        // that it listens to
+    std::array<const void*, 4096> last_met_{};               // code that is not listened to, by its address
+    std::unordered_map<const void*, bool> met_;              // by code, whether it is listened to
+    std::unordered_map<const void*, std::size_t> distinct_;  // how many functions of a code were kept
+    std::set<std::pair<const void*, const void*>> bare_;     // code and globals of functions that hold nothing
+    std::unordered_set<const void*> functions_;
+    std::vector<Ref> kept_;   // code that was met, so that its address stays its own
+    std::vector<Ref> heard_;  // functions
+    bool failed_ = false;
+};
+
+}  // namespace coldframe::python

@@ -1,0 +1,215 @@
+"""Edits of what runs while a program is compiled and is not traced: rules of operators, functions allowed in a graph, dispatch.
+
+As in edits.py. Of UNKNOWABLE programs no package is made, for a reason; edits of UNCHANGED ones change nothing that counts.
+"""
+
+from __future__ import annotations
+
+from edits import Edit
+
+_ALLOWED = """
+@torch.compiler.allow_in_graph
+def h(x):
+    return g(x) + 1
+def f(x):
+    return h(x).sin()
+"""
+_TRACED = 'backend = "aot_eager"\n'
+_OPERATOR = """
+@torch.library.custom_op("edited_{name}::op", mutates_args=())
+def op(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+@op.register_fake
+def _(x):
+    return torch.empty_like(x)
+def f(x):
+    return op(x).sin()
+backend = "aot_eager"
+def args():
+    return (torch.arange(6.0).reshape(2, 3).requires_grad_(),)
+"""
+_COMPOSITE = """
+lib = torch.library.Library("edited_{name}", "DEF")
+lib.define("a(Tensor x) -> Tensor")
+def f(x):
+    return torch.ops.edited_{name}.a(x).sin()
+backend = "aot_eager"
+"""
+_SUBCLASS = """
+class T(torch.Tensor):
+    @staticmethod
+    def __new__(cls, a):
+        return torch.Tensor._make_wrapper_subclass(cls, a.size(), dtype=a.dtype, requires_grad=a.requires_grad)
+    def __init__(self, a):
+        self.a = a
+    def __tensor_flatten__(self):
+        return ["a"], None
+    @staticmethod
+    def __tensor_unflatten__(inner, meta, size, stride):
+        return T(inner["a"])
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        args = torch.utils._pytree.tree_map_only(T, lambda t: t.a, args)
+        output = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.sin.default:
+            output = output * CHANGED
+        return torch.utils._pytree.tree_map_only(torch.Tensor, lambda t: T(t), output)
+def f(x):
+    return x.sin().a
+def args():
+    return (T(torch.arange(4.0).reshape(2, 2)),)
+backend = "aot_eager"
+"""
+
+
+def _operator(name: str, rest: str) -> str:
+    return _OPERATOR.replace("{name}", name) + rest
+
+
+def _composite(name: str, rest: str) -> str:
+    return _COMPOSITE.replace("{name}", name) + rest
+
+
+def _subclass(changed: str, before: str = "") -> str:
+    return before + _SUBCLASS.replace("CHANGED", changed)
+
+
+EDITS = {
+    "helper of an allowed function": Edit("def g(x):\n    return x * @@" + _ALLOWED, "2", "3"),
+    "global of an allowed function": Edit("K = @@\ndef g(x):\n    return x * K" + _ALLOWED, "2", "3"),
+    "list that an allowed function reads": Edit("K = [1, @@]\ndef g(x):\n    return x * K[1]" + _ALLOWED, "2", "3"),
+    "attribute of a class that an allowed function reads": Edit(
+        "class K:\n    a = @@\ndef g(x):\n    return x * K.a" + _ALLOWED, "2", "3"
+    ),
+    "attribute of an object that an allowed function reads": Edit(
+        "class K:\n    def __init__(self):\n        self.a = @@\nk = K()\ndef g(x):\n    return x * k.a" + _ALLOWED, "2", "3"
+    ),
+    "object that an allowed function passes on": Edit(
+        "class K:\n    def __init__(self):\n        self.a = @@\nk = K()\ndef i(k, x):\n    return x * k.a\n"
+        "def g(x):\n    return i(k, x)" + _ALLOWED,
+        "2",
+        "3",
+    ),
+    "default of a helper": Edit("def g(x, k=@@):\n    return x * k" + _ALLOWED, "2", "3"),
+    "keyword default of a helper": Edit("def g(x, *, k=@@):\n    return x * k" + _ALLOWED, "2", "3"),
+    "function in a table": Edit(
+        "def a(x):\n    return x * 2\ndef b(x):\n    return x * 3\nK = {1: @@}\ndef g(x):\n    return K[1](x)" + _ALLOWED,
+        "a",
+        "b",
+    ),
+    "kept result of a helper": Edit(
+        "@functools.lru_cache\ndef k():\n    return @@\nk()\ndef g(x):\n    return x * k()" + _ALLOWED, "2", "3"
+    ),
+    "constant of another module": Edit(
+        "import OTHER\ndef g(x):\n    return x * OTHER.K" + _ALLOWED, "", "", ("K = 2\n", "K = 3\n")
+    ),
+    "helper of another module": Edit(
+        "from OTHER import g" + _ALLOWED, "", "", ("def g(x): return x * 2\n", "def g(x): return x * 3\n")
+    ),
+    "module imported by a helper": Edit(
+        "import OTHER\ndef g(x):\n    import OTHER as o\n    return x * o.K" + _ALLOWED, "", "", ("K = 2\n", "K = 3\n")
+    ),
+    "builtin shadowed in a helper's module": Edit(
+        "@@\ndef g(x):\n    return x * max(1, 2)" + _ALLOWED, "", "def max(*a): return 7"
+    ),
+    "generated method of a class of a helper": Edit(
+        "@dataclasses.dataclass\nclass K:\n    a: float = @@\ndef g(x):\n    return x * K().a" + _ALLOWED, "2.0", "3.0"
+    ),
+    "helper of a function traced without guards": Edit(
+        "def g(x):\n    return x * @@" + _ALLOWED.replace("compiler.allow_in_graph", "_dynamo.nonstrict_trace") + _TRACED,
+        "2",
+        "3",
+    ),
+    "backward of an operator": Edit(
+        _operator("bw", "def backward(ctx, g):\n    return g * @@\nop.register_autograd(backward)\n"), "2", "5"
+    ),
+    "which backward of two an operator has": Edit(
+        _operator(
+            "two",
+            "def one(ctx, g):\n    return g * 2\ndef two(ctx, g):\n    return g * 5\nFLAG = @@\n"
+            "op.register_autograd(one if FLAG else two)\n",
+        ),
+        "True",
+        "False",
+    ),
+    "what the setup of an operator keeps": Edit(
+        _operator(
+            "setup",
+            "def setup(ctx, inputs, output):\n    ctx.k = @@\ndef backward(ctx, g):\n    return g * ctx.k\n"
+            "op.register_autograd(backward, setup_context=setup)\n",
+        ),
+        "2",
+        "5",
+    ),
+    "shape that an operator tells": Edit(
+        'N = @@\n@torch.library.custom_op("edited_fake::grow", mutates_args=())\n'
+        "def grow(x: torch.Tensor) -> torch.Tensor:\n    return x.new_ones(N, 2)\n"
+        "@grow.register_fake\ndef _(x):\n    return x.new_empty(N, 2)\n"
+        "def f(x):\n    y = grow(x)\n    return y.sum() * y.shape[0]",
+        "2",
+        "5",
+    ),
+    "operator made of others": Edit(
+        _composite("own", "def a(x):\n    return x * @@\nlib.impl('a', a, 'CompositeImplicitAutograd')\n"), "2", "5"
+    ),
+    "which implementation of two an operator has": Edit(
+        _composite(
+            "impl", "def a(x):\n    return x * 2\ndef b(x):\n    return x * 5\nlib.impl('a', @@, 'CompositeImplicitAutograd')\n"
+        ),
+        "a",
+        "b",
+    ),
+    "dispatch of a subclass": Edit(_subclass("@@"), "2", "3"),
+    "helper of a subclass's dispatch": Edit(_subclass("k()", "def k():\n    return @@\n"), "2", "3"),
+    "attribute of a subclass that its dispatch reads": Edit(
+        _subclass("cls.K").replace("class T(torch.Tensor):\n", "class T(torch.Tensor):\n    K = @@\n"), "2", "3"
+    ),
+    "class registered as a subclass": Edit(
+        "import abc\nclass B(abc.ABC): pass\nclass O: pass\n@@\no = O()\n"
+        "def f(x):\n    return x * 2 if isinstance(o, B) else x * 3",
+        "",
+        "B.register(O)",
+    ),
+    "class registered, asked of the class": Edit(
+        "import abc\nclass B(abc.ABC): pass\nclass O: pass\n@@\ndef f(x):\n    return x * 2 if issubclass(O, B) else x * 3",
+        "",
+        "B.register(O)",
+    ),
+    "hook that decides over subclasses": Edit(
+        "import abc\nclass B(abc.ABC):\n    @classmethod\n    def __subclasshook__(cls, other):\n        return @@\n"
+        "class O: pass\no = O()\ndef f(x):\n    return x * 2 if isinstance(o, B) else x * 3",
+        "True",
+        "False",
+    ),
+    "protocol that is asked at run time": Edit(
+        "@typing.runtime_checkable\nclass P(typing.Protocol):\n    def @@(self): ...\n"
+        "class O:\n    def go(self): pass\no = O()\ndef f(x):\n    return x * 2 if isinstance(o, P) else x * 3",
+        "go",
+        "stop",
+    ),
+    "builtin shadowed": Edit("@@\ndef f(x):\n    return x * max(1, 2)", "", "def max(*a): return 7"),
+    "annotation of a function": Edit(
+        "def g(a: @@): pass\ndef f(x):\n    return x * (2 if g.__annotations__['a'] is int else 3)", "int", "str"
+    ),
+}
+
+_SCALED = "def g(x):\n    return x * k()" + _ALLOWED
+UNKNOWABLE = {
+    "it has defaults or a closure": "def bound(n):\n    def k():\n        return n\n    return k\nk = bound(2)\n" + _SCALED,
+    "it changes the global 'N'": "N = 0\ndef k():\n    global N\n    N += 1\n    return N\n" + _SCALED,
+    "it uses os": "def k():\n    return int(os.environ.get('SCALE', '2'))\n" + _SCALED,
+    "it uses time": "import time\ndef k():\n    return time.time()\n" + _SCALED,
+    "it calls globals()": "N = 2\ndef k():\n    return globals()['N']\n" + _SCALED,
+    "its own attributes decided": (
+        "class M(type):\n    def __instancecheck__(cls, o):\n        return True\nclass B(metaclass=M): pass\nclass O: pass\n"
+        "o = O()\ndef f(x):\n    return x * 2 if isinstance(o, B) else x * 3"
+    ),
+}
+UNCHANGED = {
+    "comments, moved lines and other functions": Edit(
+        "@@\nK = 2\ndef g(x):\n    return x * K" + _ALLOWED, "def o():\n    return 1", "# moved\nO = 1\ndef o():\n    return 2"
+    ),
+    "beside an operator": Edit(
+        _operator("beside", "def bw(ctx, g):\n    return g * 2\nop.register_autograd(bw)\n@@\n"), "", "def o():\n    return 2"
+    ),
+}
