@@ -54,6 +54,7 @@ _SYMBOLS: dict[str, tuple[str, ...]] = {
     "torch._dynamo.output_graph": ("OutputGraph", "get_builtins_dict"),
     "torch._dynamo.package": ("DynamoStore", "PrecompileCacheArtifact", "_graph_device_type"),
     "torch._dynamo.pgo": ("CodeId", "FrameStateSizeEntry", "auto_dynamic", "auto_unset", "get_code_state"),
+    "torch._dynamo.symbolic_convert": ("InstructionTranslatorBase", "_import_module"),
     "torch._dynamo.trace_rules": ("add",),
     "torch._dynamo.types": ("FrameAction", "FrameExecStrategy"),
     "torch._library.custom_ops": ("OPDEFS",),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-from .. import _private
+from .. import _private, imports
 from . import recorder, unguarded
 from .deferred import DeferredBackend
 from .premises import Premises
@@ -102,6 +102,7 @@ def install() -> None:
         guard_hooks.install()
         _wrap_output_graph()
         _wrap_compile()
+        _wrap_imports()
         _wrap_clones()
         _wrap_store()
         _wrap_optimize()
@@ -153,6 +154,18 @@ def _wrap_output_graph() -> None:
     wrap(graph, "install_global_unsafe", install_global)
     wrap(graph, "install_resume_function_global", install_resume)
     wrap(graph, "bypass_package", bypass)
+
+
+def _wrap_imports() -> None:
+    def make(original: Any) -> Callable[..., Any]:
+        def import_source(self: Any, module_name: str) -> Any:
+            if current() is not None:
+                imports.renew({imports.dynamo_alias(module_name): module_name}, self.output.global_scope)
+            return original(self, module_name)
+
+        return import_source
+
+    wrap(_private.module("torch._dynamo.symbolic_convert").InstructionTranslatorBase, "import_source", make)
 
 
 def _wrap_compile() -> None:

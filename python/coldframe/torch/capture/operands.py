@@ -17,6 +17,7 @@ from ... import _core
 from ...errors import NotPortableError
 
 _MAX_CLOSURE_DEPTH = 8
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
 def reference(obj: object) -> _core.ImportRef:
@@ -83,8 +84,8 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
     """The operand of a guard on the identity of `obj`.
 
     `owner` is what `obj` was read from, of a code object its function; `holder` the class through which it was reached. A
-    reference to a function or its code carries the code's semantic digest, so that another function under the same name does
-    not pass for it.
+    reference to a function or its code carries the code's semantic digest and the module of its globals, one to anything else
+    but a module what the object says of itself, so that nothing else under the same name passes for it.
     """
     if isinstance(obj, types.CodeType):
         if not isinstance(owner, types.FunctionType) or owner.__code__ is not obj:
@@ -93,10 +94,12 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
             ref = _function_reference(owner, holder)
         except NotPortableError:
             return {"rebind": "code", **describe_function(owner)}
-        return {"code": _core.ImportRef(ref.module, f"{ref.qualname}.__code__"), "digest": semantic_digest(obj)}
+        code = _core.ImportRef(ref.module, f"{ref.qualname}.__code__")
+        return {"code": code, "digest": semantic_digest(obj), "globals": globals_module(owner)}
     if isinstance(obj, types.FunctionType):
         try:
-            return {"function": _function_reference(obj, holder), "digest": semantic_digest(obj.__code__)}
+            ref = _function_reference(obj, holder)
+            return {"function": ref, "digest": semantic_digest(obj.__code__), "globals": globals_module(obj)}
         except NotPortableError:
             return {"rebind": "function", **describe_function(obj)}
     if obj is None or obj is True or obj is False or obj is Ellipsis:
@@ -104,7 +107,22 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
     if type(obj) is torch.amp.autocast_mode.autocast:  # the object that a decorator holds: what Dynamo reads of it
         state = {name: getattr(obj, name) for name in ("device", "fast_dtype", "_enabled", "_cache_enabled")}
         return {"rebind": "object", "class": reference(type(obj)), "state": state}
-    return reference(obj)
+    return reference(obj) if isinstance(obj, types.ModuleType) else {"object": reference(obj), "claims": claims(obj)}
+
+
+def claims(obj: Any) -> bytes:
+    """The digest of what an object says of itself, under whatever name it is found: its type, its own names and, of a function
+    of C, the module or class that defines it. A class: whether Python made it."""
+    owner = getattr(obj, "__objclass__", getattr(obj, "__self__", None))
+    if owner is not None and not isinstance(owner, (types.ModuleType, type)):
+        owner = type(owner)
+    made = isinstance(obj, type) and bool(obj.__flags__ & _HEAP_TYPE)
+    return _core.digest((made, *(_own_names(each) for each in (type(obj), obj, owner))))
+
+
+def _own_names(obj: Any) -> tuple[str | None, ...]:
+    names = (getattr(obj, name, None) for name in ("__module__", "__qualname__", "__name__"))
+    return tuple(name if isinstance(name, str) else None for name in names)
 
 
 def semantic_digest(code: types.CodeType) -> bytes:

@@ -36,6 +36,11 @@ class Conditions:
         self._add("constant", (), items, 1)
         self._add("set_contains", (1,), item)
 
+    def imported(self, modules: dict[str, types.ModuleType]) -> None:
+        """What a program imports by these names is still what compiled code takes for it."""
+        for name, module in modules.items():
+            self.item(sys.modules, name, module)
+
     def gives_none(self, function: Callable[[], Any]) -> None:
         self._add("call", (), function, 1)
         self._add("none_match", (1,))

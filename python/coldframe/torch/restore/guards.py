@@ -22,7 +22,7 @@ import torch.utils._device
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError
 from .. import _private, classes
-from ..capture import operands, premises
+from ..capture import premises
 from ..capture.recorder import ACCESSORS
 from ..expressions import render
 from .native_kinds import CONSTANT_BASES
@@ -111,7 +111,7 @@ class _Replay:
         if isinstance(values[0], dict):
             manager.add_lambda_guard(self.bindings.type_check(values[0]), texts, None)
         else:
-            manager.add_type_match_guard(id(_core.resolve(values[0])), texts, None)
+            manager.add_type_match_guard(id(self.bindings.object(self.number, values[0])), texts, None)
 
     def id_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         operand = values[0]
@@ -120,7 +120,7 @@ class _Replay:
             bound = self.bindings.functions.setdefault(self.number, Rebinding(operand))
             self.nodes[place].add_lambda_guard(bound, texts, None)
             return
-        found = _same_function(operand, self.same_sources) if isinstance(operand, dict) else _core.resolve(operand)
+        found = self.bindings.object(self.number, operand, same_sources=self.same_sources)
         manager.add_id_match_guard(id(found), texts, None)
 
     def equals_match(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
@@ -255,16 +255,6 @@ class _Replay:
     def scope(self) -> dict[str, Any]:
         """What guard expressions may name, but for the locals of the frame."""
         return {**self.dynamo._get_closure_vars(), **self.dynamo.SYMPY_INTERP, "G": self.namespace}
-
-
-def _same_function(operand: dict[str, Any], same_sources: bool) -> Any:
-    """The function, or code of a function, that an operand refers to, if it is still the one that was compiled."""
-    ref = operand["function"] if "function" in operand else operand["code"]
-    found = _core.resolve(ref)
-    code = found if isinstance(found, types.CodeType) else getattr(found, "__code__", None)
-    if not isinstance(code, types.CodeType) or (same_sources and operands.semantic_digest(code) != operand["digest"]):
-        raise IncompatiblePackageError(f"{ref.module}.{ref.qualname} is not the function that was compiled")
-    return found
 
 
 def _dict_unchanged(expected: Any, value: Any) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError, InvalidArgumentError, SourceChangedError
-from .. import _private, backends, collector, locate
+from .. import _private, backends, collector, imports, locate
 from ..capture import hooks
 from ..stats import stats
 from .guards import replay
@@ -351,6 +351,9 @@ def _install_variant(
     root = replay(guarded.guards, vars(module), threads_matter=threads_matter, same_sources=same, bindings=bindings)
     if done.serves is not None:
         root.add_lambda_guard(done.serves, ["the callable was compiled with the backend and options of the package"], None)
+    if modules := entry.import_sources:
+        text = f"an import of {', '.join(sorted(modules.values()))} yields what it did"
+        root.add_lambda_guard(imports.check(modules, vars(module)), [text], None)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
     dynamo_code = program.restored(guarded.dynamo_code, entry.module)
     variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)

@@ -23,7 +23,7 @@ import torch
 
 from ... import _core
 from ...errors import CorruptPackageError
-from .. import _private, backends, collector, locate
+from .. import _private, backends, collector, imports, locate
 from ..stats import stats
 from . import conditions
 from .helpers import LazyModule, has_own, leave_operators_alone
@@ -160,6 +160,7 @@ class Native:
                 raise UnsupportedError(f"a global made by {sorted(recipe)}")
             put_global(self.done, module, name, partial(make_global, recipe, module, self._program))
         around = conditions.of_the_process(self._lazy)
+        around.imported({n: vars(module)[alias] for alias, n in entry.import_sources.items() if n not in self._lazy})
         if frame is self.frames[0] and self._is_module:
             around.called_plainly(self.target, frame.function, directly=self._is_called_directly)
         return [self._variant(frame, known, artifacts, names, around.steps) for known in frame.known]
@@ -230,6 +231,9 @@ class Native:
             stale = not self.done.closed and self._planned_for != conditions.state_of_the_process(self._lazy)
             if stale:
                 self._plan_again()
+            else:
+                for frame in self.frames:
+                    imports.renew(frame.entry.import_sources, vars(frame.module))
             return stale
 
     def _missed(self, *args: Any, **kwargs: Any) -> Any:

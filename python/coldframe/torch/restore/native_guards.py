@@ -22,7 +22,7 @@ from .. import _private, classes
 from ..capture import premises
 from ..expressions import names, render
 from . import native_kinds as kinds
-from .guards import _dict_unchanged, _same_function
+from .guards import _dict_unchanged
 from .premises import PremiseCheck
 from .rebinding import Bindings, Rebinding
 
@@ -155,7 +155,7 @@ class _Steps:
         if isinstance(cls, dict):
             self.add("test", op.inputs, self.bindings.type_check(cls))
         else:
-            self.add("type_match", op.inputs, _core.resolve(cls))
+            self.add("type_match", op.inputs, self.bindings.object(self.number, cls))
 
     def id_match(self, op: _core.GuardOp, operand: Any) -> None:
         if isinstance(operand, dict) and "rebind" in operand:
@@ -163,8 +163,7 @@ class _Steps:
             bound = self.bindings.functions.setdefault(self.number, Rebinding(operand))
             self.add("test" if operand["rebind"] == "object" else "bound_function", (place,), bound)
             return
-        found = _same_function(operand, self.same_sources) if isinstance(operand, dict) else _core.resolve(operand)
-        self.add("id_match", op.inputs, found)
+        self.add("id_match", op.inputs, self.bindings.object(self.number, operand, same_sources=self.same_sources))
 
     def equals_match(self, op: _core.GuardOp, expected: Any) -> None:
         self.add("equals_match", op.inputs, _core.resolve(expected))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ... import _core
+from ...errors import IncompatiblePackageError
 from .. import classes
 from ..capture import operands
 
@@ -25,10 +26,17 @@ class Bindings:
     threads: int = field(default_factory=torch.get_num_threads)
     functions: dict[int, Rebinding] = field(default_factory=dict)  # by number of the op
     types: dict[int, TypeRebinding] = field(default_factory=dict)  # by number of the class among those without a name
+    objects: dict[int, Any] = field(default_factory=dict)  # found by name; by number of the op
 
     def type_check(self, description: dict[str, Any]) -> TypeRebinding:
         """The guard on a class of this description; the same one wherever the same class was guarded."""
         return self.types.setdefault(description["number"], TypeRebinding(description, self.types))
+
+    def object(self, number: int, operand: Any, *, same_sources: bool = True) -> Any:
+        """What a guard on an identity refers to. IncompatiblePackageError when something else has its name."""
+        if number not in self.objects:
+            self.objects[number] = _find(operand, same_sources) if isinstance(operand, dict) else _core.resolve(operand)
+        return self.objects[number]
 
 
 class Rebinding:
@@ -71,6 +79,22 @@ class TypeRebinding:
             return False
         self.bound = weakref.ref(cls)
         return True
+
+
+def _find(operand: dict[str, Any], same_sources: bool) -> Any:
+    ref = next(operand[kind] for kind in ("function", "code", "object") if kind in operand)
+    found = _core.resolve(ref)
+    if "object" in operand:
+        if operands.claims(found) != operand["claims"]:
+            raise IncompatiblePackageError(f"{ref.module}.{ref.qualname} is not what it was when it was compiled")
+        return found
+    function = _core.resolve(_core.ImportRef(ref.module, ref.qualname.removesuffix(".__code__")))
+    code, namespace = (getattr(function, name, None) for name in ("__code__", "__globals__"))
+    module = operand.get("globals")
+    same = isinstance(code, types.CodeType) and (not same_sources or operands.semantic_digest(code) == operand["digest"])
+    if not same or (module is not None and namespace is not getattr(sys.modules.get(module), "__dict__", None)):
+        raise IncompatiblePackageError(f"{ref.module}.{ref.qualname} is not the function that was compiled")
+    return found
 
 
 def _has_state(value: object, description: dict[str, Any]) -> bool:
