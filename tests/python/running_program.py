@@ -93,6 +93,30 @@ def imported_meanwhile() -> Any:
     return expected
 
 
+def given_up() -> Any:
+    """Torch compiles eight variants of a function, and runs it as it is for what none of them serves: also by modules of one
+    of its own classes, which share the code in which they are called; and from a file."""
+    import coldframe
+
+    def wave(x: torch.Tensor) -> torch.Tensor:
+        return x.sin() + 1
+
+    def turn(x: torch.Tensor) -> torch.Tensor:
+        return x.cos() + 1
+
+    path = os.environ["COLDFRAME_DIR"] + ".cfp"
+    served = torch.compile(wave, backend="eager", dynamic=False)
+    by_file = coldframe.compile(turn, package=path, backend="eager", dynamic=False)
+    layers = [torch.nn.Dropout(n / 20) for n in range(10)]
+    compiled = [torch.compile(layer.eval(), backend="eager") for layer in layers]
+    for size in range(2, 13):
+        x = torch.linspace(0, 1, size)
+        assert torch.equal(served(x), wave(x)) and torch.equal(by_file(x), turn(x))
+    for layer in compiled:
+        assert torch.equal(layer(ones(3)), ones(3))
+    return True
+
+
 if __name__ == "__main__":
     setattr(automatic_program, sys.argv[1], globals()[sys.argv[1]])
     print(json.dumps(automatic_program.answer(sys.argv[1])))

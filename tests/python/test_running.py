@@ -32,6 +32,11 @@ def test_compiled_autograd_calls_the_backward_of_what_is_served(runner: Runner) 
     assert compiled(second) == 0 and second["stats"]["misses"] == {}
 
 
+def test_what_torch_gave_up_compiling_is_not_compiled_later(runner: Runner) -> None:
+    first, second = runner.run("given_up"), runner.run("given_up")
+    assert compiled(first) > compiled(second) == 0 and second["stats"]["misses"] == {}
+
+
 def test_calls_go_on_while_another_thread_imports_dynamo(runner: Runner) -> None:
     first, second = runner.run("imported_meanwhile"), runner.run("imported_meanwhile")
     assert second["answer"] == first["answer"]

@@ -94,7 +94,11 @@ class Session:
             raise MissError(f"no variant in the package serves {miss}; with on_miss='compile' it would be compiled now")
         return run_eagerly("not in the package; on_miss='eager'") if self.on_miss == "eager" else None
 
-    def entering(self, begins: bool) -> bool:
+    @property
+    def keeps_limits(self) -> bool:
+        return self.on_miss == "compile"
+
+    def entering(self, begins: bool, compiles: bool) -> bool:
         return False
 
     def compiling(self, frame: str) -> None:

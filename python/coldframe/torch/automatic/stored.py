@@ -44,7 +44,10 @@ _COUNTED_AS = {"incompatible": "environment", "source_changed": "source"}  # wha
 
 
 class _NotLookedUp(BaseException):
-    """Dynamo is about to compile for a call of a structure that has not been looked for in the store yet."""
+    """Dynamo is about to compile for a call of a structure that has not been looked for in the store yet, by these steps."""
+
+    def __init__(self, steps: Sequence[_Step]) -> None:
+        self.steps = steps
 
 
 @dataclass
@@ -110,6 +113,7 @@ class StoredSession(Session):
     _last: Slot | None = None
     _seeking: threading.Lock = field(default_factory=threading.Lock)
     _adopted = 0  # how often packages were found
+    _limited = 0  # of how many frames torch compiles no more variants
     _begins_uncompiled = False  # nothing is heard of a call until it is under way
     _reasons: Reasons = field(default_factory=Reasons)
     _dropped: set[str] = field(default_factory=set)  # names of graphs that lack a backward which was wanted
@@ -162,8 +166,8 @@ class StoredSession(Session):
             for _ in range(_ATTEMPTS):
                 try:
                     return super().call_hosted(*args, **kwargs)
-                except _NotLookedUp:
-                    if (native := self._found(call, self._steps)) is not None:
+                except _NotLookedUp as not_yet:
+                    if (native := self._found(call, not_yet.steps)) is not None:
                         return native.dispatcher(*args, **kwargs)
             return super().call_hosted(*args, **kwargs)
         finally:
@@ -182,14 +186,15 @@ class StoredSession(Session):
         """What serves, if there is more in the store and it can be served natively."""
         return self.native if self._look_up(call, steps) else None
 
-    def entering(self, begins: bool) -> bool:
+    def entering(self, begins: bool, compiles: bool) -> bool:
         """Dynamo is about to compile. Nothing of the call has run yet if it is the frame with which the call begins."""
         call = self._running()
-        if call is None or call.slot.sought == len(self._steps):
+        steps = self._steps if compiles else self._steps[:-1]
+        if call is None or call.slot.sought >= len(steps):
             return False
         if begins and not (self.capture.depth > 1 or self.capture.ran or call.has_begun()):
-            raise _NotLookedUp
-        return self._look_up(call, self._steps)
+            raise _NotLookedUp(steps)
+        return self._look_up(call, steps)
 
     def _running(self) -> _Call | None:
         calls = _calls.running
@@ -310,6 +315,9 @@ class StoredSession(Session):
                 return
             self._saved_version = version
             slot.names |= self.capture.ran | self._newly_compiled()
+            if self._limited != (limited := len(self.capture.limited)):
+                self._limited = limited  # what serves calls like this one is all that there is
+                slot.names |= self.capture.own | self.capture.used
             slot.settings = environment.settings()
             if self.store is not None and not self.read_only:
                 slot.publishing = True

@@ -16,7 +16,7 @@ from ..keys import Key
 from ..sources import SourceSet
 from ..stats import stats
 from . import names as naming
-from .package import CapturePackage
+from .package import NO_MORE, CapturePackage
 from .registry import CodeRecord, Variant, registry
 
 PRODUCER = f"coldframe {_core.__version__}"
@@ -86,7 +86,8 @@ def _entry(
     name = locate.frame_name(record.code, record.module, capture.target)
     bypasses = record.bypassed(capture.group, capture.used, capture.backend_key)
     built.bypasses.extend(f"{name}: {reason}" for reason in bypasses)
-    if not variants and not record.trivial and not bypasses and record.role != "resume":
+    limited = id(record.code) in capture.limited
+    if not variants and not record.trivial and not bypasses and not limited and record.role != "resume":
         return None
     entry = _core.CodeEntry(record.portable_code, record.module, record.role)
     if record.role != "resume":
@@ -97,9 +98,9 @@ def _entry(
             return None
     if record.role == "resume":
         entry.function_names = [_resume_name(record)]
-    entry.bypassed = not variants and bool(bypasses)
-    entry.bypass_reason = bypasses[0] if entry.bypassed else ""
-    entry.skipped = record.trivial or (bool(variants) and id(record.code) in capture.limited)
+    entry.bypassed = not variants and (bool(bypasses) or (limited and not record.trivial))
+    entry.bypass_reason = [*bypasses, NO_MORE][0] if entry.bypassed else ""
+    entry.skipped = record.trivial or limited
     imports: dict[str, str] = {}
     recipes: dict[str, Any] = {}
     ids: list[str] = []

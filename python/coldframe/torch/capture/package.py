@@ -50,6 +50,7 @@ def _contained(method: _F) -> _F:
     return wrapper  # type: ignore[return-value]
 
 
+NO_MORE = "torch compiled no more variants of it when the package was made"
 _FOUND_LATE = "it was found when the call was under way: later ones are served"
 
 # Dynamo counts its graphs, and adds a random id.
@@ -73,6 +74,7 @@ def runs_with(backend_key: BackendKey) -> Callable[[Any], bool]:
     return serves
 
 
+_LIMITS = ("recompile_limit", "accumulated_recompile_limit")
 _backend_types: dict[type, type] = {}
 
 
@@ -128,15 +130,28 @@ def _skips_code(error: BaseException) -> bool:
     return isinstance(error, (exc.Unsupported, exc.SkipFrame)) and error.frame_exec_strategy is None
 
 
+def _is_limited(entry: _core.CodeEntry) -> bool:
+    """Whether torch compiled no more variants of the entry, and would not here."""
+    if not entry.skipped or not (entry.guarded_codes or entry.bypassed):
+        return False
+    config = _private.module("torch._dynamo.config")
+    raised = any(getattr(config, name) > config._config[name].default for name in _LIMITS)
+    return not raised or len(entry.guarded_codes) >= config.recompile_limit
+
+
 class Owner(Protocol):
     """Whom a capture belongs to: it decides over misses, and hears of what happens."""
 
     def missed(self, miss: Miss) -> Any:
         """None to compile the frame, or what Dynamo is to do instead. May raise MissError."""
 
-    def entering(self, begins: bool) -> bool:
-        """Hears of a frame that nothing serves, before anything is counted; `begins`: a call may begin with it. Whether
-        something more was loaded that may serve it. May raise."""
+    def entering(self, begins: bool, compiles: bool) -> bool:
+        """Hears of a frame that nothing serves, before anything is counted; `begins`: a call may begin with it; `compiles`:
+        it would be compiled now. Whether something more was loaded that may serve it. May raise."""
+
+    @property
+    def keeps_limits(self) -> bool:
+        """Whether calls that begin with a frame of which torch compiled no more variants run as they are when none serves."""
 
     def compiling(self, frame: str) -> None: ...
     def compiled(self) -> None: ...
@@ -251,10 +266,9 @@ class CapturePackage:
         return self._changes + len(self.limited), self._foreign
 
     def limit_reached(self, code: types.CodeType) -> None:
-        """Hears that torch has compiled as many variants of `code` as it does. Where a call begins, it is for the user to say
-        what becomes of one that no variant serves."""
-        if id(code) not in self.entries:
-            self.limited.add(id(code))
+        """Hears that torch has compiled as many variants of `code` as it does."""
+        self._frame(code)  # it may have been others that compiled them
+        self.limited.add(id(code))
 
     def not_compiled(self, code: types.CodeType, error: Exception) -> Any:
         """Hears that `code` could not be compiled: None where that is for the program to hear, or what Dynamo is to do."""
@@ -290,8 +304,8 @@ class CapturePackage:
         nothing = run_eagerly("torch found nothing to compile in it when the package was made")
         if any(entry.role == "resume" and not entry.guarded_codes for entry in skipped) or (skipped and not passed and not own):
             return nothing
-        if not begins and any(entry.skipped and entry.guarded_codes for entry in known):
-            return run_eagerly("torch compiled no more variants of it when the package was made", inner_as_known=True)
+        if self._is_given_up(code):
+            return run_eagerly(NO_MORE, inner_as_known=True)
         if any(entry.guarded_codes for entry in known) and _is_unbuilt(frame_locals):
             stats.count_bypass(f"{name}: the call that builds a lazily built module runs as it is; later ones are served")
             return run_eagerly("it builds a lazily built module", inner_as_known=True)
@@ -322,9 +336,13 @@ class CapturePackage:
     def _known(self, code: types.CodeType) -> list[_core.CodeEntry]:
         return [entry for done in self.installs for found, entry in done.entries if found is code]
 
+    def _is_given_up(self, code: types.CodeType) -> bool:
+        kept = id(code) not in self.entries or self.owner.keeps_limits
+        return kept and any(_is_limited(entry) for entry in self._known(code))
+
     def _find_more(self, code: types.CodeType, frame_locals: Any, begins: bool) -> bool:
         """Whether the owner loads more just now, and that serves the frame."""
-        while self.owner.entering(begins):
+        while self.owner.entering(begins, not self._is_given_up(code)):
             if any(variant.serves(frame_locals) for done in self.installs for variant in done.variants_of(code)):
                 return True
         return False

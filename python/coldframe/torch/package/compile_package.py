@@ -285,7 +285,9 @@ class CompilePackage(CapturePackage):
     def missed(self, miss: Miss) -> Any:
         return None
 
-    def entering(self, begins: bool) -> bool:
+    keeps_limits = False
+
+    def entering(self, begins: bool, compiles: bool) -> bool:
         return False
 
     def compiling(self, frame: str) -> None: ...
