@@ -338,6 +338,7 @@ def read_parts(data: bytes) -> list[tuple[str, bytes]]:
         need(kind in PARTS and (kind == 1) == (number == 0) and codec < 2, f"entry {number} has an unknown kind or codec")
         need(raw_size <= (64 << 30 if kind == 4 else 64 << 20), f"entry {number} is too large")
         need(hashlib.sha256(stored).digest() == stored_digest and len(stored) == stored_size, f"entry {number} is damaged")
+        need(not codec or raw_size <= (64 << 20) + 256 * stored_size, f"entry {number} is compressed more than a part may be")
         raw = unpack(stored, raw_size) if codec else stored
         need(len(raw) == raw_size and hashlib.sha256(raw).digest() == raw_digest, f"entry {number} is damaged")
         parts.append((PARTS[kind], raw))

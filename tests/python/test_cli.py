@@ -195,6 +195,24 @@ def test_inspect_json_with_guards_and_code(package_file: Path) -> None:
     assert recorded["co_consts"][1]["co_qualname"] == "forward.<locals>.<lambda>"
 
 
+def test_inspect_code_shows_recipes_with_the_code_in_them(tmp_path: Path) -> None:
+    package, code = sample_package(), _core.CodeObject.from_code(code_of(forward))
+    recipe = {"node": "generated", "code": code, "parts": [(b"\0" * 100, {"inner": code}), _core.ImportRef("math", "pi")]}
+    package.artifacts = [_core.Artifact("graph_0", "inductor_native", recipe)]
+    entry = package.codes[0]
+    entry.installed_globals = {"__made": {"function": code, "module": "math"}}
+    package.codes = [entry]
+    package.write(tmp_path / "recipes.cfp")
+    shown = json.loads(run("inspect", tmp_path / "recipes.cfp", "--json", "--guards", "--code").stdout)
+    found = shown["artifacts"][0]["recipe"]
+    assert found["node"] == "'generated'" and found["code"]["co_name"] == "forward"
+    assert found["parts"] == [["00" * 100, {"inner": found["code"]}], "math.pi"]
+    assert shown["codes"][0]["global_recipes"] == {"__made": {"function": found["code"], "module": "'math'"}}
+    assert '"recipe"' not in run("inspect", tmp_path / "recipes.cfp", "--json").stdout
+    text = run("inspect", tmp_path / "recipes.cfp", "--code").stdout
+    assert "recipe of graph_0: {'node': 'generated'" in text and text.count("code forward  ") == 4
+
+
 def test_verify_an_intact_package(package_file: Path) -> None:
     done = run("verify", package_file)
     assert done.returncode == 0, done.stderr

@@ -31,6 +31,24 @@ ZSTD_DCtx* decompressor() {
     return context.get();
 }
 
+Status check_frame(ByteView stored, std::uint64_t raw_size) {
+    if (ZSTD_getFrameContentSize(stored.data(), stored.size()) != raw_size) {
+        return fail(ErrorCode::corrupt, "no zstd frame of " + std::to_string(raw_size) + " bytes");
+    }
+    if (ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) {
+        return fail(ErrorCode::corrupt, "not exactly one zstd frame");
+    }
+    return {};
+}
+
+std::unexpected<Error> damaged(std::size_t code) {
+    return fail(ErrorCode::corrupt, std::string("zstd: ") + ZSTD_getErrorName(code));
+}
+
+std::unexpected<Error> ends_early() { return fail(ErrorCode::corrupt, "a zstd frame that ends early"); }
+
+std::unexpected<Error> of_another_size() { return fail(ErrorCode::corrupt, "a zstd frame of another size than recorded"); }
+
 }  // namespace
 
 Result<Bytes> compress(ByteView raw, int level) {
@@ -44,12 +62,7 @@ Result<Bytes> compress(ByteView raw, int level) {
 }
 
 Result<Bytes> decompress(ByteView stored, std::uint64_t raw_size) {
-    if (ZSTD_getFrameContentSize(stored.data(), stored.size()) != raw_size) {
-        return fail(ErrorCode::corrupt, "no zstd frame of " + std::to_string(raw_size) + " bytes");
-    }
-    if (ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) {
-        return fail(ErrorCode::corrupt, "not exactly one zstd frame");
-    }
+    if (Status frame = check_frame(stored, raw_size); !frame) return std::unexpected(std::move(frame.error()));
     ZSTD_DCtx* const context = decompressor();
     Bytes raw(static_cast<std::size_t>(std::min(raw_size, k_plausible_ratio * stored.size() + k_smallest_buffer)));
     ZSTD_inBuffer input{stored.data(), stored.size(), 0};
@@ -58,17 +71,37 @@ Result<Bytes> decompress(ByteView stored, std::uint64_t raw_size) {
         const std::size_t consumed = input.pos;
         const std::size_t produced = output.pos;
         const std::size_t left = ZSTD_decompressStream(context, &output, &input);
-        if (ZSTD_isError(left)) return fail(ErrorCode::corrupt, std::string("zstd: ") + ZSTD_getErrorName(left));
+        if (ZSTD_isError(left)) return damaged(left);
         if (left == 0) break;
         if (output.pos == output.size && output.size < raw_size) {
             raw.resize(static_cast<std::size_t>(std::min<std::uint64_t>(raw_size, 2 * output.size)));
             output = {raw.data(), raw.size(), output.pos};
         } else if (input.pos == consumed && output.pos == produced) {
-            return fail(ErrorCode::corrupt, "a zstd frame that ends early");
+            return ends_early();
         }
     }
-    if (output.pos != raw_size) return fail(ErrorCode::corrupt, "a zstd frame of another size than recorded");
+    if (output.pos != raw_size) return of_another_size();
     return raw;
+}
+
+Result<Digest> digest_decompressed(ByteView stored, std::uint64_t raw_size) {
+    if (Status frame = check_frame(stored, raw_size); !frame) return std::unexpected(std::move(frame.error()));
+    ZSTD_DCtx* const context = decompressor();
+    Bytes buffer(ZSTD_DStreamOutSize());
+    ZSTD_inBuffer input{stored.data(), stored.size(), 0};
+    Sha256 digest;
+    std::uint64_t size = 0;
+    for (std::size_t left = 1; left != 0;) {
+        const std::size_t consumed = input.pos;
+        ZSTD_outBuffer output{buffer.data(), buffer.size(), 0};
+        left = ZSTD_decompressStream(context, &output, &input);
+        if (ZSTD_isError(left)) return damaged(left);
+        if (left != 0 && output.pos == 0 && input.pos == consumed) return ends_early();
+        digest.update(ByteView(buffer).first(output.pos));
+        size += output.pos;
+    }
+    if (size != raw_size) return of_another_size();
+    return digest.finish();
 }
 
 }  // namespace coldframe::archive

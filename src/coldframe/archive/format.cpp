@@ -86,6 +86,9 @@ Status check_entry(const Entry& entry, std::uint32_t number, std::uint64_t expec
     if (entry.codec == Codec::zstd && entry.stored_size >= entry.raw_size) {
         return corrupt(name + " is compressed, and not smaller for it");
     }
+    if (entry.codec == Codec::zstd && entry.raw_size > max_decompressed_size(entry.stored_size)) {
+        return corrupt(name + " is compressed more than a part may be");
+    }
     return {};
 }
 

@@ -17,6 +17,7 @@
 #include <coldframe/util/digest.hpp>
 #include <coldframe/util/error.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -44,6 +45,13 @@ struct Version {
     std::uint16_t minor = k_minor_version;
     bool operator==(const Version&) const = default;
 };
+
+// Kernels and constants compress a little, so many zeros that they would compress more are stored as they are: nothing small
+// becomes too large for the memory of whoever reads it.
+inline constexpr std::uint64_t k_max_ratio = 256;
+[[nodiscard]] constexpr std::uint64_t max_decompressed_size(std::uint64_t stored_size) {
+    return k_max_document_size + k_max_ratio * std::min(stored_size, k_max_file_size);
+}
 
 // Whether all parts lie in the file, or large blobs elsewhere, by the digest of their stored bytes.
 enum class Layout : std::uint8_t { whole, detached };

@@ -76,7 +76,7 @@ Result<PackedPart> pack(const Part& part) {
     if (raw->size() >= k_min_compressed_size) {
         Result<Bytes> packed = compress(*raw, k_compression_level);
         if (!packed) return std::unexpected(std::move(packed.error()));
-        if (packed->size() + raw->size() / 16 <= raw->size()) {
+        if (packed->size() + raw->size() / 16 <= raw->size() && raw->size() <= max_decompressed_size(packed->size())) {
             entry.codec = Codec::zstd;
             entry.stored_size = packed->size();
             entry.stored_digest = sha256(*packed);

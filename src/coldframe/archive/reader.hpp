@@ -65,6 +65,7 @@ class Reader : public std::enable_shared_from_this<Reader> {
     [[nodiscard]] Status load();
     [[nodiscard]] Result<Bytes> read_stored(const Entry& entry, std::uint32_t number) const;
     [[nodiscard]] Result<Bytes> read_entry(std::uint32_t number) const;
+    [[nodiscard]] Status verify_entry(std::uint32_t number) const;
     [[nodiscard]] Status check_padding(std::uint64_t begin, std::uint64_t end) const;
 
     std::shared_ptr<Fs> memory_;                   // of a package that came as bytes

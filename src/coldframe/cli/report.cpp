@@ -117,6 +117,19 @@ void print_code(const CodeObject& code, std::size_t indent, std::ostream& out) {
     }
 }
 
+void print_codes_in(const Value& value, std::size_t indent, std::ostream& out) {
+    if (const auto* code = value.get_if<CodePtr>()) print_code(**code, indent, out);
+    if (const auto* tuple = value.get_if<Tuple>()) {
+        for (const Value& item : tuple->items) print_codes_in(item, indent, out);
+    }
+    if (const auto* list = value.get_if<List>()) {
+        for (const Value& item : list->items) print_codes_in(item, indent, out);
+    }
+    if (const auto* dict = value.get_if<Dict>()) {
+        for (const ValuePair& pair : dict->items) print_codes_in(pair.value, indent, out);
+    }
+}
+
 void print_entry(const CodeEntry& entry, Detail detail, std::ostream& out) {
     out << "  " << role_name(entry.role) << ' ' << printable(entry.python_code->fields().qualname) << " in "
         << printable(entry.module) << ": " << count_text(entry.guarded_codes.size(), "variant") << '\n';
@@ -128,6 +141,9 @@ void print_entry(const CodeEntry& entry, Detail detail, std::ostream& out) {
     for (const InstalledGlobal& global : entry.installed_globals)
         table.add({"global", printable(global.name), repr(global.recipe)});
     table.print(out);
+    for (const InstalledGlobal& global : entry.installed_globals) {
+        if (detail.code) print_codes_in(global.recipe, 6, out);
+    }
     std::size_t number = 0;
     for (const GuardedCodePtr& variant : entry.guarded_codes) {
         out << "    variant " << ++number << ": " << count_text(guard_count(variant->guards), "guard") << ", backends "
@@ -138,7 +154,7 @@ void print_entry(const CodeEntry& entry, Detail detail, std::ostream& out) {
     }
 }
 
-void print_artifacts(const Subject& subject, std::ostream& out) {
+void print_artifacts(const Subject& subject, Detail detail, std::ostream& out) {
     Table table(2);
     table.align_right(1);
     table.align_right(2);
@@ -158,6 +174,11 @@ void print_artifacts(const Subject& subject, std::ostream& out) {
     }
     out << "\nartifacts: " << subject.package.artifacts.size() << '\n';
     table.print(out);
+    if (!detail.code) return;
+    for (const ArtifactPtr& artifact : subject.package.artifacts) {
+        out << "  recipe of " << printable(artifact->backend_id) << ": " << repr(artifact->recipe) << '\n';
+        print_codes_in(artifact->recipe, 4, out);
+    }
 }
 
 }  // namespace
@@ -202,7 +223,7 @@ void print_text(const Subject& subject, Detail detail, std::ostream& out) {
     print_sources(subject.package, out);
     out << "\ncodes: " << subject.package.codes.size() << '\n';
     for (const CodeEntryPtr& entry : subject.package.codes) print_entry(*entry, detail, out);
-    print_artifacts(subject, out);
+    print_artifacts(subject, detail, out);
 }
 
 }  // namespace coldframe::cli

@@ -94,6 +94,22 @@ Json code_json(const CodeObject& code) {
             {"co_cellvars", fields.cellvars}};
 }
 
+// With code objects in full, wherever they lie in it; what is no container is as repr says, and bytes in whole.
+Json value_json(const Value& value) {
+    if (const auto* code = value.get_if<CodePtr>()) return code_json(**code);
+    if (const auto* bytes = value.get_if<Bytes>()) return hex(*bytes);
+    if (const auto* tuple = value.get_if<Tuple>()) return array(tuple->items, value_json);
+    if (const auto* list = value.get_if<List>()) return array(list->items, value_json);
+    const auto* dict = value.get_if<Dict>();
+    if (dict == nullptr) return repr(value);
+    Json result = Json::object();
+    for (const ValuePair& pair : dict->items) {
+        const auto* name = pair.key.get_if<Str>();
+        result[name != nullptr ? name->utf8 : repr(pair.key)] = value_json(pair.value);
+    }
+    return result;
+}
+
 Json op_json(const GuardOp& op) {
     return {{"kind", guard_name(op.kind)},    {"inputs", op.inputs}, {"result", op.result ? Json(*op.result) : Json(nullptr)},
             {"operands", reprs(op.operands)}, {"source", op.source}, {"explanations", op.explanations}};
@@ -113,30 +129,36 @@ Json variant_json(const GuardedCode& variant, Detail detail) {
 Json entry_json(const CodeEntry& entry, Detail detail) {
     Json globals = Json::object();
     for (const InstalledGlobal& global : entry.installed_globals) globals[global.name] = repr(global.recipe);
-    return {{"role", role_name(entry.role)},
-            {"module", entry.module},
-            {"qualname", entry.python_code->fields().qualname},
-            {"python_code_digest", to_hex(entry.python_code->digest())},
-            {"function_names", entry.function_names},
-            {"code_source", entry.code_source},
-            {"backend_ids", entry.backend_ids},
-            {"bypassed", entry.bypassed},
-            {"bypass_reason", entry.bypass_reason},
-            {"skipped", entry.skipped},
-            {"import_sources", entry.import_sources},
-            {"installed_globals", std::move(globals)},
-            {"variants",
-             array(entry.guarded_codes, [&](const GuardedCodePtr& variant) { return variant_json(*variant, detail); })}};
+    Json result{{"role", role_name(entry.role)},
+                {"module", entry.module},
+                {"qualname", entry.python_code->fields().qualname},
+                {"python_code_digest", to_hex(entry.python_code->digest())},
+                {"function_names", entry.function_names},
+                {"code_source", entry.code_source},
+                {"backend_ids", entry.backend_ids},
+                {"bypassed", entry.bypassed},
+                {"bypass_reason", entry.bypass_reason},
+                {"skipped", entry.skipped},
+                {"import_sources", entry.import_sources},
+                {"installed_globals", std::move(globals)},
+                {"variants",
+                 array(entry.guarded_codes, [&](const GuardedCodePtr& variant) { return variant_json(*variant, detail); })}};
+    if (!detail.code) return result;
+    Json& recipes = result["global_recipes"] = Json::object();
+    for (const InstalledGlobal& global : entry.installed_globals) recipes[global.name] = value_json(global.recipe);
+    return result;
 }
 
-Json artifact_json(const Artifact& artifact, const archive::Reader& reader) {
+Json artifact_json(const Artifact& artifact, const archive::Reader& reader, Detail detail) {
     Json blobs = array(artifact.blobs, [&](const BlobPtr& blob) {
         return Json{{"name", blob->name()},
                     {"size", blob->size()},
                     {"stored_size", stored_size(reader, *blob)},
                     {"digest", to_hex(blob->digest())}};
     });
-    return {{"backend_id", artifact.backend_id}, {"kind", artifact.kind}, {"blobs", std::move(blobs)}};
+    Json result{{"backend_id", artifact.backend_id}, {"kind", artifact.kind}, {"blobs", std::move(blobs)}};
+    if (detail.code) result["recipe"] = value_json(artifact.recipe);
+    return result;
 }
 
 }  // namespace
@@ -156,7 +178,7 @@ void print_json(const Subject& subject, Detail detail, std::ostream& out) {
                         {"sources", array(package.sources, [](const SourceFilePtr& source) { return source_json(*source); })},
                         {"codes", array(package.codes, [&](const CodeEntryPtr& entry) { return entry_json(*entry, detail); })},
                         {"artifacts", array(package.artifacts, [&](const ArtifactPtr& artifact) {
-                             return artifact_json(*artifact, subject.reader);
+                             return artifact_json(*artifact, subject.reader, detail);
                          })}};
     // Lone surrogates have no place in JSON: they become U+FFFD.
     out << document.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
