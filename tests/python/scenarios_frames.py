@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import os
@@ -55,6 +56,41 @@ def second_helper_of_two_callables(folder: Path, made: Any) -> None:
     with counted() as counts:
         assert same(loaded(vector()), talking_second(vector()))
     assert said == ["inner", "inner"]
+    assert counts["compiles"] == 0 and counts["misses"] == {}
+
+
+# Properties that are compiled as frames of their own.
+
+
+class Measured(torch.nn.Module):
+    value = 3
+
+    @property
+    def factor(self) -> torch.Tensor:
+        made = torch.ones(self.value) * 2
+        say("factor")
+        return made.exp()
+
+    @functools.cached_property
+    def offset(self) -> torch.Tensor:
+        made = torch.ones(self.value)
+        say("offset")
+        return made + 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sin() * self.factor + self.offset
+
+
+def first_properties(folder: Path) -> None:
+    compiled = coldframe.compile(Measured(), **EAGER)
+    compiled(vector(3))
+    assert coldframe.save(compiled, folder / "package").bypasses == ()
+
+
+def second_properties(folder: Path, made: Any) -> None:
+    with counted() as counts:
+        loaded = coldframe.load(folder / "package", Measured(), on_miss="error")
+        assert same(loaded(vector(3)), Measured()(vector(3)))
     assert counts["compiles"] == 0 and counts["misses"] == {}
 
 

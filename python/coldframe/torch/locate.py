@@ -165,7 +165,11 @@ def _paths(value: Any, code: types.CodeType, depth: int, seen: set[int]) -> Iter
     elif isinstance(value, (types.MethodType, staticmethod, classmethod)):
         for path in _paths(value.__func__, code, depth + 1, seen):
             yield f".__func__{path}"
-    elif isinstance(value, functools.partial):
+    elif isinstance(value, property):
+        for name in ("fget", "fset", "fdel"):
+            for path in _paths(getattr(value, name), code, depth + 1, seen):
+                yield f".{name}{path}"
+    elif isinstance(value, (functools.partial, functools.cached_property)):
         for path in _paths(value.func, code, depth + 1, seen):
             yield f".func{path}"
     elif isinstance(value, types.FunctionType):
