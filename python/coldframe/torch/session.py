@@ -11,7 +11,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import CellType, FunctionType
 from typing import Any, ClassVar, Literal
 
@@ -19,19 +18,17 @@ import torch
 
 from .. import _core
 from ..errors import (
-    CorruptPackageError,
     IncompatiblePackageError,
     InvalidArgumentError,
     MissError,
     NotPortableError,
     PackageError,
-    SourceChangedError,
 )
 from . import _private, acceptance, locate
 from .capture import hooks
-from .capture.build import Built, build, merge
+from .capture.build import Built, add_to_file, build, merge
 from .capture.package import CapturePackage, run_eagerly, runs_with
-from .files import alone, said_of
+from .files import said_of
 from .keys import Key, package_key, portable, unknown
 from .misses import Miss
 from .native_module import can_be_served, serving
@@ -408,15 +405,7 @@ class Session:
         version = self.capture.version()
         try:
             built = self.build()
-            with alone(self.path):
-                if Path(self.path).exists():
-                    try:
-                        present = _core.Package.open(self.path)
-                        self.check(present)
-                        merge(built.package, present)
-                    except (CorruptPackageError, SourceChangedError):
-                        pass  # of no use to anybody any more: replaced
-                built.package.write(self.path)
+            add_to_file(self.path, built.package, self.check)
             stats.add(saves=1)
         except InvalidArgumentError:
             pass  # nothing compiled yet

@@ -6,9 +6,7 @@ import copy
 import functools
 import logging
 import os
-import sys
 import threading
-import types
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -28,78 +26,18 @@ from ..restore.install import abandon
 from ..restore.native import Native
 from ..session import Session, sessions
 from ..stats import stats
+from .calls import Call, NotLookedUp, Slot, Step, calls
 from .packages import beside, with_structure, without, without_structure
 from .peers import may_wait_for_peers, seconds_to_wait
-from .reasons import ABSENT, Reasons, Unstored
-from .structure import Structure, structure_of
+from .reasons import ABSENT, Reasons
+from .structure import Structure
 from .writer import Led, writer
 
 log = logging.getLogger("coldframe")
 
-_CALL: types.CodeType  # of call_hosted; see the end
-_LIBRARIES = tuple(os.path.join(os.path.dirname(module.__file__ or ""), "") for module in (torch, _core))
 _GENERAL_VARIANTS = 8  # packages kept for calls of a general structure
 _ATTEMPTS = 8
 _COUNTED_AS = {"incompatible": "environment", "source_changed": "source"}  # what is compiled although there are packages
-
-
-class _NotLookedUp(BaseException):
-    """Dynamo is about to compile for a call of a structure that has not been looked for in the store yet, by these steps."""
-
-    def __init__(self, steps: Sequence[_Step]) -> None:
-        self.steps = steps
-
-
-@dataclass
-class Slot:
-    """What is known of the calls of one structure, and where their packages lie."""
-
-    structure: Structure
-    sought: int = 0  # how many of the steps of `StoredSession` are done
-    known: dict[bytes, bool] = field(default_factory=dict)  # by the id of a variant: whether it is part of `packages`
-    packages: list[_core.Package] = field(default_factory=list)  # that were found under the exact structure
-    general: bytes | None = None  # what was put under the general structure last
-    names: set[str] = field(default_factory=set)  # of the graphs that the calls ran
-    settings: dict[str, Any] = field(default_factory=dict)  # of torch, under which they were compiled
-    refusals: list[str] = field(default_factory=list)  # why packages that were found do not serve
-    unstored: Unstored = field(default_factory=Unstored)
-    led: Led | None = None
-    publishing = False  # what the flight is for is about to be put
-
-
-_Step = Callable[[Slot], bool]
-
-
-class _Call:
-    def __init__(self, session: StoredSession, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.session, self._args, self._kwargs = session, args, kwargs
-        self.adopted = session._adopted  # what there was when it was last tried
-
-    @functools.cached_property
-    def slot(self) -> Slot:
-        try:
-            structure = structure_of(self.session.target, self._args, self._kwargs)
-        except Exception as error:  # of an argument of the program's own classes, say
-            self.session._contained("load", error)
-            structure = Structure(*[_core.digest("unknown")] * 2)
-        return self.session.slot_of(structure)
-
-    def has_begun(self) -> bool:
-        """Whether code of the program has run in it: more than the frame that is about to."""
-        frame: Any = sys._getframe(1)
-        running = 0
-        while frame is not None and frame.f_code is not _CALL:
-            running += not frame.f_code.co_filename.startswith(_LIBRARIES)
-            frame = frame.f_back
-        return running > 1
-
-
-class _Calls(threading.local):
-    def __init__(self) -> None:
-        self.running: list[_Call] = []
-
-
-_calls = _Calls()
 
 
 @dataclass(eq=False)
@@ -112,7 +50,7 @@ class StoredSession(Session):
     _slots: dict[bytes, Slot] = field(default_factory=dict)
     _last: Slot | None = None
     _seeking: threading.Lock = field(default_factory=threading.Lock)
-    _adopted = 0  # how often packages were found
+    adopted = 0  # how often packages were found
     _limited = 0  # of how many frames torch compiles no more variants
     _begins_uncompiled = False  # nothing is heard of a call until it is under way
     _reasons: Reasons = field(default_factory=Reasons)
@@ -154,8 +92,8 @@ class StoredSession(Session):
     def call_hosted(self, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling() or _is_transforming():
             return super().call_hosted(*args, **kwargs)
-        call = _Call(self, args, kwargs)
-        _calls.running.append(call)
+        call = Call(self, args, kwargs)
+        calls.running.append(call)
         try:
             if self._hosted is None or self._begins_uncompiled:
                 steps = self._steps[:-1] if may_wait_for_peers(self.target) else self._steps
@@ -166,12 +104,12 @@ class StoredSession(Session):
             for _ in range(_ATTEMPTS):
                 try:
                     return super().call_hosted(*args, **kwargs)
-                except _NotLookedUp as not_yet:
+                except NotLookedUp as not_yet:
                     if (native := self._found(call, not_yet.steps)) is not None:
                         return native.dispatcher(*args, **kwargs)
             return super().call_hosted(*args, **kwargs)
         finally:
-            _calls.running.pop()
+            calls.running.pop()
             led = call.slot.led if "slot" in vars(call) else None
             if led is not None and not call.slot.publishing:
                 led.end()  # it failed, or there was nothing to compile
@@ -182,7 +120,7 @@ class StoredSession(Session):
         self.capture.misses.append(Miss(".".join(self.key()[:2]), []))
         return self.target(*args, **kwargs)
 
-    def _found(self, call: _Call, steps: Sequence[_Step]) -> Native | None:
+    def _found(self, call: Call, steps: Sequence[Step]) -> Native | None:
         """What serves, if there is more in the store and it can be served natively."""
         return self.native if self._look_up(call, steps) else None
 
@@ -193,33 +131,33 @@ class StoredSession(Session):
         if call is None or call.slot.sought >= len(steps):
             return False
         if begins and not (self.capture.depth > 1 or self.capture.ran or call.has_begun()):
-            raise _NotLookedUp(steps)
+            raise NotLookedUp(steps)
         return self._look_up(call, steps)
 
-    def _running(self) -> _Call | None:
-        calls = _calls.running
-        return calls[-1] if calls and calls[-1].session is self else None
+    def _running(self) -> Call | None:
+        running = calls.running
+        return running[-1] if running and running[-1].session is self else None
 
     # Looking a structure up, step by step; after each that finds something the call is tried again.
 
     @property
-    def _steps(self) -> Sequence[_Step]:
+    def _steps(self) -> Sequence[Step]:
         return self._find_exact, self._find_general, self._wait
 
-    def _look_up(self, call: _Call, steps: Sequence[_Step]) -> bool:
+    def _look_up(self, call: Call, steps: Sequence[Step]) -> bool:
         """Whether there is something that may serve the call, and has not been tried for it."""
         slot = call.slot
         with self._seeking:
-            while self._adopted == call.adopted and slot.sought < len(steps):
+            while self.adopted == call.adopted and slot.sought < len(steps):
                 step = steps[slot.sought]
                 slot.sought += 1
                 try:
-                    self._adopted += step(slot)
+                    self.adopted += step(slot)
                 except PackageError as error:
                     self._refused(slot, error.code, str(error))
                 except Exception as error:
-                    self._contained("load", error)
-            found, call.adopted = self._adopted != call.adopted, self._adopted  # maybe by another thread
+                    self.contained("load", error)
+            found, call.adopted = self.adopted != call.adopted, self.adopted  # maybe by another thread
             return found
 
     def _find_exact(self, slot: Slot) -> bool:
@@ -325,7 +263,7 @@ class StoredSession(Session):
                 slot.unstored.add(self._reasons.bypasses(self.capture))
                 writer.submit(functools.partial(self._note, slot, *self._why(slot)))
         except Exception as error:
-            self._contained("save", error)
+            self.contained("save", error)
 
     def _why(self, slot: Slot) -> tuple[list[str], str]:
         """Why what the last call compiled had to be, and as what that is counted."""
@@ -364,7 +302,7 @@ class StoredSession(Session):
             slot.unstored.add([str(error)])
         except Exception as error:
             pending = False
-            self._contained("save", error)
+            self.contained("save", error)
         if slot.led is not None and not pending:
             slot.led.end()
 
@@ -424,7 +362,7 @@ class StoredSession(Session):
             self.capture.installs.clear()
             self._install(self._package)
 
-    def _contained(self, what: str, error: Exception) -> None:
+    def contained(self, what: str, error: Exception) -> None:
         log.debug("%s failed", what, exc_info=True)
         stats.contain(what, error)
         warnings.warn(f"coldframe could not {what} {self.target!r}: {error}", RuntimeWarning, stacklevel=4)
@@ -438,7 +376,7 @@ def backward_wanted(graph: str) -> None:
             try:
                 session.drop(graph)
             except Exception as error:
-                session._contained("load", error)
+                session.contained("load", error)
 
 
 def _serving(context: Any, serve: Callable[[Any], Any]) -> Any:
@@ -472,4 +410,4 @@ def _forked() -> None:
 
 
 os.register_at_fork(after_in_child=_forked)
-_CALL = StoredSession.call_hosted.__code__
+Call.begins_in = StoredSession.call_hosted.__code__

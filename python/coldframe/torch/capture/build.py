@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ... import _core
-from ...errors import NotPortableError
+from ...errors import CorruptPackageError, NotPortableError, SourceChangedError
 from .. import backends, environment, locate
+from ..files import alone
 from ..keys import Key
 from ..sources import SourceSet
 from ..stats import stats
@@ -189,3 +191,16 @@ def merge(package: _core.Package, older: _core.Package) -> None:
     other = copy.copy(older)
     other.artifacts = [mine.get(a.backend_id, a) for a in other.artifacts]
     package.merge(other)
+
+
+def add_to_file(path: str, package: _core.Package, check: Callable[[_core.Package], None]) -> None:
+    """Writes `package`, with what the file at `path` has for the same callable: `check` raises where it is for another."""
+    with alone(path):
+        if Path(path).exists():
+            try:
+                present = _core.Package.open(path)
+                check(present)
+                merge(package, present)
+            except (CorruptPackageError, SourceChangedError):
+                pass  # of no use to anybody any more: replaced
+        package.write(path)
