@@ -21,7 +21,7 @@ namespace coldframe::python {
 // Whether the name yields this very object; imports nothing.
 [[nodiscard]] bool yields(const ImportRef& reference, PyObject* object);
 
-// A member of an enum.Enum class.
+// A member of an enum.Enum class, or of an enumeration of C++ that pybind11 has made a class.
 [[nodiscard]] bool is_enum_member(PyObject* object);
 
 }  // namespace coldframe::python
