@@ -121,10 +121,31 @@ bool reads_globals_of_module(PyObject* callee, PyObject* args) {
     return callee == builtin("vars") && PyTuple_GET_SIZE(args) == 1 && PyModule_Check(PyTuple_GET_ITEM(args, 0));
 }
 
+// The views of dicts, and an OrderedDict to take one of.
+bool makes_view(PyObject* callee, PyObject* args) {
+    if (PyTuple_GET_SIZE(args) != 1) return false;
+    PyObject* of = PyTuple_GET_ITEM(args, 0);
+    Ref collections = find_module("collections");
+    Ref ordered = collections ? find_attribute(collections.get(), "OrderedDict") : Ref();
+    if (callee == ordered.get()) return PyDict_CheckExact(of) != 0;
+    PyObject* type = type_of(of);
+    if (type != ordered.get() && !PyDict_CheckExact(of)) return false;
+    return std::ranges::any_of(std::array{"keys", "items"},
+                               [&](const char* name) { return find_attribute(type, name).get() == callee; });
+}
+
+// It looks itself whether what it makes is a constant that the program has registered.
+bool makes_registered_constant(PyObject* callee, PyObject*) {
+    Ref values = find_module("coldframe.torch.values");
+    return values && find_attribute(values.get(), "made").get() == callee;
+}
+
 // What a Construct is good for. A package says what is called, and that happens while it is found out whether the package may
 // be used at all: so nothing is called but what only makes a value.
-constexpr std::array k_kinds = {makes_tuple, makes_enum_member, makes_torch_value, reads_method_of_class,
-                                reads_globals_of_module};
+constexpr std::array k_kinds = {
+    makes_tuple,           makes_enum_member,       makes_torch_value, makes_view, makes_registered_constant,
+    reads_method_of_class, reads_globals_of_module,
+};
 
 }  // namespace
 

@@ -4,7 +4,8 @@
 // often wrong for builtins, well-known modules are scanned last. Each candidate must yield the object.
 //
 // Only names that an object claims for itself count. A variable that happens to hold it (`handler = make_handler()`) does not:
-// in another process it may hold another object, and a guard on that identity would always hold.
+// in another process it may hold another object, and a guard on that identity would always hold. A class may have another name
+// in the module that it claims, for what a class is made of is compared as well.
 #include <python/import_ref.hpp>
 
 #include <algorithm>
@@ -31,7 +32,7 @@ constexpr std::array k_scanned_modules = {"builtins",
                                           "torch._C._special",
                                           "torch._VF"};
 // Where the types without a name of their own have one.
-constexpr std::array k_type_modules = {"types", "_collections_abc"};
+constexpr std::array k_type_modules = {"types", "_collections_abc", "coldframe.torch.values"};
 // What a decorator may have put in front of a function.
 constexpr std::array k_wrapper_attributes = {"__wrapped__", "__func__", "fget", "fset", "fdel", "func"};
 constexpr int k_most_wrappers = 6;
@@ -229,6 +230,9 @@ Found find_by_own_word(PyObject* object) {
         if (Found found = under_object(owner.get(), name, object)) return found;
     }
     if (PyType_Check(object)) {
+        if (qualname.find_first_of("<.") == std::string::npos && module != "builtins") {
+            if (Found found = among_globals(module, object)) return found;
+        }
         for (const char* scanned : k_type_modules) {
             if (Found found = among_globals(scanned, object)) return found;
         }
@@ -250,7 +254,8 @@ Found find(PyObject* object) {
     if (is_builtin_singleton(object)) return ImportRef{"builtins", printed(object, PyObject_Repr)};
     if (is_enum_member(object)) {
         const std::string name = string_attribute(object, "name");
-        return name.empty() ? std::nullopt : under_object(reinterpret_cast<PyObject*>(Py_TYPE(object)), name, object);
+        PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
+        if (Found found = name.empty() ? std::nullopt : under_object(type, name, object)) return found;
     }
     if (Found found = find_torch_ref(object)) return found;
     return find_by_own_word(object);
@@ -273,6 +278,10 @@ std::string reason(PyObject* object) {
 }  // namespace
 
 bool is_enum_class(PyObject* object) {
+    if (std::string_view(Py_TYPE(object)->tp_name) == "pybind11_type") {
+        Ref members = find_attribute(object, "__members__");
+        return members && PyDict_Check(members.get());
+    }
     static PyObject* const name = PyUnicode_InternFromString("enum");
     Ref module = python::find_module(name);
     if (!module) return false;

@@ -21,7 +21,7 @@ namespace coldframe::python {
 // Whether the name yields this very object; imports nothing.
 [[nodiscard]] bool yields(const ImportRef& reference, PyObject* object);
 
-// An enum.Enum class, and a member of one.
+// An enum.Enum class or one that pybind11 has made of an enumeration of C++, and a member of one.
 [[nodiscard]] bool is_enum_class(PyObject* object);
 [[nodiscard]] bool is_enum_member(PyObject* object);
 

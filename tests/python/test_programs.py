@@ -15,6 +15,7 @@ import scenarios_failures
 import scenarios_files
 import scenarios_frames
 import scenarios_identity
+import scenarios_operands
 import scenarios_trees
 import steps
 from child import Answer
@@ -57,7 +58,15 @@ def test_program_is_served(lives: dict[str, tuple[Answer, Answer]], case: str) -
 
 SCENARIOS = [
     name
-    for module in (scenarios, scenarios_failures, scenarios_files, scenarios_frames, scenarios_identity, scenarios_trees)
+    for module in (
+        scenarios,
+        scenarios_failures,
+        scenarios_files,
+        scenarios_frames,
+        scenarios_identity,
+        scenarios_operands,
+        scenarios_trees,
+    )
     for name in scenario_support.names(module)
 ]
 

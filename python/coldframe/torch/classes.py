@@ -41,6 +41,7 @@ _IGNORED = frozenset(
         "orig_bases",
         "parameters",
         "qualname",
+        "slotnames",
         "static_attributes",
         "type_params",
         "weakref",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,10 +14,13 @@ _CONVERT = "torch._dynamo.symbolic_convert"
 
 def check(aliases: Mapping[str, str], namespace: Mapping[str, Any]) -> Callable[[Any], bool]:
     """A guard that these globals, each with the name of its module, are the modules that the program imports by these names."""
-    expected = {name: namespace[alias] for alias, name in aliases.items()}
+    imported, bound = operator.itemgetter(*aliases.values()), operator.itemgetter(*aliases)
 
     def are_current(_: Any) -> bool:
-        return expected.items() <= sys.modules.items()
+        try:
+            return bool(imported(sys.modules) == bound(namespace))
+        except KeyError:
+            return False
 
     return are_current
 

@@ -113,7 +113,7 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
 def claims(obj: Any) -> bytes:
     """The digest of what an object says of itself, under whatever name it is found: its type, its own names and, of a function
     of C, the module or class that defines it. A class: whether Python made it."""
-    owner = getattr(obj, "__objclass__", getattr(obj, "__self__", None))
+    owner = next((each for name in ("__objclass__", "__self__") if (each := _said(obj, name)) is not None), None)
     if owner is not None and not isinstance(owner, (types.ModuleType, type)):
         owner = type(owner)
     made = isinstance(obj, type) and bool(obj.__flags__ & _HEAP_TYPE)
@@ -121,8 +121,15 @@ def claims(obj: Any) -> bytes:
 
 
 def _own_names(obj: Any) -> tuple[str | None, ...]:
-    names = (getattr(obj, name, None) for name in ("__module__", "__qualname__", "__name__"))
+    names = (_said(obj, name) for name in ("__module__", "__qualname__", "__name__"))
     return tuple(name if isinstance(name, str) else None for name in names)
+
+
+def _said(obj: Any, name: str) -> Any:
+    try:
+        return getattr(obj, name, None)
+    except Exception:  # of a __getattr__ of the object's own
+        return None
 
 
 def semantic_digest(code: types.CodeType) -> bytes:

@@ -16,6 +16,8 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from torch.utils import _pytree as pytree
+
 from ... import _core
 from ...errors import NotPortableError
 from .. import _private, classes, state
@@ -197,8 +199,8 @@ class Premises:
         self._classes[id(cls)] = cls
 
     def constant_guarded(self, value: Any) -> None:
-        """Members of enums are compared by name; what they stand for is in their class."""
-        if isinstance(value, enum.Enum):
+        """Members of enums are compared by name, registered constants as they say; what they stand for is in their class."""
+        if isinstance(value, enum.Enum) or pytree.is_constant_class(type(value)):
             self.type_guarded(type(value))
         elif isinstance(value, type):
             self.type_guarded(value)

@@ -18,6 +18,7 @@ from ... import _core
 from ...errors import NotPortableError
 from .. import classes
 from ..expressions import parse
+from ..values import portable
 from . import operands
 from .premises import Premises
 
@@ -246,6 +247,7 @@ class Recording:
             kind, count = _PLAIN_CHECKS[method]
             values, verbose = args[:count], args[count]
             self.premises.constant_guarded(values)
+            values = tuple(map(portable, values))
         else:
             if method == "add_dict_version_guard" and self._is_registry(args[0]):
                 return

@@ -36,10 +36,13 @@ class Conditions:
         self._add("constant", (), items, 1)
         self._add("set_contains", (1,), item)
 
-    def imported(self, modules: dict[str, types.ModuleType]) -> None:
-        """What a program imports by these names is still what compiled code takes for it."""
-        for name, module in modules.items():
-            self.item(sys.modules, name, module)
+    def imported(self, aliases: dict[str, str], namespace: dict[str, Any]) -> None:
+        """What a program imports by these names is what compiled code takes for it: these globals."""
+        for alias, name in aliases.items():
+            for value, (found, key) in enumerate(((sys.modules, name), (namespace, alias)), start=1):
+                self._add("constant", (), found, value)
+                self._add("dict_getitem", (value,), key, value)
+            self._add("same", (1, 2))
 
     def gives_none(self, function: Callable[[], Any]) -> None:
         self._add("call", (), function, 1)

@@ -307,7 +307,7 @@ _IMMUTABLE: dict[Any, Any] = {
 
 def _dict_example(cls: type, length: int) -> Any:
     entries = dict.fromkeys(range(length))
-    if cls is type({}.keys()):
+    if issubclass(cls, type({}.keys())):
         return entries.keys()
     if cls is dict or not issubclass(cls, dict):
         return entries

@@ -160,7 +160,7 @@ class Native:
                 raise UnsupportedError(f"a global made by {sorted(recipe)}")
             put_global(self.done, module, name, partial(make_global, recipe, module, self._program))
         around = conditions.of_the_process(self._lazy)
-        around.imported({n: vars(module)[alias] for alias, n in entry.import_sources.items() if n not in self._lazy})
+        around.imported({a: n for a, n in entry.import_sources.items() if n not in self._lazy}, vars(module))
         if frame is self.frames[0] and self._is_module:
             around.called_plainly(self.target, frame.function, directly=self._is_called_directly)
         return [self._variant(frame, known, artifacts, names, around.steps) for known in frame.known]
