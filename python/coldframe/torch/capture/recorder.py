@@ -8,6 +8,7 @@ refer to (managers, the values of accessors, the objects behind addresses) are h
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -91,12 +92,14 @@ _NAMED_ACCESSORS: dict[str, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
 
 _UNRECORDED = -1  # the number of a manager whose checks say nothing
 _ADDRESS = re.compile(r"(?<=, )\d{7,}(?=\))")
-_DIRECTORY = re.compile(r"(?<=# )/\S*/")
+# The file in "  # line of the program  # some/folder/program.py:3 in f (_dynamo/guards.py:5 in g)": torch leaves away only
+# its own folder, and the root.
+_FILE = re.compile(r"(?<=  # )(?:(?!  # )[^\n])*?(?=:\d+ in )|(?<=\()[^()\n]*?(?=:\d+ in )")
 
 
 def portable_text(text: object) -> str:
     """A guard's text without addresses and directories, which say nothing in another process."""
-    return _DIRECTORY.sub("", _ADDRESS.sub("...", str(text)))
+    return _FILE.sub(lambda match: os.path.basename(match[0]), _ADDRESS.sub("...", str(text)))
 
 
 class Recording:
