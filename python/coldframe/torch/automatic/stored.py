@@ -38,7 +38,6 @@ _CALL: types.CodeType  # of call_hosted; see the end
 _LIBRARIES = tuple(os.path.join(os.path.dirname(module.__file__ or ""), "") for module in (torch, _core))
 _GENERAL_VARIANTS = 8  # packages kept for calls of a general structure
 _ATTEMPTS = 8
-_COUNTED_AS = {"incompatible": "environment", "source_changed": "source"}  # what is compiled although there are packages
 
 
 class _NotLookedUp(BaseException):
@@ -112,6 +111,10 @@ class StoredSession(Session):
     _dropped: set[str] = field(default_factory=set)  # names of graphs that lack a backward which was wanted
     _assigned: set[str] = field(default_factory=set)  # names of compiled variants that belong to a slot
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.capture.has_nothing = self._has_nothing
+
     def slot_of(self, structure: Structure) -> Slot:
         self._last = self._slots.setdefault(structure.exact, Slot(structure))
         return self._last
@@ -162,6 +165,11 @@ class StoredSession(Session):
         if begins and not (self.capture.depth > 1 or self.capture.ran or call.has_begun()):
             raise _NotLookedUp
         return self._look_up(call.slot, self._steps)
+
+    def _has_nothing(self, entry: _core.CodeEntry) -> bool:
+        call = self._running()
+        found = [each for package in call.slot.packages for each in package.codes] if call is not None else []
+        return any(each.python_code == entry.python_code and each.skipped and not each.guarded_codes for each in found)
 
     def _running(self) -> _Call | None:
         calls = _calls.running
@@ -290,20 +298,10 @@ class StoredSession(Session):
                 slot.publishing = True
                 writer.submit(functools.partial(self._publish, slot))
                 slot.unstored.add(self._reasons.bypasses(self.capture))
-                writer.submit(functools.partial(self._note, slot, *self._why(slot)))
+                refusals, slot.refusals = slot.refusals, []
+                writer.submit(functools.partial(self._note, slot, *self._reasons.of_call(self.capture, refusals)))
         except Exception as error:
             self._contained("save", error)
-
-    def _why(self, slot: Slot) -> tuple[list[str], str]:
-        """Why what the last call compiled had to be, and as what that is counted."""
-        refusals, slot.refusals = slot.refusals, []
-        missed = self._reasons.misses(self.capture)
-        reasons = list(dict.fromkeys([*refusals, *(line for miss in missed for line in miss.lines())]))
-        if any(miss.reasons for miss in missed):
-            return reasons, "guard"
-        if refusals:
-            return reasons, _COUNTED_AS.get(refusals[0].partition(":")[0], "damaged")
-        return reasons, "absent"
 
     def _note(self, slot: Slot, reasons: list[str], why: str | None = None) -> None:
         """Tells people why what a call compiled had to be, and why it is not stored."""
