@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,32 @@ def power(x: torch.Tensor, n: int) -> torch.Tensor:
 
 def halved(x: torch.Tensor) -> torch.Tensor:
     return x / 2
+
+
+@contextlib.contextmanager
+def around() -> Iterator[None]:
+    yield
+
+
+def seldom(x: torch.Tensor) -> torch.Tensor:
+    if not torch.is_grad_enabled():
+        return x.sin()
+    with around():
+        torch._dynamo.graph_break()
+        return power(x, 2)
+
+
+def has_nothing_at_times(store: Path) -> int:
+    """Two kinds of calls; of one, torch compiles nothing of the frame with which it begins, but what that calls."""
+    coldframe.enable(store)
+    compiled, x = torch.compile(seldom, backend="eager"), torch.ones(3)
+    with torch.no_grad():
+        assert torch.equal(compiled(x), x.sin())
+    assert coldframe.flush()
+    for _ in range(2):
+        assert torch.equal(compiled(x), x**2)
+    assert coldframe.flush()
+    return int(coldframe.stats()["compiles"])
 
 
 class Scaled:

@@ -75,4 +75,5 @@ def test_library(runs: Any, name: str) -> None:
         assert "error" not in served, served["error"]
         assert served["outputs"] == pytest.approx(plain["outputs"], rel=1e-5, abs=1e-6)
         assert served["errors"] == {}
-    assert first["compiles"] > 0 and later["compiles"] == 0
+    assert later["compiles"] == 0
+    assert any(each["compiles"] for each in runs(library)[1].values())

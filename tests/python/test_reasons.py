@@ -51,3 +51,8 @@ def test_many_variants_are_listed_in_a_few_lines(processes: Processes, tmp_path:
     head, *lines, rest = why(store, "--last", "1").splitlines()
     assert head.endswith("reason_steps.Sized.forward") and rest == "  and 2 reasons more: see --json"
     assert len(lines) == 3 and all("(here: 6)" in line and "HINT" not in line for line in lines)
+
+
+def test_a_call_of_which_torch_compiles_nothing_is_not_tried_again(processes: Processes, tmp_path: Path) -> None:
+    first, later = (processes.run(reason_steps.has_nothing_at_times, store=tmp_path / "store").get() for _ in range(2))
+    assert first > 2 and later == 0

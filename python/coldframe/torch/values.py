@@ -16,6 +16,7 @@ odict_keys = type(collections.OrderedDict[Any, Any]().keys())
 odict_values = type(collections.OrderedDict[Any, Any]().values())
 odict_items = type(collections.OrderedDict[Any, Any]().items())
 
+_NEW = vars(copyreg)["__newobj__"]  # how pickle names cls.__new__(cls, *args)
 _VIEWS: dict[type, tuple[str, bool]] = {
     type({}.keys()): ("keys", False),
     type({}.items()): ("items", False),
@@ -41,12 +42,10 @@ def portable(value: Any) -> Any:
 def _reduced(value: Any) -> Any:
     # As pickle and copy take it apart.
     reduced = value.__reduce_ex__(2)
-    if not isinstance(reduced, tuple) or any(part is not None for part in reduced[3:]):
+    if not isinstance(reduced, tuple) or any(reduced[3:]) or reduced[0] not in (_NEW, type(value)):
         raise NotPortableError(f"a constant of class {type(value).__qualname__!r}, which is pickled in a way of its own")
     callee, args, *state = reduced
     made = _core.Construct(_core.ImportRef(__name__, "made"), (callee, args, state[0] if state else None))
-    if callee not in (copyreg.__newobj__, type(value)):
-        raise NotPortableError(f"a constant of class {type(value).__qualname__!r}, which is pickled in a way of its own")
     if (again := made.resolve()) != value or type(again) is not type(value):
         raise NotPortableError(f"a constant of class {type(value).__qualname__!r}: what is made again of it is not equal")
     return made
@@ -54,7 +53,7 @@ def _reduced(value: Any) -> Any:
 
 def made(callee: Any, args: tuple[Any, ...], state: Any) -> Any:
     """The object of this reduction. IncompatiblePackageError unless it is of a class registered as a constant here."""
-    cls = args[0] if callee is copyreg.__newobj__ and args else callee
+    cls = args[0] if callee is _NEW and args else callee
     if not isinstance(cls, type) or not pytree.is_constant_class(cls):
         raise IncompatiblePackageError(f"{cls!r:.80} is no class that is registered with pytree as a constant")
     value = callee(*args)

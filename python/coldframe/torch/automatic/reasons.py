@@ -9,6 +9,7 @@ from ..capture.package import CapturePackage
 from ..capture.registry import registry
 from ..misses import Miss
 
+_COUNTED_AS = {"incompatible": "environment", "source_changed": "source"}  # what is compiled although there are packages
 ABSENT = "absent: no package was stored for a call like this"
 
 
@@ -19,7 +20,17 @@ class Reasons:
     _misses: set[int] = field(default_factory=set)  # their ids
     _bypasses: dict[int, int] = field(default_factory=dict)  # how many of a record, by the id of its code
 
-    def misses(self, capture: CapturePackage) -> list[Miss]:
+    def of_call(self, capture: CapturePackage, refusals: list[str]) -> tuple[list[str], str]:
+        """Why what the last call compiled had to be, and as what that is counted. refusals: of packages in the store."""
+        missed = self._new_misses(capture)
+        reasons = list(dict.fromkeys([*refusals, *(line for miss in missed for line in miss.lines())]))
+        if any(miss.reasons for miss in missed):
+            return reasons, "guard"
+        if refusals:
+            return reasons, _COUNTED_AS.get(refusals[0].partition(":")[0], "damaged")
+        return reasons, "absent"
+
+    def _new_misses(self, capture: CapturePackage) -> list[Miss]:
         new = [miss for miss in capture.misses if id(miss) not in self._misses]
         self._misses = {id(miss) for miss in capture.misses}
         return new

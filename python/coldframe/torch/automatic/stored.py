@@ -37,7 +37,6 @@ log = logging.getLogger("coldframe")
 
 _GENERAL_VARIANTS = 8  # packages kept for calls of a general structure
 _ATTEMPTS = 8
-_COUNTED_AS = {"incompatible": "environment", "source_changed": "source"}  # what is compiled although there are packages
 
 
 @dataclass(eq=False)
@@ -65,6 +64,7 @@ class StoredSession(Session):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.capture.has_nothing = self._has_nothing
         self.capture.loaded = self.on_miss != "compile"  # what the store lacks is a miss even if it has nothing
 
     def missed(self, miss: Miss) -> Any:
@@ -133,6 +133,11 @@ class StoredSession(Session):
         if begins and not (self.capture.depth > 1 or self.capture.ran or call.has_begun()):
             raise NotLookedUp(steps)
         return self._look_up(call, steps)
+
+    def _has_nothing(self, entry: _core.CodeEntry) -> bool:
+        call = self._running()
+        found = [each for package in call.slot.packages for each in package.codes] if call is not None else []
+        return any(each.python_code == entry.python_code and each.skipped and not each.guarded_codes for each in found)
 
     def _running(self) -> Call | None:
         running = calls.running
@@ -261,20 +266,10 @@ class StoredSession(Session):
                 slot.publishing = True
                 writer.submit(functools.partial(self._publish, slot))
                 slot.unstored.add(self._reasons.bypasses(self.capture))
-                writer.submit(functools.partial(self._note, slot, *self._why(slot)))
+                refusals, slot.refusals = slot.refusals, []
+                writer.submit(functools.partial(self._note, slot, *self._reasons.of_call(self.capture, refusals)))
         except Exception as error:
             self.contained("save", error)
-
-    def _why(self, slot: Slot) -> tuple[list[str], str]:
-        """Why what the last call compiled had to be, and as what that is counted."""
-        refusals, slot.refusals = slot.refusals, []
-        missed = self._reasons.misses(self.capture)
-        reasons = list(dict.fromkeys([*refusals, *(line for miss in missed for line in miss.lines())]))
-        if any(miss.reasons for miss in missed):
-            return reasons, "guard"
-        if refusals:
-            return reasons, _COUNTED_AS.get(refusals[0].partition(":")[0], "damaged")
-        return reasons, "absent"
 
     def _note(self, slot: Slot, reasons: list[str], why: str | None = None) -> None:
         """Tells people why what a call compiled had to be, and why it is not stored."""

@@ -180,6 +180,8 @@ class CapturePackage:
         self.nopython = False  # fullgraph=True: what cannot be one graph is refused at each call
         self.loaded = False  # whether there is a package that should have served
         self.outdated = ""  # why that package does not fit any more
+        # Whether torch found nothing to compile in this frame, with which a call begins, when such a call was made before.
+        self.has_nothing: Callable[[_core.CodeEntry], bool] = lambda entry: False
         self.unrecorded: list[str] = []  # why frames that are no part of any package are not
         self.installs: list[Install] = []
         self.misses: deque[Miss] = deque(maxlen=100)  # the last ones
@@ -303,6 +305,8 @@ class CapturePackage:
         passed, own = _tensors(frame_locals) if skipped else (True, True)
         nothing = run_eagerly("torch found nothing to compile in it when the package was made")
         if any(entry.role == "resume" and not entry.guarded_codes for entry in skipped) or (skipped and not passed and not own):
+            return nothing
+        if begins and any(self.has_nothing(entry) for entry in skipped):
             return nothing
         if self._is_given_up(code):
             return run_eagerly(NO_MORE, inner_as_known=True)
