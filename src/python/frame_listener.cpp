@@ -9,7 +9,6 @@
 
 #include <python/frame_listener.hpp>
 
-#include <algorithm>
 #include <cstdint>
 
 namespace coldframe::python {
@@ -20,23 +19,24 @@ _PyFrameEvalFunction s_previous = nullptr;
 thread_local const _PyInterpreterFrame* t_passed_on = nullptr;  // the frame that s_previous has from us
 thread_local unsigned t_silenced = 0;
 
-bool is_named(const PyCodeObject* code, const char* name) { return PyUnicode_CompareWithASCIIString(code->co_name, name) == 0; }
-
-// What runs within says nothing about what is compiled.
-bool silences(const PyCodeObject* code) {
-    return is_named(code, "<module>") || is_named(code, "__del__") || is_named(code, "callHandlers");
+// What runs within says nothing about what is compiled: modules that are imported or looked for, finalizers, handlers of logs.
+bool silences(PyCodeObject* code) {
+    const std::string file = to_utf8(code->co_filename);
+    const std::string name = to_utf8(code->co_name);
+    if (name == "<module>" || name == "__del__") return true;
+    if (file.starts_with("<frozen importlib")) return name == "_find_and_load" || name == "_find_spec";
+    return name == "callHandlers" && file.ends_with("/logging/__init__.py");
 }
 
 PyObject* evaluate(PyThreadState* state, _PyInterpreterFrame* frame, int throws) {
     PyInterpreterState* interpreter = state->interp;
     const bool is_on_top = _PyInterpreterState_GetEvalFrameFunc(interpreter) == evaluate;
     if (is_on_top && s_listeners.empty()) _PyInterpreterState_SetEvalFrameFunc(interpreter, _PyEval_EvalFrameDefault);
+    bool silence = false;
     // A frame that is thrown into has been heard when it began.
-    const bool listens = throws == 0 && std::ranges::any_of(s_listeners, [&](auto* each) { return each->thread() == state; });
-    const bool silence = listens && silences(frame->f_code);
-    if (listens && !silence && t_silenced == 0 && frame != t_passed_on) {
+    if (throws == 0 && t_silenced == 0 && frame != t_passed_on) {
         for (FrameListener* listener : s_listeners) {
-            if (listener->thread() == state) listener->hear(frame);
+            if (listener->thread() == state) silence = listener->hear(frame) || silence;
         }
     }
     t_silenced += silence ? 1 : 0;
@@ -77,24 +77,27 @@ Ref FrameListener::stop() {
     return list;
 }
 
-void FrameListener::hear(const _PyInterpreterFrame* frame) noexcept {
-    auto* code = reinterpret_cast<PyObject*>(frame->f_code);
+bool FrameListener::hear(const _PyInterpreterFrame* frame) noexcept {
+    PyCodeObject* code = frame->f_code;
     const void*& last = last_met_[(reinterpret_cast<std::uintptr_t>(code) >> 6U) % last_met_.size()];
-    if (last == code) return;
+    if (last == code) return false;
     try {
-        auto [found, is_new] = met_.try_emplace(code, false);
+        auto [found, is_new] = met_.try_emplace(code, Kind::ignored);
         if (is_new) {
-            kept_.push_back(Ref::borrow(code));
-            found->second = is_heard(code, frame->f_globals);
+            kept_.push_back(Ref::borrow(reinterpret_cast<PyObject*>(code)));
+            if (silences(code)) {
+                found->second = Kind::silent;
+            } else if (is_heard(code, frame->f_globals)) {
+                found->second = Kind::heard;
+            }
         }
-        if (found->second) {
-            keep(frame->f_func);
-        } else {
-            last = code;
-        }
+        if (found->second == Kind::heard) keep(frame->f_func);
+        if (found->second == Kind::ignored) last = code;
+        return found->second == Kind::silent;
     } catch (const std::exception&) {
         PyErr_Clear();
         failed_ = true;
+        return false;
     }
 }
 
@@ -107,8 +110,8 @@ void FrameListener::keep(PyFunctionObject* function) {
     heard_.push_back(Ref::borrow(reinterpret_cast<PyObject*>(function)));
 }
 
-bool FrameListener::is_heard(PyObject* code, PyObject* globals) const {
-    PyObject* file = reinterpret_cast<PyCodeObject*>(code)->co_filename;
+bool FrameListener::is_heard(PyCodeObject* code, PyObject* globals) const {
+    PyObject* file = code->co_filename;
     // Generated code belongs to where its globals are.
     if (PyUnicode_GET_LENGTH(file) > 0 && PyUnicode_READ_CHAR(file, 0) == '<' && PyDict_Check(globals)) {
         PyObject* of_globals = PyDict_GetItemString(globals, "__file__");

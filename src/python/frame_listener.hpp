@@ -7,8 +7,8 @@
 //
 // It hears what the interpreter evaluates (PEP 523), whoever calls it: what C++ calls back, rules of operators, passes of a
 // compiler. The evaluator that was there before is called as before. Other threads pay a few comparisons a call while
-// somebody listens, and nothing at other times. What a module runs while it is imported, finalizers and handlers of logs are
-// left out: they run once in a process, or whenever they like.
+// somebody listens, and nothing at other times. What a module runs while it is imported, finders of modules, finalizers and
+// handlers of logs are left out: they run once in a process, or whenever they like.
 //
 // Thread-safety: needs the GIL; start and stop belong to one thread. Failure: PythonError.
 #pragma once
@@ -48,18 +48,21 @@ class FrameListener {
     // A list of functions, at most k_functions_of_a_code of each code. RuntimeError when nothing could be heard.
     [[nodiscard]] Ref stop();
 
-    void hear(const _PyInterpreterFrame* frame) noexcept;
+    // Whether what runs within the frame is not listened to.
+    bool hear(const _PyInterpreterFrame* frame) noexcept;
     [[nodiscard]] const PyThreadState* thread() const { return thread_; }
 
    private:
-    [[nodiscard]] bool is_heard(PyObject* code, PyObject* globals) const;
+    enum class Kind { ignored, heard, silent };
+
+    [[nodiscard]] bool is_heard(PyCodeObject* code, PyObject* globals) const;
     [[nodiscard]] bool is_heard(PyObject* file) const;
     void keep(PyFunctionObject* function);
 
     std::vector<Place> places_;
     PyThreadState* thread_ = nullptr;                        // that it listens to
     std::array<const void*, 4096> last_met_{};               // code that is not listened to, by its address
-    std::unordered_map<const void*, bool> met_;              // by code, whether it is listened to
+    std::unordered_map<const void*, Kind> met_;              // by code
     std::unordered_map<const void*, std::size_t> distinct_;  // how many functions of a code were kept
     std::set<std::pair<const void*, const void*>> bare_;     // code and globals of functions that hold nothing
     std::unordered_set<const void*> functions_;
