@@ -16,8 +16,11 @@ namespace {
 
 std::vector<FrameListener*> s_listeners;
 _PyFrameEvalFunction s_previous = nullptr;
-thread_local const _PyInterpreterFrame* t_passed_on = nullptr;  // the frame that s_previous has from us
-thread_local unsigned t_silenced = 0;
+struct Thread {
+    const _PyInterpreterFrame* passed_on = nullptr;  // the frame that s_previous has from us
+    unsigned silenced = 0;
+};
+thread_local Thread t_thread;
 
 // What runs within says nothing about what is compiled: modules that are imported or looked for, finalizers, handlers of logs.
 bool silences(PyCodeObject* code) {
@@ -29,26 +32,29 @@ bool silences(PyCodeObject* code) {
 }
 
 PyObject* evaluate(PyThreadState* state, _PyInterpreterFrame* frame, int throws) {
-    PyInterpreterState* interpreter = state->interp;
-    const bool is_on_top = _PyInterpreterState_GetEvalFrameFunc(interpreter) == evaluate;
-    if (is_on_top && s_listeners.empty()) _PyInterpreterState_SetEvalFrameFunc(interpreter, _PyEval_EvalFrameDefault);
+    Thread& thread = t_thread;
+    if (frame == thread.passed_on) return _PyEval_EvalFrameDefault(state, frame, throws);
+    const bool is_on_top = _PyInterpreterState_GetEvalFrameFunc(state->interp) == evaluate;
+    if (s_listeners.empty()) {
+        if (is_on_top) _PyInterpreterState_SetEvalFrameFunc(state->interp, _PyEval_EvalFrameDefault);
+        return _PyEval_EvalFrameDefault(state, frame, throws);
+    }
     bool silence = false;
-    // A frame that is thrown into has been heard when it began.
-    if (throws == 0 && t_silenced == 0 && frame != t_passed_on) {
+    if (throws == 0 && thread.silenced == 0) {  // what is thrown into has been heard when it began
         for (FrameListener* listener : s_listeners) {
-            if (listener->thread() == state) silence = listener->hear(frame) || silence;
+            if (listener->thread() == state && listener->hear(frame)) silence = true;
         }
     }
-    t_silenced += silence ? 1 : 0;
+    thread.silenced += silence ? 1 : 0;
     PyObject* result = nullptr;
-    if (is_on_top && !s_listeners.empty() && frame != t_passed_on) {
-        const _PyInterpreterFrame* outer = std::exchange(t_passed_on, frame);
+    if (is_on_top) {
+        const _PyInterpreterFrame* outer = std::exchange(thread.passed_on, frame);
         result = s_previous(state, frame, throws);
-        t_passed_on = outer;
+        thread.passed_on = outer;
     } else {
         result = _PyEval_EvalFrameDefault(state, frame, throws);
     }
-    t_silenced -= silence ? 1 : 0;
+    thread.silenced -= silence ? 1 : 0;
     return result;
 }
 
