@@ -368,6 +368,10 @@ def set_in_instance_dict(instance: Any, name: Any, value: Any) -> None:
 
 Reduction = tuple[int, list[int], bool]
 
+def library_of(function: object) -> str:
+    """The name of the file, without folders, in which the code of a function of C lies; empty for anything else, and for what
+    the interpreter itself defines."""
+
 FUNCTIONS_OF_A_CODE: int
 
 class FrameListener:

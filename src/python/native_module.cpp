@@ -3,6 +3,7 @@
 #include <python/frame_listener.hpp>
 #include <python/guard_engine.hpp>
 #include <python/module_call.hpp>
+#include <python/native_code.hpp>
 #include <python/native_module.hpp>
 
 namespace nb = nanobind;
@@ -38,6 +39,10 @@ void bind_native(nb::module_& m) {
     m.attr("ModuleCall") = nb::steal(make_module_call_type().release());
     m.attr("GUARD_OPERATIONS") = nb::steal(guard_operations().release());
     m.def("set_in_instance_dict", &set_in_instance_dict, "instance"_a, "name"_a, "value"_a.none());
+    m.def(
+        "library_of",
+        [](const nb::handle& function) { return nb::steal<nb::str>(from_utf8(library_of(function.ptr())).release()); },
+        "function"_a);
     m.attr("FUNCTIONS_OF_A_CODE") = k_functions_of_a_code;
     nb::class_<FrameListener>(m, "FrameListener")
         .def("__init__", &make_frame_listener, "places"_a)

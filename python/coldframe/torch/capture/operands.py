@@ -112,12 +112,12 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
 
 def claims(obj: Any) -> bytes:
     """The digest of what an object says of itself, under whatever name it is found: its type, its own names and, of a function
-    of C, the module or class that defines it. A class: whether Python made it."""
+    of C, the module or class that defines it and the library that its code lies in. A class: whether Python made it."""
     owner = next((each for name in ("__objclass__", "__self__") if (each := _said(obj, name)) is not None), None)
     if owner is not None and not isinstance(owner, (types.ModuleType, type)):
         owner = type(owner)
     made = isinstance(obj, type) and bool(obj.__flags__ & _HEAP_TYPE)
-    return _core.digest((made, *(_own_names(each) for each in (type(obj), obj, owner))))
+    return _core.digest((made, _core.library_of(obj), *(_own_names(each) for each in (type(obj), obj, owner))))
 
 
 def _own_names(obj: Any) -> tuple[str | None, ...]:
