@@ -118,10 +118,12 @@ void FrameListener::keep(PyFunctionObject* function) {
 
 bool FrameListener::is_heard(PyCodeObject* code, PyObject* globals) const {
     PyObject* file = code->co_filename;
-    // Generated code belongs to where its globals are.
+    // Generated code belongs to where its globals are, and what is typed in to the main module, which then has no file.
     if (PyUnicode_GET_LENGTH(file) > 0 && PyUnicode_READ_CHAR(file, 0) == '<' && PyDict_Check(globals)) {
         PyObject* of_globals = PyDict_GetItemString(globals, "__file__");
         if (of_globals != nullptr && PyUnicode_Check(of_globals)) return is_heard(of_globals);
+        PyObject* module = PyDict_GetItemString(globals, "__name__");
+        return module != nullptr && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "__main__") == 0;
     }
     return is_heard(file);
 }

@@ -106,7 +106,7 @@ def _add(
     if module is None:
         raise NotPortableError("its globals belong to no imported module")
     named = function in state.functions_under(module, function.__qualname__)
-    if not sources.add_executed(code, named) and not (named and code.co_filename.startswith("<")):
+    if not sources.add_executed(code, named) and not named:  # of a named one the code is compared, too
         raise NotPortableError(f"{os.path.basename(code.co_filename)!r} is the file of no imported module")
     premises.executed(function, module)
     if named:
