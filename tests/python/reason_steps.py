@@ -67,6 +67,20 @@ def has_nothing_at_times(store: Path) -> int:
     return int(coldframe.stats()["compiles"])
 
 
+async def awaited(x: torch.Tensor) -> torch.Tensor:
+    return x.sin()
+
+
+def suspended(store: Path) -> str:
+    """A coroutine that is compiled, but not run: what torch makes of it may crash."""
+    coldframe.enable(store)
+    compiled = torch.compile(awaited, backend="eager")
+    for _ in range(3):
+        compiled(torch.ones(3)).close()
+    assert coldframe.flush()
+    return str(coldframe.explain(compiled))
+
+
 class Scaled:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return x * 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import sys
 import time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .package import CapturePackage
 
 _numbers = itertools.count()
+_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def contain(error: Exception) -> None:
@@ -122,6 +124,8 @@ class FrameCapture:
         if self.dynamo_code is None:
             self.record.trivial = True
             return registry.changed()
+        if self.dynamo_code.co_flags & _SUSPENDED:
+            return self.bypassed("code that can be suspended, a coroutine's: what Dynamo makes of it leaves its stack out of step")
         if self.program is None:
             return self.bypassed("no guards were recorded")
         try:
