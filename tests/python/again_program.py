@@ -76,6 +76,7 @@ def attributes() -> Any:
     """What torch.compile's own modules and functions have is there, and other methods are compiled by a module's context."""
     made = Stepping()
     compiled = by_torch(made)
+    assert type(compiled).__name__ == compiled.__class__.__name__ == repr(compiled).partition("(")[0] == "OptimizedModule"
     ours, plain = dir(compiled), dir(plainly(Stepping()))
     missing = [name for name in plain if not hasattr(compiled, name)]
     step = compiled.dynamo_ctx(made.training_step)

@@ -125,7 +125,7 @@ class FrameCapture:
             self.record.trivial = True
             return registry.changed()
         if self.dynamo_code.co_flags & _SUSPENDED:
-            return self.bypassed("code that can be suspended, a coroutine's: what Dynamo makes of it leaves its stack out of step")
+            return self.bypassed("code that can be suspended (a coroutine's): Dynamo's leaves its stack out of step")
         if self.program is None:
             return self.bypassed("no guards were recorded")
         try:
