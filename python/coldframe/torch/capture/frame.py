@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ... import _core
 from ...errors import NotPortableError, PackageError
 from .. import backends
+from ..modes import is_transforming
 from ..sources import SourceSet
 from ..stats import stats
 from . import executed, hooks
@@ -121,6 +122,8 @@ class FrameCapture:
         """Adds what was captured to the registry, or counts the bypass."""
         if self.record is None or self.reason is not None:
             return self.bypassed(self.reason or "unknown code")
+        if self.dynamo_code is None and is_transforming():
+            return self.bypassed("torch compiled nothing of it within a transform of torch.func, or a dispatch mode")
         if self.dynamo_code is None:
             self.record.trivial = True
             return registry.changed()
