@@ -76,6 +76,7 @@ def attributes() -> Any:
     """What torch.compile's own modules and functions have is there, and other methods are compiled by a module's context."""
     made = Stepping()
     compiled = by_torch(made)
+    assert type(compiled).__name__ == compiled.__class__.__name__ == repr(compiled).partition("(")[0] == "OptimizedModule"
     ours, plain = dir(compiled), dir(plainly(Stepping()))
     missing = [name for name in plain if not hasattr(compiled, name)]
     step = compiled.dynamo_ctx(made.training_step)
@@ -84,6 +85,14 @@ def attributes() -> Any:
     assert compiled.dynamo_ctx.fullgraph is False and compiled.get_compiler_config() is None
     functions = [name for name in vars(plainly(double)) if not hasattr(by_torch(double), name)]
     return missing, functions, [name for name in ("training_step", "first") if name not in ours]
+
+
+@torch.no_grad()
+def bound() -> Any:
+    """A module or its bound forward, which share what is stored, with as many rows as are told."""
+    made = net()
+    compiled = by_torch(made.forward if "TEST_BOUND" in os.environ else made)
+    return [torch.equal(compiled(ones(int(rows), 8)), made(ones(int(rows), 8))) for rows in os.environ["TEST_ROWS"].split()]
 
 
 if __name__ == "__main__":

@@ -67,6 +67,34 @@ def has_nothing_at_times(store: Path) -> int:
     return int(coldframe.stats()["compiles"])
 
 
+def passed_on(x: torch.Tensor, on: bool) -> torch.Tensor:
+    return x if on else x.sin()
+
+
+def compiles(store: Path, nothing: bool) -> int:
+    """Calls of which torch compiles nothing, for their arguments or for a transform around them, or others."""
+    coldframe.enable(store)
+    first, second, x = torch.compile(passed_on, backend="eager"), torch.compile(halved, backend="eager"), torch.ones(3)
+    assert torch.equal(first(x, nothing), passed_on(x, nothing))
+    assert torch.equal((torch.func.vmap(second) if nothing else second)(x), x / 2)
+    assert coldframe.flush()
+    return int(coldframe.stats()["compiles"])
+
+
+async def awaited(x: torch.Tensor) -> torch.Tensor:
+    return x.sin()
+
+
+def suspended(store: Path) -> str:
+    """A coroutine that is compiled, but not run: what torch makes of it may crash."""
+    coldframe.enable(store)
+    compiled = torch.compile(awaited, backend="eager")
+    for _ in range(3):
+        compiled(torch.ones(3)).close()
+    assert coldframe.flush()
+    return str(coldframe.explain(compiled))
+
+
 class Scaled:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return x * 3

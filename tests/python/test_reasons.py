@@ -56,3 +56,14 @@ def test_many_variants_are_listed_in_a_few_lines(processes: Processes, tmp_path:
 def test_a_call_of_which_torch_compiles_nothing_is_not_tried_again(processes: Processes, tmp_path: Path) -> None:
     first, later = (processes.run(reason_steps.has_nothing_at_times, store=tmp_path / "store").get() for _ in range(2))
     assert first > 2 and later == 0
+
+
+def test_calls_of_which_torch_compiles_nothing_say_nothing_of_others(processes: Processes, tmp_path: Path) -> None:
+    found = [processes.run(reason_steps.compiles, store=tmp_path / "store", nothing=each).get() for each in (True, False)]
+    assert found == [2, 2]
+
+
+def test_coroutines_are_compiled_in_each_process_and_say_why(processes: Processes, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert "code that can be suspended" in processes.run(reason_steps.suspended, store=tmp_path / "store").get()
+    assert all("code that can be suspended" in str(note["reasons"]) for note in notes(tmp_path / "store"))

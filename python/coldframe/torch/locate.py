@@ -55,7 +55,7 @@ def resolve(source: str, target: Any, module: str) -> types.CodeType:
             raise IncompatiblePackageError(f"module {match[1]!r}, compiled into the package, cannot be imported") from error
         steps = "." + source[match.start(2) :]
     else:
-        value, steps = called(target), source[match.end() :]
+        value, steps = _start(called(target), source[match.end() :])
     function = None
     for step in _STEP.finditer(steps):
         function = value if isinstance(value, types.FunctionType) else function
@@ -68,6 +68,15 @@ def resolve(source: str, target: Any, module: str) -> types.CodeType:
     if function is not None and function.__globals__ is not vars(importlib.import_module(module)):
         raise IncompatiblePackageError(f"the globals of {function.__qualname__!r} are not those of module {module!r}")
     return value
+
+
+def _start(target: Any, steps: str) -> tuple[Any, str]:
+    """From where the steps go: what was compiled as a module serves its bound forward, and the other way round."""
+    if isinstance(target, torch.nn.Module) and steps.startswith(".__func__."):
+        return target.forward, steps
+    if isinstance(target, types.MethodType) and steps.startswith(".forward."):
+        return target, steps.removeprefix(".forward")
+    return target, steps
 
 
 def uncompiled(target: Any) -> Any:

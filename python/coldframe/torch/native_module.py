@@ -135,6 +135,9 @@ class NativeModule(torch.nn.Module):
         return found + [name for name in super().__dir__() if name not in found]
 
 
+NativeModule.__name__ = "OptimizedModule"  # as people and frameworks read it; found again by its __qualname__
+
+
 def can_be_served(target: Any) -> bool:
     """Whether `target` is a function, a method, or a module that is called as modules are: what `serving` makes something
     for."""

@@ -31,6 +31,7 @@ from .capture.package import CapturePackage, run_eagerly, runs_with
 from .files import said_of
 from .keys import Key, package_key, portable, unknown
 from .misses import Miss
+from .modes import is_transforming
 from .native_module import can_be_served, serving
 from .plain import plain_because
 from .progress import Progress
@@ -278,8 +279,8 @@ class Session:
         with self._hosting:
             if self._change is None or self._native_version == (version := self.capture.version()):
                 return
-            if torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack():
-                return  # tensors that are made now are not plain ones: later
+            if is_transforming():
+                return  # later
             self._native_version = version
             try:
                 built = self.build()

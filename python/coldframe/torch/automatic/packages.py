@@ -24,6 +24,15 @@ def without(package: _core.Package, graph: str) -> _core.Package:
     return new
 
 
+def for_other_calls(package: _core.Package) -> _core.Package:
+    """The package less what it says of calls just like those that made it: that torch found nothing to compile in them."""
+    new = copy.copy(package)
+    new.codes = [
+        each for each in package.codes if each.role == "resume" or each.guarded_codes or each.bypassed or not each.skipped
+    ]
+    return new
+
+
 def beside(new: _core.Package, older: _core.Package) -> _core.Package:
     """Both in one, for this process, which each fits: one may be for another device. It demands all that either does."""
     both, first, second = copy.copy(new), new.environment, older.environment

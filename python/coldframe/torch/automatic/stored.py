@@ -21,13 +21,14 @@ from .. import environment
 from ..capture.build import build, merge
 from ..capture.registry import registry
 from ..misses import Miss
+from ..modes import is_transforming
 from ..native_module import can_be_served
 from ..restore.install import abandon
 from ..restore.native import Native
 from ..session import Session, sessions
 from ..stats import stats
 from .calls import Call, NotLookedUp, Slot, Step, calls
-from .packages import beside, with_structure, without, without_structure
+from .packages import beside, for_other_calls, with_structure, without, without_structure
 from .peers import may_wait_for_peers, seconds_to_wait
 from .reasons import ABSENT, Reasons
 from .structure import Structure
@@ -90,7 +91,7 @@ class StoredSession(Session):
     # A call.
 
     def call_hosted(self, *args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling() or _is_transforming():
+        if torch.compiler.is_compiling() or is_transforming():
             return super().call_hosted(*args, **kwargs)
         call = Call(self, args, kwargs)
         calls.running.append(call)
@@ -171,7 +172,8 @@ class StoredSession(Session):
         return self._adopt(found)
 
     def _find_general(self, slot: Slot) -> bool:
-        return self._adopt(self._find(slot, slot.structure.general))
+        found = [for_other_calls(package) for package in self._find(slot, slot.structure.general)]
+        return self._adopt([package for package in found if package.codes])
 
     def _wait(self, slot: Slot) -> bool:
         if not self.single_flight or self.read_only or self.store is None or self.on_miss != "compile":
@@ -384,11 +386,6 @@ def _serving(context: Any, serve: Callable[[Any], Any]) -> Any:
     made = copy.copy(context)
     made.__class__ = type(cls.__name__, (cls,), {"__call__": call})
     return made
-
-
-def _is_transforming() -> bool:
-    """Whether tensors that are made now are not plain ones."""
-    return torch._C._functorch.peek_interpreter_stack() is not None or bool(torch._C._len_torch_dispatch_stack())
 
 
 def _compiled_again(target: Any, options: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ... import _core
 from ...errors import NotPortableError, PackageError
 from .. import backends
+from ..modes import is_transforming
 from ..sources import SourceSet
 from ..stats import stats
 from . import executed, hooks
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from .package import CapturePackage
 
 _numbers = itertools.count()
+_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def contain(error: Exception) -> None:
@@ -119,9 +122,13 @@ class FrameCapture:
         """Adds what was captured to the registry, or counts the bypass."""
         if self.record is None or self.reason is not None:
             return self.bypassed(self.reason or "unknown code")
+        if self.dynamo_code is None and is_transforming():
+            return self.bypassed("torch compiled nothing of it within a transform of torch.func, or a dispatch mode")
         if self.dynamo_code is None:
             self.record.trivial = True
             return registry.changed()
+        if self.dynamo_code.co_flags & _SUSPENDED:
+            return self.bypassed("code that can be suspended (a coroutine's): Dynamo's leaves its stack out of step")
         if self.program is None:
             return self.bypassed("no guards were recorded")
         try:
