@@ -103,8 +103,7 @@ def _hookless(entries: Any, scope: dict[str, Any]) -> str | None:
 
 def _functions(entries: Any, scope: dict[str, Any]) -> str | None:
     for module, qualname, expected in entries:
-        present = (state.describe_function(each) for each in state.functions_under(module, qualname))
-        if not any(state.same(each, expected) for each in present):
+        if not any(state.is_function(each, expected) for each in state.functions_under(module, qualname)):
             return f"{module}.{qualname}() is not what it was"
     return None
 
