@@ -291,6 +291,16 @@ UNCHANGED = {
     "beside a dict with members of an enumeration": Edit(
         "@@\nclass E(enum.Enum):\n    A = 1\n    B = 2\nD = {E.A: 2, E.B: 3}\ndef f(x):\n    return x * D[E.A]", "", "o = 1"
     ),
+    "class and import beside an operator": Edit(
+        _operator("class", "def bw(ctx, g):\n    return g * 2\nop.register_autograd(bw)\n@@\n"),
+        "",
+        "import json\nclass O:\n    @property\n    def o(self):\n        return 2",
+    ),
+    "beside fields of a dataclass": Edit(
+        "@@\n@dataclasses.dataclass\nclass K:\n    a: int = 1\nk = K()\ndef f(x):\n    return x * len(dataclasses.asdict(k))",
+        "",
+        "o = 1",
+    ),
     "beside an operator": Edit(
         _operator("beside", "def bw(ctx, g):\n    return g * 2\nop.register_autograd(bw)\n@@\n"), "", "def o():\n    return 2"
     ),

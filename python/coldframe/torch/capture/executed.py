@@ -187,6 +187,8 @@ def _add_read(premises: Premises, function: types.FunctionType, module: str, cha
     if name not in namespace:
         if name in _UNKNOWABLE:
             raise NotPortableError(f"it calls {name}()")
+        if name == "hash" and function.__name__ != "__hash__":  # what finds a key in a dict may differ
+            premises.iterated([name])
         premises.unshadowed(module, [name])
         return None
     value = namespace[name]

@@ -17,6 +17,7 @@ from ... import _core
 from ...errors import NotPortableError
 
 _MAX_CLOSURE_DEPTH = 8
+_SINGLE_INTEGERS = range(-5, 257)  # of which the interpreter has one object each
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
@@ -102,7 +103,7 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
             return {"function": ref, "digest": semantic_digest(obj.__code__), "globals": globals_module(obj)}
         except NotPortableError:
             return {"rebind": "function", **describe_function(obj)}
-    if obj is None or obj is True or obj is False or obj is Ellipsis:
+    if obj is None or obj is True or obj is False or obj is Ellipsis or (type(obj) is int and obj in _SINGLE_INTEGERS):
         return obj
     if type(obj) is torch.amp.autocast_mode.autocast:  # the object that a decorator holds: what Dynamo reads of it
         state = {name: getattr(obj, name) for name in ("device", "fast_dtype", "_enabled", "_cache_enabled")}
