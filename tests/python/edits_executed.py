@@ -149,6 +149,32 @@ EDITS = {
         "",
         ("N = 2\n", "N = 3\n"),
     ),
+    "class registered elsewhere, asked by a helper": Edit(
+        "import OTHER\nfrom OTHER import B, O\no = O()\ndef g(x):\n    return x * (2 if isinstance(o, B) else 3)" + _ALLOWED,
+        "",
+        "",
+        tuple("import abc\nclass B(abc.ABC): pass\nclass O: pass\n" + text for text in ("", "B.register(O)\n")),
+    ),
+    "hook over subclasses that was asked before": Edit(
+        "import abc\nclass B(abc.ABC):\n    @classmethod\n    def __subclasshook__(cls, other):\n        return @@\n"
+        "class O: pass\no = O()\nisinstance(o, B)\ndef g(x):\n    return x * (2 if isinstance(o, B) else 3)" + _ALLOWED,
+        "True",
+        "False",
+    ),
+    "builtin of a program, read by a helper": Edit(
+        "import OTHER\ndef g(x):\n    return x * edited_scale\ndef done():\n    import builtins\n    del builtins.edited_scale"
+        + _ALLOWED,
+        "",
+        "",
+        ("import builtins\nbuiltins.edited_scale = 2\n", "import builtins\nbuiltins.edited_scale = 3\n"),
+    ),
+    "builtin of a program": Edit(
+        "import OTHER\ndef f(x):\n    return x * edited_factor\n"
+        "def done():\n    import builtins\n    del builtins.edited_factor",
+        "",
+        "",
+        ("import builtins\nbuiltins.edited_factor = 2\n", "import builtins\nbuiltins.edited_factor = 3\n"),
+    ),
     "attribute that a class lacks": Edit(
         "class K:\n    @@\ndef g(x):\n    return x * getattr(K, 'a', 2)" + _ALLOWED, "pass", "a = 3"
     ),
@@ -278,6 +304,7 @@ UNKNOWABLE = {
     "it uses os": "def k():\n    return int(os.environ.get('SCALE', '2'))\n" + _SCALED,
     "it uses time": "import time\ndef k():\n    return time.time()\n" + _SCALED,
     "it calls getsource()": "import inspect\ndef k():\n    return len(inspect.getsource(g))\n" + _SCALED,
+    "it calls __subclasses__()": "class C: pass\ndef k():\n    return len(C.__subclasses__())\n" + _SCALED,
     "it calls globals()": "N = 2\ndef k():\n    return globals()['N']\n" + _SCALED,
     "its own attributes decided": (
         "class M(type):\n    def __instancecheck__(cls, o):\n        return True\nclass B(metaclass=M): pass\nclass O: pass\n"

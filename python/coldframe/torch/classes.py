@@ -8,6 +8,7 @@ classes of this process. Edits that cannot matter (another method's body, a new 
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import enum
 import types
@@ -21,6 +22,7 @@ from ..errors import NotPortableError, PackageError
 from . import state
 from .capture import operands
 
+_registry_of: Any = vars(abc)["_get_dump"]
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
 
 # What the interpreter and the standard library put into every class, or into some as they go.
@@ -295,12 +297,23 @@ def _generated_tables(cls: type) -> dict[str, Any]:
     if issubclass(cls, enum.Enum):
         members = cls._member_map_.items()
         tables["(members)"] = tuple((name, member.name, _plain(member._value_)) for name, member in members)
+    if isinstance(cls, abc.ABCMeta) and not state.is_of_exact_build(cls):
+        tables["(registered)"] = tuple(sorted({state.key_of(each) for each in _registered(cls)}))
     if "__dataclass_fields__" in vars(cls):
         tables["(fields)"] = tuple(_field(field) for field in vars(cls)["__dataclass_fields__"].values())
     elif issubclass(cls, tuple) and "_fields" in vars(cls):
         names = tuple(vars(cls)["_fields"])
         tables["(fields)"] = names, tuple((k, _plain(v)) for k, v in getattr(cls, "_field_defaults", {}).items())
     return tables
+
+
+def _registered(cls: type) -> Iterator[type]:
+    """The classes that count as subclasses of an abstract one, or of a subclass of it, without being made from it."""
+    for each in (cls, *cls.__subclasses__()):
+        if each is not cls:
+            yield from _registered(each)
+        elif isinstance(cls, abc.ABCMeta):
+            yield from (found for ref in _registry_of(cls)[0] if (found := ref()) is not None)
 
 
 def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:

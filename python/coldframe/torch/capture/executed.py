@@ -53,7 +53,8 @@ _OUTSIDE = frozenset(
 )
 _UNKNOWABLE = frozenset(["__import__", "compile", "eval", "exec", "globals", "input", "open", "vars"])
 _INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc", "typing"])
-_TEXTS = frozenset(["findsource", "getcomments", "getsource", "getsourcelines"])
+_OF_PROCESS = frozenset(["__subclasses__", "findsource", "getcomments", "getsource", "getsourcelines"])
+_KEPT_BY_CLASS = "__subclasshook__"  # its results are
 _READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
@@ -96,7 +97,10 @@ def add_to(
     """Adds what was heard. What cannot be said of it becomes the failure of the premises."""
     for code in traced:
         if is_of_program(code) and (module := module_of(code.co_filename)) is not None:
-            premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))
+            try:
+                premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))
+            except NotPortableError as error:
+                premises.failure = f"{code.co_qualname}() uses a builtin: {error}"
     made_within = {id(inner) for function in functions for inner in _nested(function.__code__)}
     counts = collections.Counter(id(function.__code__) for function in functions)
     added: list[tuple[types.FunctionType, list[_Read]]] = []
@@ -151,6 +155,8 @@ def _not_run(
     for function, read in added:
         ran = id(function) in heard
         names = function.__code__.co_names if ran else (*function.__code__.co_names, *_WHEN_MADE)
+        for hook in members.get(_KEPT_BY_CLASS, ()):
+            yield from state.functions_of(hook)
         for value in (*(value for *_, value in read), *(member for name in names for member in members.get(name, ()))):
             if isinstance(value, functools._lru_cache_wrapper):
                 yield from state.functions_of(value) if value.cache_info().currsize else ()
@@ -171,8 +177,8 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
         premises.holding(function, module)
     elif not made_within and state.holds(function):
         raise NotPortableError("it has defaults or a closure, and no name leads to it")
-    if texts := _TEXTS & set(code.co_names):
-        raise NotPortableError(f"it calls {min(texts)}(), for the text of a program")
+    if calls := _OF_PROCESS & set(code.co_names):
+        raise NotPortableError(f"it calls {min(calls)}(), which more than what it reads decides")
     read = [(module, chain, _add_read(premises, function, module, chain)) for chain in _chains(code)]
     for imported in _imports(code, function.__globals__):
         _check_outside(imported)

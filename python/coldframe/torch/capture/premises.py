@@ -8,12 +8,13 @@ compiled it is collected here; it becomes the last check of the frame's guard pr
 
 from __future__ import annotations
 
+import builtins
 import collections
 import enum
 import importlib
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from torch.utils import _pytree as pytree
@@ -27,6 +28,7 @@ from . import operands
 
 # By what code reads attributes whose names do not stand in it.
 _BY_ANY_NAME = frozenset(["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers"])
+_OF_SITE = frozenset(["copyright", "credits", "exit", "help", "license", "quit"])  # builtins for people
 _LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
 
@@ -150,9 +152,11 @@ class Premises:
         """Those of the program that what ran has to do with, and their bases."""
         return (base for base in {base for cls in self._met for base in cls.__mro__} if not state.is_of_exact_build(base))
 
-    def unshadowed(self, module: str, names: Iterable[str]) -> None:
+    def unshadowed(self, module: str, names: Collection[str]) -> None:
         """Names of builtins were read in a module that does not have them."""
         self._unshadowed.setdefault(module, set()).update(names)
+        for name in vars(builtins).keys() & set(names) - _OF_SITE:
+            self.read(builtins.__name__, (name,))
 
     def instance_checked(self, cls: type, of: tuple[type, ...], result: bool) -> None:
         """Dynamo has asked whether `cls` is a subclass of any of these, which more than their bases decides."""
