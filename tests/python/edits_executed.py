@@ -175,6 +175,16 @@ EDITS = {
         "",
         ("import builtins\nbuiltins.edited_factor = 2\n", "import builtins\nbuiltins.edited_factor = 3\n"),
     ),
+    "method of tensors replaced by one of Python": Edit(
+        "own = torch.Tensor.cosh\n@@\ndef f(x):\n    return x.cosh()\ndef done():\n    torch.Tensor.cosh = own",
+        "",
+        "torch.Tensor.cosh = lambda x: x * 2",
+    ),
+    "method of tensors replaced by another": Edit(
+        "own = torch.Tensor.sinh\n@@\ndef f(x):\n    return x.sinh()\ndef done():\n    torch.Tensor.sinh = own",
+        "",
+        "torch.Tensor.sinh = torch.Tensor.sin",
+    ),
     "attribute that a class lacks": Edit(
         "class K:\n    @@\ndef g(x):\n    return x * getattr(K, 'a', 2)" + _ALLOWED, "pass", "a = 3"
     ),

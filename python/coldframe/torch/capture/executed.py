@@ -96,6 +96,7 @@ def add_to(
 ) -> None:
     """Adds what was heard. What cannot be said of it becomes the failure of the premises."""
     for code in traced:
+        premises.used_of_tensors(code.co_names)
         if is_of_program(code) and (module := module_of(code.co_filename)) is not None:
             try:
                 premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))
@@ -173,6 +174,7 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
     if not sources.add_executed(code, named) and not (named and code.co_filename.startswith("<")):
         raise NotPortableError(f"{os.path.basename(code.co_filename)!r} is the file of no imported module")
     premises.executed(function, module)
+    premises.used_of_tensors(code.co_names)
     if named:
         premises.holding(function, module)
     elif not made_within and state.holds(function):

@@ -7,8 +7,10 @@ function of a `<locals>` scope a description (a *rebinding*) that the object fou
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -119,6 +121,12 @@ def claims(obj: Any) -> bytes:
         owner = type(owner)
     made = isinstance(obj, type) and bool(obj.__flags__ & _HEAP_TYPE)
     return _core.digest((made, *(_own_names(each) for each in (type(obj), obj, owner))))
+
+
+def claims_of_tensors(names: Iterable[str]) -> bytes:
+    """The digest of what the attributes of torch.Tensor with these names say of themselves."""
+    attributes = ((name, inspect.getattr_static(torch.Tensor, name, None)) for name in sorted(names))
+    return _core.digest(tuple((name, claims(value)) for name, value in attributes))
 
 
 def _own_names(obj: Any) -> tuple[str | None, ...]:

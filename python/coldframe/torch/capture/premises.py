@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+import torch
 from torch.utils import _pytree as pytree
 
 from ... import _core
@@ -69,6 +70,7 @@ class Premises:
         self._executed: dict[int, types.CodeType] = {}  # code of the program that ran
         self._modules: set[str] = set()  # that it lies in
         self._met: set[type] = set()  # classes of the program that it has to do with
+        self._of_tensors: set[str] = set()
         self._of_metaclasses: set[str] = set()  # names looked up in metaclasses of the program
         self._functions: dict[tuple[str, str], Any] = {}
         self._reads: dict[tuple[str, state.Chain], Any] = {}
@@ -141,6 +143,10 @@ class Premises:
         if len(_core.encode(content)) > _LARGEST:
             raise NotPortableError(f"it reads {'.'.join(chain)}, which is too large to be compared")
         return value
+
+    def used_of_tensors(self, names: Iterable[str]) -> None:
+        """Attributes of these names were used, of tensors perhaps: Dynamo takes what torch.Tensor has for granted."""
+        self._of_tensors.update(name for name in names if hasattr(torch.Tensor, name))
 
     def looked_up_in_metaclass(self, metaclass: type, name: str) -> None:
         """Dynamo has looked for an attribute of a class in its metaclass."""
@@ -250,6 +256,7 @@ class Premises:
             "modules": tuple(sorted(self._modules)),
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
             "reads": tuple((*where, content) for where, content in sorted(self._reads.items())),
+            "tensors": self._of_tensors and (tuple(sorted(self._of_tensors)), operands.claims_of_tensors(self._of_tensors)),
             "unshadowed": tuple((module, tuple(sorted(names))) for module, names in sorted(self._unshadowed.items()) if names),
             "values": tuple(self._values.values()),
         }

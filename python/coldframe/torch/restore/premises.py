@@ -15,6 +15,7 @@ from typing import Any
 from ... import _core
 from ...errors import CorruptPackageError, PackageError
 from .. import classes, state
+from ..capture import operands
 from ..constant_calls import gives_constant
 from ..expressions import NAMES, Expression, is_called, render
 
@@ -124,6 +125,11 @@ def _unshadowed(entries: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
+def _tensors(entry: Any, scope: dict[str, Any]) -> str | None:
+    names, expected = entry
+    return None if operands.claims_of_tensors(names) == expected else f"torch.Tensor has its own {', '.join(names)}"
+
+
 def _modules(names: Any, scope: dict[str, Any]) -> str | None:
     return next((f"module {name} is imported" for name in names if name not in sys.modules), None)
 
@@ -172,6 +178,7 @@ _CHECKS = {
     "modules": _modules,
     "orders": _orders,
     "reads": _reads,
+    "tensors": _tensors,
     "unshadowed": _unshadowed,
     "values": _values,
 }
