@@ -100,6 +100,120 @@ EDITS = {
     "kept result of a helper": Edit(
         "@functools.lru_cache\ndef k():\n    return @@\nk()\ndef g(x):\n    return x * k()" + _ALLOWED, "2", "3"
     ),
+    "helper of a helper whose result is kept": Edit(
+        "def i():\n    return @@\n@functools.cache\ndef k():\n    return i()\nk()\ndef g(x):\n    return x * k()" + _ALLOWED,
+        "2",
+        "3",
+    ),
+    "method whose result is kept": Edit(
+        "class K:\n    @functools.cache\n    def m(self):\n        return self.n()\n    def n(self):\n        return @@\n"
+        "k = K()\nk.m()\ndef g(x):\n    return x * k.m()" + _ALLOWED,
+        "2",
+        "3",
+    ),
+    "property whose result is kept": Edit(
+        "class K:\n    @functools.cached_property\n    def a(self):\n        return @@\nk = K()\ndef g(x):\n    return x * k.a"
+        + _ALLOWED,
+        "2",
+        "3",
+    ),
+    "property whose result was kept before": Edit(
+        "class K:\n    @functools.cached_property\n    def a(self):\n        return @@\nk = K()\nk.a\n"
+        "def g(x):\n    return x * k.a" + _ALLOWED,
+        "2",
+        "3",
+    ),
+    "getter of a helper": Edit(
+        "import operator\nget = operator.itemgetter(@@)\ndef g(x):\n    return x * get([1, 2, 3])" + _ALLOWED, "1", "2"
+    ),
+    "function registered for a class": Edit(
+        "import OTHER\ndef g(x):\n    return x * OTHER.k(3)" + _ALLOWED,
+        "",
+        "",
+        tuple(
+            "import functools\n@functools.singledispatch\ndef k(a):\n    return 2\n" + registered
+            for registered in ("", "k.register(int, lambda a: 3)\n")
+        ),
+    ),
+    "object in a class that a class method of a helper reads": Edit(
+        "from OTHER import v\nclass K:\n    a = v\n    @classmethod\n    def m(cls, x):\n        return x * cls.a.k\n"
+        "def g(x):\n    return K.m(x)" + _ALLOWED,
+        "",
+        "",
+        tuple(f"class V:\n    def __init__(self, k):\n        self.k = k\nv = V({k})\n" for k in (2, 3)),
+    ),
+    "what a descriptor of a helper holds": Edit(
+        "from OTHER import N\nclass D:\n    def __init__(self, k):\n        self.k = k\n    def __get__(self, o, cls):\n"
+        "        return self.k\nclass K:\n    a = D(N)\nk = K()\ndef g(x):\n    return x * k.a" + _ALLOWED,
+        "",
+        "",
+        ("N = 2\n", "N = 3\n"),
+    ),
+    "class registered elsewhere, asked by a helper": Edit(
+        "import OTHER\nfrom OTHER import B, O\no = O()\ndef g(x):\n    return x * (2 if isinstance(o, B) else 3)" + _ALLOWED,
+        "",
+        "",
+        tuple("import abc\nclass B(abc.ABC): pass\nclass O: pass\n" + text for text in ("", "B.register(O)\n")),
+    ),
+    "hook over subclasses that was asked before": Edit(
+        "import abc\nclass B(abc.ABC):\n    @classmethod\n    def __subclasshook__(cls, other):\n        return @@\n"
+        "class O: pass\no = O()\nisinstance(o, B)\ndef g(x):\n    return x * (2 if isinstance(o, B) else 3)" + _ALLOWED,
+        "True",
+        "False",
+    ),
+    "builtin of a program, read by a helper": Edit(
+        "import OTHER\ndef g(x):\n    return x * edited_scale\ndef done():\n    import builtins\n    del builtins.edited_scale"
+        + _ALLOWED,
+        "",
+        "",
+        ("import builtins\nbuiltins.edited_scale = 2\n", "import builtins\nbuiltins.edited_scale = 3\n"),
+    ),
+    "builtin of a program": Edit(
+        "import OTHER\ndef f(x):\n    return x * edited_factor\n"
+        "def done():\n    import builtins\n    del builtins.edited_factor",
+        "",
+        "",
+        ("import builtins\nbuiltins.edited_factor = 2\n", "import builtins\nbuiltins.edited_factor = 3\n"),
+    ),
+    "method of tensors replaced by one of Python": Edit(
+        "own = torch.Tensor.cosh\n@@\ndef f(x):\n    return x.cosh()\ndef done():\n    torch.Tensor.cosh = own",
+        "",
+        "torch.Tensor.cosh = lambda x: x * 2",
+    ),
+    "method of tensors replaced by another": Edit(
+        "own = torch.Tensor.sinh\n@@\ndef f(x):\n    return x.sinh()\ndef done():\n    torch.Tensor.sinh = own",
+        "",
+        "torch.Tensor.sinh = torch.Tensor.sin",
+    ),
+    "attribute that a class lacks": Edit(
+        "class K:\n    @@\ndef g(x):\n    return x * getattr(K, 'a', 2)" + _ALLOWED, "pass", "a = 3"
+    ),
+    "attribute of a metaclass": Edit(
+        "class M(type):\n    a = @@\nclass K(metaclass=M): pass\ndef f(x):\n    return x * K.a", "2", "3"
+    ),
+    "object in a metaclass": Edit(
+        "class V:\n    def __init__(self, k):\n        self.k = k\nclass M(type):\n    a = V(@@)\nclass K(metaclass=M): pass\n"
+        "def f(x):\n    return x * K.a.k",
+        "2",
+        "3",
+    ),
+    "class in a metaclass": Edit(
+        "class M(type):\n    class A:\n        k = @@\nclass K(metaclass=M): pass\ndef f(x):\n    return x * K.A.k", "2", "3"
+    ),
+    "defaults that a helper looks at": Edit(
+        "def k(a=@@): pass\ndef g(x):\n    return x * k.__defaults__[0]" + _ALLOWED, "2", "3"
+    ),
+    "documentation that a helper looks at": Edit(
+        "def k():\n    '@@'\ndef length(function):\n    return len(function.__doc__)\ndef g(x):\n    return x * length(k)"
+        + _ALLOWED,
+        "aa",
+        "aaa",
+    ),
+    "signature that a helper looks at": Edit(
+        "import inspect\ndef k(@@): pass\ndef g(x):\n    return x * len(inspect.signature(k).parameters)" + _ALLOWED,
+        "a",
+        "a, b",
+    ),
     "constant of another module": Edit(
         "import OTHER\ndef g(x):\n    return x * OTHER.K" + _ALLOWED, "", "", ("K = 2\n", "K = 3\n")
     ),
@@ -199,6 +313,8 @@ UNKNOWABLE = {
     "it changes the global 'N'": "N = 0\ndef k():\n    global N\n    N += 1\n    return N\n" + _SCALED,
     "it uses os": "def k():\n    return int(os.environ.get('SCALE', '2'))\n" + _SCALED,
     "it uses time": "import time\ndef k():\n    return time.time()\n" + _SCALED,
+    "it calls getsource()": "import inspect\ndef k():\n    return len(inspect.getsource(g))\n" + _SCALED,
+    "it calls __subclasses__()": "class C: pass\ndef k():\n    return len(C.__subclasses__())\n" + _SCALED,
     "it calls globals()": "N = 2\ndef k():\n    return globals()['N']\n" + _SCALED,
     "its own attributes decided": (
         "class M(type):\n    def __instancecheck__(cls, o):\n        return True\nclass B(metaclass=M): pass\nclass O: pass\n"
@@ -208,6 +324,19 @@ UNKNOWABLE = {
 UNCHANGED = {
     "comments, moved lines and other functions": Edit(
         "@@\nK = 2\ndef g(x):\n    return x * K" + _ALLOWED, "def o():\n    return 1", "# moved\nO = 1\ndef o():\n    return 2"
+    ),
+    "beside a dict with members of an enumeration": Edit(
+        "@@\nclass E(enum.Enum):\n    A = 1\n    B = 2\nD = {E.A: 2, E.B: 3}\ndef f(x):\n    return x * D[E.A]", "", "o = 1"
+    ),
+    "class and import beside an operator": Edit(
+        _operator("class", "def bw(ctx, g):\n    return g * 2\nop.register_autograd(bw)\n@@\n"),
+        "",
+        "import json\nclass O:\n    @property\n    def o(self):\n        return 2",
+    ),
+    "beside fields of a dataclass": Edit(
+        "@@\n@dataclasses.dataclass\nclass K:\n    a: int = 1\nk = K()\ndef f(x):\n    return x * len(dataclasses.asdict(k))",
+        "",
+        "o = 1",
     ),
     "beside an operator": Edit(
         _operator("beside", "def bw(ctx, g):\n    return g * 2\nop.register_autograd(bw)\n@@\n"), "", "def o():\n    return 2"

@@ -8,6 +8,7 @@ classes of this process. Edits that cannot matter (another method's body, a new 
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import enum
 import types
@@ -21,6 +22,7 @@ from ..errors import NotPortableError, PackageError
 from . import state
 from .capture import operands
 
+_registry_of: Any = vars(abc)["_get_dump"]
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
 
 # What the interpreter and the standard library put into every class, or into some as they go.
@@ -55,11 +57,14 @@ _BY_DYNAMO = frozenset({"__init__", "__setstate__"})
 Inlined = Callable[[types.CodeType], bool]
 
 
-def describe(roots: Iterable[type], inlined: Inlined, read: Set[str] = frozenset()) -> dict[str, Any]:
+def describe(
+    roots: Iterable[type], inlined: Inlined, read: Set[str] = frozenset(), met: set[type] | None = None
+) -> dict[str, Any]:
     """A portable description of `roots` and all classes in their method resolution orders.
 
     inlined: whether the compilation looked into a code object; read: names of attributes that code of the program read while it
-    ran. NotPortableError for a root without an importable name.
+    ran, of the classes in `met`, to which those are added that these attributes are made with. NotPortableError for a root
+    without an importable name, and for an attribute that was read and cannot be compared.
     """
     classes: dict[type, int] = {}
     named = []
@@ -70,17 +75,22 @@ def describe(roots: Iterable[type], inlined: Inlined, read: Set[str] = frozenset
             order.append((state.key_of(cls), classes.setdefault(cls, len(classes)) if made_by_python else None))
         named.append(({"class": operands.reference(root)}, tuple(order)))
     known = {name for cls in classes for name, value in vars(cls).items() if _is_inlined(value, inlined)}
-    known |= {name for cls in classes if not state.is_of_exact_build(cls) for name in read & vars(cls).keys() - _IGNORED}
+    entries = {cls: _entries(cls, known, inlined) for cls in classes}
+    of_met = set[type]().union(*(cls.__mro__ for cls in met or ()))
+    for cls in classes:
+        if not state.is_of_exact_build(cls):
+            entries[cls].update(_read_entries(cls, read - _IGNORED, inlined, met if cls in of_met else None))
     return {
         "roots": tuple(named),
         "known": tuple(sorted(known)),
-        "classes": tuple(_entries(cls, known, inlined) for cls in classes),
+        "read": tuple(sorted(read)) if any(not state.is_of_exact_build(cls) for cls in classes) else (),
+        "classes": tuple(entries.values()),
     }
 
 
 def difference(description: dict[str, Any]) -> str | None:
     """What is different now from `description`, in words; None when nothing is."""
-    known = set(description["known"])
+    known, read = set(description["known"]), set(description["read"])
     done: set[tuple[type, int]] = set()
     for root, order in description["roots"]:
         try:
@@ -94,7 +104,7 @@ def difference(description: dict[str, Any]) -> str | None:
         for base, (key, index) in zip(cls.__mro__, order, strict=True):
             if index is not None and (base, index) not in done:
                 done.add((base, index))
-                if (name := _changed(base, description["classes"][index], known)) is not None:
+                if (name := _changed(base, description["classes"][index], known, read)) is not None:
                     return f"{name!r} of class {_key_text(key)} is not what it was"
     return None
 
@@ -141,7 +151,7 @@ def _every_function(code: types.CodeType) -> bool:
 def without_code(description: dict[str, Any] | None) -> dict[str, Any]:
     """`description`, with any function in the place of those that were inlined."""
     if not description:
-        return {"roots": (), "known": (), "classes": ()}
+        return {"roots": (), "known": (), "read": (), "classes": ()}
     return {**description, "classes": tuple(_without_code(entries) for entries in description["classes"])}
 
 
@@ -175,8 +185,24 @@ def _entries(cls: type, known: set[str], inlined: Inlined) -> dict[str, Any]:
     return {**entries, **_generated_tables(cls)}
 
 
-def _changed(cls: type, recorded: dict[str, Any], known: set[str]) -> str | None:
+def _read_entries(cls: type, read: Set[str], inlined: Inlined, met: set[type] | None) -> Iterator[tuple[str, Any]]:
+    """Of attributes that were read by name, which no guard speaks of, the content counts."""
+    for name in sorted(read & vars(cls).keys()):
+        value = vars(cls)[name]
+        entry = _describe_member(value, inlined)
+        if met is not None and ("type" in entry or isinstance(value, type)):
+            try:
+                entry = {"content": state.describe(value, met)}
+            except NotPortableError as error:
+                if not hasattr(type(value), "__get__"):
+                    raise NotPortableError(f"{cls.__qualname__}.{name} was read: {error}") from None
+        yield name, entry
+
+
+def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str]) -> str | None:
     """The name of the first member of `cls` that is not as recorded."""
+    if not state.is_of_exact_build(cls):
+        known = known | (read - _IGNORED)
     members = dict(vars(cls))
     tables = _generated_tables(cls)
     for name, entry in recorded.items():
@@ -247,6 +273,8 @@ def _fits_member(value: Any, entry: dict[str, Any]) -> bool:
         return isinstance(value, property) and all(
             _fits_member(part, e) for part, e in zip((value.fget, value.fset, value.fdel), entry["property"], strict=True)
         )
+    if "content" in entry:
+        return state.is_described(value, entry["content"])
     if "any function" in entry:
         return isinstance(value, types.FunctionType)
     if "function" in entry or "code" in entry:
@@ -269,12 +297,23 @@ def _generated_tables(cls: type) -> dict[str, Any]:
     if issubclass(cls, enum.Enum):
         members = cls._member_map_.items()
         tables["(members)"] = tuple((name, member.name, _plain(member._value_)) for name, member in members)
+    if isinstance(cls, abc.ABCMeta) and not state.is_of_exact_build(cls):
+        tables["(registered)"] = tuple(sorted({state.key_of(each) for each in _registered(cls)}))
     if "__dataclass_fields__" in vars(cls):
         tables["(fields)"] = tuple(_field(field) for field in vars(cls)["__dataclass_fields__"].values())
     elif issubclass(cls, tuple) and "_fields" in vars(cls):
         names = tuple(vars(cls)["_fields"])
         tables["(fields)"] = names, tuple((k, _plain(v)) for k, v in getattr(cls, "_field_defaults", {}).items())
     return tables
+
+
+def _registered(cls: type) -> Iterator[type]:
+    """The classes that count as subclasses of an abstract one, or of a subclass of it, without being made from it."""
+    for each in (cls, *cls.__subclasses__()):
+        if each is not cls:
+            yield from _registered(each)
+        elif isinstance(cls, abc.ABCMeta):
+            yield from (found for ref in _registry_of(cls)[0] if (found := ref()) is not None)
 
 
 def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:

@@ -200,25 +200,37 @@ def _effects_digest_at(path: str, time: int) -> bytes:
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DESCRIBES = frozenset(["classmethod", "property", "staticmethod"])  # what decorates and does nothing else
 _ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
 
 
 def _effects(statement: ast.stmt) -> Iterator[ast.AST]:
     if isinstance(statement, _FUNCTIONS):
-        if statement.decorator_list:
+        if not all(isinstance(each, ast.Name) and each.id in _DESCRIBES for each in statement.decorator_list):
             yield ast.Constant(statement.name)
             yield from (*statement.decorator_list, statement.args)
     elif isinstance(statement, ast.ClassDef):
-        yield ast.Constant(statement.name)
-        yield from (*statement.decorator_list, *statement.bases, *statement.keywords)
-        for inner in statement.body:
-            yield from _effects(inner)
+        inner = (part for each in statement.body for part in _effects(each))
+        parts = [*statement.decorator_list, *statement.bases, *statement.keywords, *inner]
+        yield from (ast.Constant(statement.name), *parts) if parts else ()
+    elif isinstance(statement, (ast.Import, ast.ImportFrom)) and all(map(_is_of_python, _imported(statement))):
+        return  # which does nothing to the program
     elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
         return  # a text that documents
     elif isinstance(statement, ast.If) and "__main__" in ast.dump(statement.test):
         return
     elif not (isinstance(statement, _ASSIGNMENTS) and _is_plain(statement.value)):
         yield statement
+
+
+def _imported(statement: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(statement, ast.Import):
+        return [alias.name for alias in statement.names]
+    return ["." * statement.level + (statement.module or "")]
+
+
+def _is_of_python(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
 
 
 def _is_plain(value: ast.expr | None) -> bool:

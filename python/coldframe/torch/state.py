@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import sys
 import threading
 import types
@@ -21,6 +22,8 @@ import torch
 from .. import _core
 from ..errors import NotPortableError
 
+# What a function is like, beside what it does.
+OF_FUNCTIONS = ("__annotations__", "__code__", "__defaults__", "__doc__", "__kwdefaults__")
 _DEPTH = 6
 _ITEMS = 1000
 _UNWRAPPED = 64
@@ -33,6 +36,7 @@ _NATIVE = (
     *(types.BuiltinFunctionType, types.ClassMethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType),
     *(types.MethodDescriptorType, types.MethodWrapperType, types.WrapperDescriptorType),
 )
+_GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 _OPERATORS = (torch._ops.OperatorBase, torch._ops.OpOverloadPacket)
 
 
@@ -60,6 +64,10 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
     cls = type(value)
     if isinstance(value, functools._lru_cache_wrapper):
         return {"cached": inner(value.__wrapped__)}
+    if isinstance(value, types.FunctionType) and isinstance(vars(value).get("registry"), types.MappingProxyType):
+        return {"dispatches": tuple((inner(key), inner(function)) for key, function in vars(value)["registry"].items())}
+    if isinstance(value, types.CodeType):
+        return {"code": semantic_digest(value)}
     try:
         return {"value": _core.decode(_core.encode(value), resolve=False)}
     except NotPortableError:
@@ -86,9 +94,20 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
         return {"type": key_of(cls), "items": tuple(map(inner, value))}
     if cls is dict and len(value) <= _ITEMS:
         return {"type": key_of(cls), "items": tuple((inner(key), inner(item)) for key, item in value.items())}
+    if isinstance(value, _GETTERS):
+        return {"type": key_of(cls), "made": inner(value.__reduce__()[1:])}
     if _is_plain_object(value):
-        return {"type": key_of(cls), "state": {name: inner(item) for name, item in sorted(vars(value).items())}}
+        attributes = {name: item for name, item in sorted(vars(value).items()) if not _is_kept_property(cls, name)}
+        return {"type": key_of(cls), "state": {name: inner(item) for name, item in attributes.items()}}
     raise NotPortableError(f"a {cls.__qualname__} object cannot be compared with that of another process")
+
+
+def is_described(value: Any, description: dict[str, Any]) -> bool:
+    """Whether `describe` says this of the value."""
+    try:
+        return same(describe(value), description)
+    except NotPortableError:
+        return False
 
 
 def _classes_of(value: Any) -> Iterator[type]:
@@ -101,6 +120,10 @@ def is_of_exact_build(cls: type) -> bool:
     """Whether a class belongs to torch or the standard library, which a package names by version."""
     top = str(cls.__module__).partition(".")[0]
     return top == "torch" or top in sys.stdlib_module_names
+
+
+def _is_kept_property(cls: type, name: str) -> bool:
+    return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property)
 
 
 def _is_plain_object(value: Any) -> bool:
@@ -122,6 +145,16 @@ def describe_function(function: types.FunctionType, met: set[type] | None = None
     }
 
 
+def is_function(function: types.FunctionType, description: dict[str, Any]) -> bool:
+    """Whether `describe_function` says this of the function."""
+    if semantic_digest(function.__code__) != description["code"]:
+        return False
+    try:
+        return same(describe_function(function), description)
+    except NotPortableError:
+        return False
+
+
 def _content(cell: types.CellType) -> Any:
     try:
         return cell.cell_contents
@@ -139,6 +172,11 @@ def functions_under(module: str, qualname: str) -> Iterator[types.FunctionType]:
     value: Any = sys.modules.get(module)
     for part in qualname.split("."):
         value = inspect.getattr_static(value, part, None)
+    return functions_of(value)
+
+
+def functions_of(value: Any) -> Iterator[types.FunctionType]:
+    """A function, or those that make up what is called or read as one, and the functions that these wrap."""
     stack, seen = [value], set[int]()
     while stack and len(seen) < _UNWRAPPED:
         value = stack.pop()
@@ -167,7 +205,7 @@ def _held_functions(value: Any) -> Iterable[Any]:
         return (value.__func__,)
     if isinstance(value, property):
         return tuple(each for each in (value.fget, value.fset, value.fdel) if each is not None)
-    if isinstance(value, functools.partial):
+    if isinstance(value, (functools.partial, functools.cached_property)):
         return (value.func,)
     if isinstance(value, functools._lru_cache_wrapper):
         return (value.__wrapped__,)
@@ -190,6 +228,10 @@ def read(namespace: dict[str, Any], chain: Chain) -> tuple[Any, Chain]:
 def _attribute(value: Any, name: str) -> Any:
     if isinstance(value, types.ModuleType):
         return getattr(value, name, _MISSING)
+    if isinstance(value, types.FunctionType) and name in OF_FUNCTIONS:
+        return getattr(value, name)
+    if _is_kept_property(type(value), name):
+        return _MISSING
     static = inspect.getattr_static(value, name, _MISSING)
     if isinstance(value, type):
         return static

@@ -16,7 +16,7 @@ import os
 import sys
 import sysconfig
 import types
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from ... import _core
 from ...errors import NotPortableError
@@ -33,15 +33,33 @@ _COMPILER = (
 # What they give is of this process, moment or host.
 _OUTSIDE = frozenset(
     [
-        *("_io", "datetime", "fcntl", "getpass", "glob", "importlib", "io", "locale", "multiprocessing", "os", "pathlib"),
+        *(
+            "_io",
+            "datetime",
+            "fcntl",
+            "getpass",
+            "glob",
+            "importlib",
+            "io",
+            "linecache",
+            "locale",
+            "multiprocessing",
+            "os",
+            "pathlib",
+        ),
         *("platform", "posix", "random", "resource", "secrets", "select", "shutil", "signal", "socket", "ssl", "subprocess"),
         *("tempfile", "time", "urllib", "uuid"),
     ]
 )
 _UNKNOWABLE = frozenset(["__import__", "compile", "eval", "exec", "globals", "input", "open", "vars"])
+_INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc", "typing"])
+_OF_PROCESS = frozenset(["__subclasses__", "findsource", "getcomments", "getsource", "getsourcelines"])
+_KEPT_BY_CLASS = "__subclasshook__"  # its results are
 _READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
+_WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
 _WRITES = frozenset(["STORE_GLOBAL", "DELETE_GLOBAL"])
+_Read = tuple[str, state.Chain, object]  # of a module's globals, with the value
 
 
 def _places() -> dict[str, bool]:
@@ -78,30 +96,77 @@ def add_to(
 ) -> None:
     """Adds what was heard. What cannot be said of it becomes the failure of the premises."""
     for code in traced:
+        premises.used_of_tensors(code.co_names)
         if is_of_program(code) and (module := module_of(code.co_filename)) is not None:
-            premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))
+            try:
+                premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))
+            except NotPortableError as error:
+                premises.failure = f"{code.co_qualname}() uses a builtin: {error}"
     made_within = {id(inner) for function in functions for inner in _nested(function.__code__)}
     counts = collections.Counter(id(function.__code__) for function in functions)
+    added: list[tuple[types.FunctionType, list[_Read]]] = []
     waiting, seen = list(functions), set[int]()
     while waiting:
-        function = waiting.pop()
-        if id(function) in seen:
-            continue
-        seen.add(id(function))
-        if _reads_modules(function):
-            continue
-        try:
-            if counts[id(function.__code__)] >= _core.FUNCTIONS_OF_A_CODE and id(function.__code__) not in made_within:
-                raise NotPortableError("it was made anew too often")
-            waiting.extend(_add(premises, sources, function, id(function.__code__) in made_within))
-        except NotPortableError as error:
-            premises.failure = f"{function.__qualname__}(), which ran while the frame was compiled: {error}"
+        for function in waiting:
+            if id(function) in seen:
+                continue
+            seen.add(id(function))
+            if _reads_modules(function):
+                continue
+            try:
+                if counts[id(function.__code__)] >= _core.FUNCTIONS_OF_A_CODE and id(function.__code__) not in made_within:
+                    raise NotPortableError("it was made anew too often")
+                added.append((function, _add(premises, sources, function, id(function.__code__) in made_within)))
+            except NotPortableError as error:
+                premises.failure = f"{function.__qualname__}(), which ran while the frame was compiled: {error}"
+                return
+        found = _not_run(premises, added, {id(function) for function in functions})
+        waiting = [function for function in found if id(function) not in seen and is_of_program(function.__code__)]
+    if any(_looks_into_functions(function.__code__, read) for function, read in added):
+        for module, chain, value in (each for _, read in added for each in read):
+            if isinstance(value, types.FunctionType) and is_of_program(value.__code__):
+                _add_looks(premises, module, chain)
 
 
-def _add(
-    premises: Premises, sources: SourceSet, function: types.FunctionType, made_within: bool
+def _add_looks(premises: Premises, module: str, chain: state.Chain) -> None:
+    try:
+        for name in state.OF_FUNCTIONS:
+            premises.read(module, (*chain, name))
+    except NotPortableError as error:
+        premises.failure = f"{'.'.join(chain)} was looked into while the frame was compiled: {error}"
+
+
+def _looks_into_functions(code: types.CodeType, read: Iterable[_Read]) -> bool:
+    """Whether a code may ask what functions are like, without running them."""
+    names = {*code.co_names, *(const for const in code.co_consts if isinstance(const, str))}
+    modules = (
+        value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None) for *_, value in read
+    )
+    return not names.isdisjoint(state.OF_FUNCTIONS) or not _INTROSPECTION.isdisjoint(map(str, modules))
+
+
+def _not_run(
+    premises: Premises, added: Iterable[tuple[types.FunctionType, list[_Read]]], heard: Set[int]
 ) -> Iterator[types.FunctionType]:
-    """Yields functions that need not have run because what they gave was kept: they count, too."""
+    """Functions that count although they need not have run, because what they gave was kept, or what calls them gave."""
+    members = collections.defaultdict[str, list[object]](list)
+    for cls in premises.classes():
+        for name, member in vars(cls).items():
+            members[name].append(member)
+    for function, read in added:
+        ran = id(function) in heard
+        names = function.__code__.co_names if ran else (*function.__code__.co_names, *_WHEN_MADE)
+        for hook in members.get(_KEPT_BY_CLASS, ()):
+            yield from state.functions_of(hook)
+        for value in (*(value for *_, value in read), *(member for name in names for member in members.get(name, ()))):
+            if isinstance(value, functools._lru_cache_wrapper):
+                yield from state.functions_of(value) if value.cache_info().currsize else ()
+            elif isinstance(value, functools.cached_property) or not ran:
+                yield from state.functions_of(value)
+
+
+def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, made_within: bool) -> list[_Read]:
+    """Returns what the function reads of globals."""
     code, module = function.__code__, operands.globals_module(function)
     if module is None:
         raise NotPortableError("its globals belong to no imported module")
@@ -109,18 +174,19 @@ def _add(
     if not sources.add_executed(code, named) and not named:  # of a named one the code is compared, too
         raise NotPortableError(f"{os.path.basename(code.co_filename)!r} is the file of no imported module")
     premises.executed(function, module)
+    premises.used_of_tensors(code.co_names)
     if named:
         premises.holding(function, module)
     elif not made_within and state.holds(function):
         raise NotPortableError("it has defaults or a closure, and no name leads to it")
-    for chain in _chains(code):
-        value = _add_read(premises, function, module, chain)
-        if isinstance(value, functools._lru_cache_wrapper) and isinstance(value.__wrapped__, types.FunctionType):
-            yield value.__wrapped__
+    if calls := _OF_PROCESS & set(code.co_names):
+        raise NotPortableError(f"it calls {min(calls)}(), which more than what it reads decides")
+    read = [(module, chain, _add_read(premises, function, module, chain)) for chain in _chains(code)]
     for imported in _imports(code, function.__globals__):
         _check_outside(imported)
         for name in set(code.co_names) & vars(imported).keys() if imported.__name__ in sys.modules else ():
-            premises.read(imported.__name__, (name,))
+            read.append((imported.__name__, (name,), premises.read(imported.__name__, (name,))))
+    return read
 
 
 def _add_read(premises: Premises, function: types.FunctionType, module: str, chain: state.Chain) -> object:
@@ -129,6 +195,8 @@ def _add_read(premises: Premises, function: types.FunctionType, module: str, cha
     if name not in namespace:
         if name in _UNKNOWABLE:
             raise NotPortableError(f"it calls {name}()")
+        if name == "hash" and function.__name__ != "__hash__":  # what finds a key in a dict may differ
+            premises.iterated([name])
         premises.unshadowed(module, [name])
         return None
     value = namespace[name]

@@ -7,8 +7,10 @@ function of a `<locals>` scope a description (a *rebinding*) that the object fou
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from ... import _core
 from ...errors import NotPortableError
 
 _MAX_CLOSURE_DEPTH = 8
+_SINGLE_INTEGERS = range(-5, 257)  # of which the interpreter has one object each
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
@@ -102,7 +105,7 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
             return {"function": ref, "digest": semantic_digest(obj.__code__), "globals": globals_module(obj)}
         except NotPortableError:
             return {"rebind": "function", **describe_function(obj)}
-    if obj is None or obj is True or obj is False or obj is Ellipsis:
+    if obj is None or obj is True or obj is False or obj is Ellipsis or (type(obj) is int and obj in _SINGLE_INTEGERS):
         return obj
     if type(obj) is torch.amp.autocast_mode.autocast:  # the object that a decorator holds: what Dynamo reads of it
         state = {name: getattr(obj, name) for name in ("device", "fast_dtype", "_enabled", "_cache_enabled")}
@@ -118,6 +121,12 @@ def claims(obj: Any) -> bytes:
         owner = type(owner)
     made = isinstance(obj, type) and bool(obj.__flags__ & _HEAP_TYPE)
     return _core.digest((made, _core.library_of(obj), *(_own_names(each) for each in (type(obj), obj, owner))))
+
+
+def claims_of_tensors(names: Iterable[str]) -> bytes:
+    """The digest of what the attributes of torch.Tensor with these names say of themselves."""
+    attributes = ((name, inspect.getattr_static(torch.Tensor, name, None)) for name in sorted(names))
+    return _core.digest(tuple((name, claims(value)) for name, value in attributes))
 
 
 def _own_names(obj: Any) -> tuple[str | None, ...]:

@@ -8,14 +8,16 @@ compiled it is collected here; it becomes the last check of the frame's guard pr
 
 from __future__ import annotations
 
+import builtins
 import collections
 import enum
 import importlib
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+import torch
 from torch.utils import _pytree as pytree
 
 from ... import _core
@@ -27,6 +29,7 @@ from . import operands
 
 # By what code reads attributes whose names do not stand in it.
 _BY_ANY_NAME = frozenset(["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers"])
+_OF_SITE = frozenset(["copyright", "credits", "exit", "help", "license", "quit"])  # builtins for people
 _LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
 
@@ -67,12 +70,15 @@ class Premises:
         self._executed: dict[int, types.CodeType] = {}  # code of the program that ran
         self._modules: set[str] = set()  # that it lies in
         self._met: set[type] = set()  # classes of the program that it has to do with
+        self._of_tensors: set[str] = set()
+        self._of_metaclasses: set[str] = set()  # names looked up in metaclasses of the program
         self._functions: dict[tuple[str, str], Any] = {}
         self._reads: dict[tuple[str, state.Chain], Any] = {}
         self._unshadowed: dict[str, set[str]] = {}
         self._instances: dict[bytes, tuple[Any, ...]] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
         self._lookups: dict[tuple[str, str, int], tuple[Any, bool]] = {}
+        self.finding_key = 0  # whether a dict or a set is asking a key for its hash
         self.registry_read = False  # of pytree's nodes: not only looked up in
         self.sets_mixed = False  # a set whose order comes from hashes went into another one
 
@@ -138,9 +144,25 @@ class Premises:
             raise NotPortableError(f"it reads {'.'.join(chain)}, which is too large to be compared")
         return value
 
-    def unshadowed(self, module: str, names: Iterable[str]) -> None:
+    def used_of_tensors(self, names: Iterable[str]) -> None:
+        """Attributes of these names were used, of tensors perhaps: Dynamo takes what torch.Tensor has for granted."""
+        self._of_tensors.update(name for name in names if hasattr(torch.Tensor, name))
+
+    def looked_up_in_metaclass(self, metaclass: type, name: str) -> None:
+        """Dynamo has looked for an attribute of a class in its metaclass."""
+        if not state.is_of_exact_build(metaclass):
+            self._met.add(metaclass)
+            self._of_metaclasses.add(name)
+
+    def classes(self) -> Iterator[type]:
+        """Those of the program that what ran has to do with, and their bases."""
+        return (base for base in {base for cls in self._met for base in cls.__mro__} if not state.is_of_exact_build(base))
+
+    def unshadowed(self, module: str, names: Collection[str]) -> None:
         """Names of builtins were read in a module that does not have them."""
         self._unshadowed.setdefault(module, set()).update(names)
+        for name in vars(builtins).keys() & set(names) - _OF_SITE:
+            self.read(builtins.__name__, (name,))
 
     def instance_checked(self, cls: type, of: tuple[type, ...], result: bool) -> None:
         """Dynamo has asked whether `cls` is a subclass of any of these, which more than their bases decides."""
@@ -223,7 +245,6 @@ class Premises:
         if self.failure is not None:
             raise NotPortableError(self.failure)
         self._add_lookups(program)
-        inlined = {id(code) for code in traced} | self._executed.keys()
         checks: dict[str, Any] = {
             "calls": tuple(self._calls.values()),
             "contained": tuple(self._contained.values()),
@@ -235,22 +256,33 @@ class Premises:
             "modules": tuple(sorted(self._modules)),
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
             "reads": tuple((*where, content) for where, content in sorted(self._reads.items())),
+            "tensors": self._of_tensors and (tuple(sorted(self._of_tensors)), operands.claims_of_tensors(self._of_tensors)),
             "unshadowed": tuple((module, tuple(sorted(names))) for module, names in sorted(self._unshadowed.items()) if names),
             "values": tuple(self._values.values()),
         }
         if self._hookless:
             module = _private.module("torch.nn.modules.module")
             checks["global_hooks"] = tuple((name, len(getattr(module, name))) for name in _HOOKS)
-        read = {name for code in self._executed.values() for name in code.co_names}
-        if read & _BY_ANY_NAME:
-            read = {name for cls in self._met for base in cls.__mro__ for name in vars(base)}
-        roots = {**self._classes, **{id(cls): cls for cls in self._met}}
-        description = classes.describe(roots.values(), lambda code: id(code) in inlined, read)
+        description = self._describe_classes(list(traced))
         if description["roots"]:
             checks["classes"] = description
         checks = {name: value for name, value in checks.items() if value}
         if checks:
             program.add("named_check", (0,), (NAME, (checks,)), "", ["what Dynamo takes for granted"])
+
+    def _describe_classes(self, traced: Sequence[types.CodeType]) -> dict[str, Any]:
+        inlined = {id(code) for code in traced} | self._executed.keys()
+        read = {name for code in self._executed.values() for name in code.co_names}
+        if self._of_metaclasses:
+            read |= self._of_metaclasses | {name for code in traced for name in code.co_names}
+        count = -1
+        while count != len(self._met):  # what attributes of classes hold is made with further ones
+            count = len(self._met)
+            if read & _BY_ANY_NAME:
+                read |= {name for cls in self.classes() for name in vars(cls)}
+            roots = {**self._classes, **{id(cls): cls for cls in self._met}}
+            description = classes.describe(roots.values(), lambda code: id(code) in inlined, read, self._met)
+        return description
 
     def _add_lookups(self, program: _core.GuardProgram) -> None:
         """Not as premises: what is registered between two calls counts from then on, as in torch."""

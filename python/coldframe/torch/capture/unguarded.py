@@ -31,6 +31,7 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_identities(wrap, current)
     _wrap_dicts(wrap, current)
     _wrap_instance_checks(wrap, current)
+    _wrap_metaclasses(wrap, current)
     trees.install(wrap, current)
 
 
@@ -254,7 +255,7 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
     def of_text(original: Any) -> Callable[..., Any]:
         def call_method(self: Any, tx: Any, name: str, args: Any, kwargs: Any) -> Any:
             premises = current()
-            if premises is not None and name == "__hash__":
+            if premises is not None and name == "__hash__" and not premises.finding_key:
                 premises.iterated([self.value])
             if premises is not None and isinstance(self.value, str):
                 for shown in (*args, *kwargs.values()):
@@ -290,13 +291,26 @@ _OF_IDENTITY = frozenset([operator.eq, operator.ne, operator.is_, operator.is_no
 
 
 def _wrap_identities(wrap: Wrap, current: Current) -> None:
-    """hash() and id(): constants to Dynamo, and others in each process."""
+    """hash() and id(): constants to Dynamo, and others in each process. Of a key's hash only what is found by it counts."""
+
+    def finding(original: Any) -> Callable[..., Any]:
+        def __init__(self: Any, vt: Any) -> None:
+            premises = current()
+            if premises is None:
+                return original(self, vt)
+            premises.finding_key += 1
+            try:
+                return original(self, vt)
+            finally:
+                premises.finding_key -= 1
+
+        return __init__
 
     def hashing(original: Any) -> Callable[..., Any]:
         def generic_hash(tx: Any, arg: Any) -> Any:
             result = original(tx, arg)
             premises = current()
-            if premises is not None and result is not None and result.is_python_constant():
+            if premises is not None and not premises.finding_key and result is not None and result.is_python_constant():
                 if arg.is_python_constant():
                     premises.iterated([arg.as_python_constant()])
                 else:
@@ -327,6 +341,7 @@ def _wrap_identities(wrap: Wrap, current: Current) -> None:
         return call_function
 
     builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
+    wrap(_private.module("torch._dynamo.variables.hashable").HashableTracker, "__init__", finding)
     wrap(_private.module("torch._dynamo.variables.object_protocol"), "generic_hash", hashing)
     wrap(builtin, "call_id", identifying)
     wrap(builtin, "call_function", calling)
@@ -372,3 +387,17 @@ def _wrap_instance_checks(wrap: Wrap, current: Current) -> None:
     builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
     for name in ("call_isinstance", "call_issubclass"):
         wrap(builtin, name, make)
+
+
+def _wrap_metaclasses(wrap: Wrap, current: Current) -> None:
+    """What a class has from its metaclass is read without a guard."""
+
+    def make(original: Any) -> Callable[..., Any]:
+        def lookup_metaclass_attr(self: Any, name: str) -> Any:
+            if (premises := current()) is not None:
+                premises.looked_up_in_metaclass(type(self.value), name)
+            return original(self, name)
+
+        return lookup_metaclass_attr
+
+    wrap(_private.module("torch._dynamo.variables.user_defined").UserDefinedClassVariable, "lookup_metaclass_attr", make)

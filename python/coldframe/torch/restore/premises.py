@@ -15,6 +15,7 @@ from typing import Any
 from ... import _core
 from ...errors import CorruptPackageError, PackageError
 from .. import classes, state
+from ..capture import operands
 from ..constant_calls import gives_constant
 from ..expressions import NAMES, Expression, is_called, render
 
@@ -103,8 +104,7 @@ def _hookless(entries: Any, scope: dict[str, Any]) -> str | None:
 
 def _functions(entries: Any, scope: dict[str, Any]) -> str | None:
     for module, qualname, expected in entries:
-        present = (state.describe_function(each) for each in state.functions_under(module, qualname))
-        if not any(state.same(each, expected) for each in present):
+        if not any(state.is_function(each, expected) for each in state.functions_under(module, qualname)):
             return f"{module}.{qualname}() is not what it was"
     return None
 
@@ -123,6 +123,11 @@ def _unshadowed(entries: Any, scope: dict[str, Any]) -> str | None:
             if name in vars(importlib.import_module(module)):
                 return f"{name!r} is not a builtin in module {module}"
     return None
+
+
+def _tensors(entry: Any, scope: dict[str, Any]) -> str | None:
+    names, expected = entry
+    return None if operands.claims_of_tensors(names) == expected else f"torch.Tensor has its own {', '.join(names)}"
 
 
 def _modules(names: Any, scope: dict[str, Any]) -> str | None:
@@ -173,6 +178,7 @@ _CHECKS = {
     "modules": _modules,
     "orders": _orders,
     "reads": _reads,
+    "tensors": _tensors,
     "unshadowed": _unshadowed,
     "values": _values,
 }
