@@ -27,8 +27,24 @@ bool silences(PyCodeObject* code) {
     const std::string file = to_utf8(code->co_filename);
     const std::string name = to_utf8(code->co_name);
     if (name == "<module>" || name == "__del__") return true;
+    if (name == "__call__" && file.ends_with("/weakref.py")) return true;  // of finalize
     if (file.starts_with("<frozen importlib")) return name == "_find_and_load" || name == "_find_spec";
     return name == "callHandlers" && file.ends_with("/logging/__init__.py");
+}
+
+// What the collector or the death of an object calls, whenever that happens to be.
+bool is_called_back(const _PyInterpreterFrame* frame) {
+    PyObject* first = frame->f_code->co_argcount > 0 ? frame->localsplus[0] : nullptr;
+    if (first != nullptr && PyWeakref_Check(first) && PyWeakref_GET_OBJECT(first) == Py_None) return true;
+    const Ref gc = find_module("gc");
+    const Ref callbacks = gc ? find_attribute(gc.get(), "callbacks") : Ref();
+    if (!callbacks || !PyList_Check(callbacks.get())) return false;
+    for (Py_ssize_t index = 0; index < PyList_GET_SIZE(callbacks.get()); ++index) {
+        PyObject* callback = PyList_GET_ITEM(callbacks.get(), index);
+        if (PyMethod_Check(callback)) callback = PyMethod_GET_FUNCTION(callback);
+        if (callback == reinterpret_cast<PyObject*>(frame->f_func)) return true;
+    }
+    return false;
 }
 
 PyObject* evaluate(PyThreadState* state, _PyInterpreterFrame* frame, int throws) {
@@ -40,7 +56,8 @@ PyObject* evaluate(PyThreadState* state, _PyInterpreterFrame* frame, int throws)
         return _PyEval_EvalFrameDefault(state, frame, throws);
     }
     bool silence = false;
-    if (throws == 0 && thread.silenced == 0) {  // what is thrown into has been heard when it began
+    // What is thrown into has been heard when it began; what traces or profiles the others says nothing.
+    if (throws == 0 && thread.silenced == 0 && state->tracing == 0) {
         for (FrameListener* listener : s_listeners) {
             if (listener->thread() == state && listener->hear(frame)) silence = true;
         }
@@ -94,7 +111,7 @@ bool FrameListener::hear(const _PyInterpreterFrame* frame) noexcept {
             if (silences(code)) {
                 found->second = Kind::silent;
             } else if (is_heard(code, frame->f_globals)) {
-                found->second = Kind::heard;
+                found->second = is_called_back(frame) ? Kind::silent : Kind::heard;
             }
         }
         if (found->second == Kind::heard) keep(frame->f_func);

@@ -7,8 +7,8 @@
 //
 // It hears what the interpreter evaluates (PEP 523), whoever calls it: what C++ calls back, rules of operators, passes of a
 // compiler. The evaluator that was there before is called as before. Other threads pay a few comparisons a call while
-// somebody listens, and nothing at other times. What a module runs while it is imported, finders of modules, finalizers and
-// handlers of logs are left out: they run once in a process, or whenever they like.
+// somebody listens, and nothing at other times. What a module runs while it is imported, finders of modules, finalizers, the
+// collector's callbacks and handlers of logs are left out: they run once in a process, or whenever they like.
 //
 // Thread-safety: needs the GIL; start and stop belong to one thread. Failure: PythonError.
 #pragma once

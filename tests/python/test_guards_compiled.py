@@ -43,15 +43,14 @@ def anew(function: Any) -> Any:
 
 def compile_and_record(program: Compiled, path: Path) -> tuple[Any, Any, _core.GuardProgram]:
     """(torch's guards, the replayed ones, their program)."""
-    roots: list[Any] = []
     torch._dynamo.reset()
     program.function = anew(program.function)
     compiled = coldframe.compile(program.function, **{"backend": "eager", **program.options})
-    hook = mock.patch.object(
-        dynamo, "guard_manager_testing_hook_fn", lambda manager, scope, builder: roots.append(manager.root)
-    )
+    heard = mock.Mock()  # no function of ours: such a one would count
+    hook = mock.patch.object(dynamo, "guard_manager_testing_hook_fn", heard)
     with torch._dynamo.config.patch(program.config), hook, program.first.state():
         compiled(*arguments(program.first))
+    (manager, *_), _ = heard.call_args_list[0]
     built = session_of(compiled).build()
     assert not built.bypasses, built.bypasses
     entry = next(entry for entry in built.package.codes if entry.role == "entry")
@@ -62,7 +61,7 @@ def compile_and_record(program: Compiled, path: Path) -> tuple[Any, Any, _core.G
     for name, recipe in entry.installed_globals.items():
         namespace[name] = vars(__import__("builtins")) if "builtins" in recipe else _core.resolve(next(iter(recipe.values())))
     recorded = through_disk(guarded.guards, path)
-    return roots[0], replay(recorded, namespace), recorded
+    return manager.root, replay(recorded, namespace), recorded
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
