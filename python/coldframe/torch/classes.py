@@ -23,6 +23,7 @@ from . import state
 from .capture import operands
 
 _registry_of: Any = vars(abc)["_get_dump"]
+_IN_TABLES = frozenset({"__dataclass_fields__", "_abc_impl", "_member_map_"})  # below
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
 
 # What the interpreter and the standard library put into every class, or into some as they go.
@@ -58,13 +59,17 @@ Inlined = Callable[[types.CodeType], bool]
 
 
 def describe(
-    roots: Iterable[type], inlined: Inlined, read: Set[str] = frozenset(), met: set[type] | None = None
+    roots: Iterable[type],
+    inlined: Inlined,
+    read: Set[str] = frozenset(),
+    needed: Set[str] = frozenset(),
+    met: set[type] | None = None,
 ) -> dict[str, Any]:
     """A portable description of `roots` and all classes in their method resolution orders.
 
-    inlined: whether the compilation looked into a code object; read: names of attributes that code of the program read while it
-    ran, of the classes in `met`, to which those are added that these attributes are made with. NotPortableError for a root
-    without an importable name, and for an attribute that was read and cannot be compared.
+    inlined: whether the compilation looked into a code object; read: names of attributes that code of the program may have read
+    while it ran, needed: those that stand in it; of the classes in `met`, to which those are added that these attributes are
+    made with. NotPortableError for a root without an importable name, and for a needed attribute that cannot be compared.
     """
     classes: dict[type, int] = {}
     named = []
@@ -79,7 +84,7 @@ def describe(
     of_met = set[type]().union(*(cls.__mro__ for cls in met or ()))
     for cls in classes:
         if not state.is_of_exact_build(cls):
-            entries[cls].update(_read_entries(cls, read - _IGNORED, inlined, met if cls in of_met else None))
+            entries[cls].update(_read_entries(cls, read - _IGNORED, needed, inlined, met if cls in of_met else None))
     return {
         "roots": tuple(named),
         "known": tuple(sorted(known)),
@@ -185,7 +190,9 @@ def _entries(cls: type, known: set[str], inlined: Inlined) -> dict[str, Any]:
     return {**entries, **_generated_tables(cls)}
 
 
-def _read_entries(cls: type, read: Set[str], inlined: Inlined, met: set[type] | None) -> Iterator[tuple[str, Any]]:
+def _read_entries(
+    cls: type, read: Set[str], needed: Set[str], inlined: Inlined, met: set[type] | None
+) -> Iterator[tuple[str, Any]]:
     """Of attributes that were read by name, which no guard speaks of, the content counts."""
     for name in sorted(read & vars(cls).keys()):
         value = vars(cls)[name]
@@ -194,7 +201,7 @@ def _read_entries(cls: type, read: Set[str], inlined: Inlined, met: set[type] | 
             try:
                 entry = {"content": state.describe(value, met)}
             except NotPortableError as error:
-                if not hasattr(type(value), "__get__"):
+                if name in needed and name not in _IN_TABLES and not hasattr(type(value), "__get__"):
                     raise NotPortableError(f"{cls.__qualname__}.{name} was read: {error}") from None
         yield name, entry
 

@@ -275,13 +275,13 @@ class Premises:
         read = {name for code in self._executed.values() for name in code.co_names}
         if self._of_metaclasses:
             read |= self._of_metaclasses | {name for code in traced for name in code.co_names}
-        count = -1
+        needed, count = set(read), -1
         while count != len(self._met):  # what attributes of classes hold is made with further ones
             count = len(self._met)
             if read & _BY_ANY_NAME:
                 read |= {name for cls in self.classes() for name in vars(cls)}
             roots = {**self._classes, **{id(cls): cls for cls in self._met}}
-            description = classes.describe(roots.values(), lambda code: id(code) in inlined, read, self._met)
+            description = classes.describe(roots.values(), lambda code: id(code) in inlined, read, needed, self._met)
         return description
 
     def _add_lookups(self, program: _core.GuardProgram) -> None:
