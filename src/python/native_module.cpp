@@ -42,7 +42,7 @@ void bind_native(nb::module_& m) {
     m.def(
         "library_of",
         [](const nb::handle& function) { return nb::steal<nb::str>(from_utf8(library_of(function.ptr())).release()); },
-        "function"_a);
+        "function"_a.none());
     m.attr("FUNCTIONS_OF_A_CODE") = k_functions_of_a_code;
     nb::class_<FrameListener>(m, "FrameListener")
         .def("__init__", &make_frame_listener, "places"_a)

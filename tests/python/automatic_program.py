@@ -41,18 +41,22 @@ def wait(x: torch.Tensor) -> torch.Tensor:
     return x.sin() * 2
 
 
-def slow_backend(graph: Any, examples: Any) -> Any:
+# Of no file and no module, so that it is no part of what is compiled.
+_SLOWLY = """
+def slowly(graph, examples):
     if started := os.environ.get("TEST_STARTED"):
         with open(started, "a") as file:
-            file.write(f"{os.getpid()}\n")
+            file.write(f"{os.getpid()}\\n")
     time.sleep(float(os.environ.get("TEST_COMPILE_SECONDS", "0")))
-    return graph
+    return original(graph, examples)
+"""
 
 
 def with_slow_compiler(function: Any) -> Any:
     """torch.compile with a backend that everybody knows by name, and that takes its time."""
-    original = torch._dynamo.lookup_backend("eager")
-    torch._dynamo.backends.registry._COMPILER_FNS["eager"] = lambda graph, examples: original(slow_backend(graph, examples), [])
+    scope = {"os": os, "time": time, "original": torch._dynamo.lookup_backend("eager")}
+    exec(_SLOWLY, scope)
+    torch._dynamo.backends.registry._COMPILER_FNS["eager"] = scope["slowly"]
     return torch.compile(function, backend="eager")
 
 

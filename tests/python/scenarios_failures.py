@@ -26,8 +26,8 @@ def waved(x: torch.Tensor) -> torch.Tensor:
 PLACES = (
     "coldframe.torch.restore.native.Native._plan",
     "coldframe.torch.session.install",
-    "coldframe.torch.session.environment.check",
-    "coldframe.torch.session.sources.validate",
+    "coldframe.torch.acceptance.environment.check",
+    "coldframe.torch.acceptance.sources.validate",
     "coldframe.torch.session.build",
     "coldframe.torch.capture.registry.Registry.view",
     "coldframe.torch.capture.package.shapes.tell",
@@ -39,7 +39,7 @@ PLACES = (
     "coldframe.torch.capture.premises.Premises.add_to",
     "coldframe.torch.backends.artifact_for",
     "coldframe.torch.backends.restore",
-    "coldframe.torch.session.alone",
+    "coldframe.torch.capture.build.alone",
 )
 OF_CAPTURE = ("coldframe.torch.capture.", "coldframe.torch.backends.artifact_for")
 

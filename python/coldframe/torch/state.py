@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import re
 import sys
 import threading
 import types
@@ -76,6 +77,8 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
         return {"type": key_of(cls)}
     if isinstance(value, _OPERATORS):
         return {"type": key_of(cls), "name": str(value)}
+    if cls is re.Pattern:
+        return {"pattern": value.pattern, "flags": value.flags}
     if isinstance(value, _NATIVE):
         owner = getattr(value, "__self__", None)
         of = {} if owner is None or isinstance(owner, (types.ModuleType, type)) else {"self": inner(owner)}
@@ -189,6 +192,16 @@ def functions_of(value: Any) -> Iterator[types.FunctionType]:
             stack.extend(each for each in map(_content, value.__closure__ or ()) if isinstance(each, types.FunctionType))
         else:
             stack.extend(_held_functions(value))
+
+
+def name_of(function: types.FunctionType, module: str) -> str | None:
+    """The name that leads to a function in a module: its own or, of a generated method, its place in a class."""
+    names = [function.__qualname__]
+    if function.__code__.co_filename.startswith("<"):
+        method = function.__code__.co_name
+        classes = (value for value in list(vars(sys.modules[module]).values()) if isinstance(value, type))
+        names.extend(f"{cls.__qualname__}.{method}" for cls in classes if cls.__module__ == module and method in vars(cls))
+    return next((name for name in names if function in functions_under(module, name)), None)
 
 
 def owners(module: str, qualname: str) -> Iterator[type]:

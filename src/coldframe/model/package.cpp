@@ -125,7 +125,9 @@ Status merge_entry(CodeEntry& into, const CodeEntry& from, double& seconds) {
     add_missing(into.backend_ids, from.backend_ids);
     if (Status globals = merge_globals(into, from); !globals) return globals;
     if (into.code_source.empty()) into.code_source = from.code_source;
-    if (into.bypassed && !from.bypassed) into.bypass_reason.clear();
+    // Of what is skipped it says why, however many variants there are.
+    if (into.bypassed && !from.bypassed && !into.skipped) into.bypass_reason.clear();
+    if (into.bypass_reason.empty() && from.skipped) into.bypass_reason = from.bypass_reason;
     into.bypassed = into.bypassed && from.bypassed;
     into.skipped = into.skipped || from.skipped;
     for (const GuardedCodePtr& guarded : from.guarded_codes) {

@@ -101,7 +101,7 @@ def _entry(
     if record.role == "resume":
         entry.function_names = [_resume_name(record)]
     entry.bypassed = not variants and (bool(bypasses) or (limited and not record.trivial))
-    entry.bypass_reason = [*bypasses, NO_MORE][0] if entry.bypassed else ""
+    entry.bypass_reason = NO_MORE if limited else bypasses[0] if entry.bypassed else ""
     entry.skipped = record.trivial or limited
     imports: dict[str, str] = {}
     recipes: dict[str, Any] = {}

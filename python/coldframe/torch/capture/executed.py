@@ -30,24 +30,26 @@ _COMPILER = (
     *("_distutils_hack", "coldframe", "filelock", "fsspec", "functorch", "jinja2", "markupsafe", "mpmath", "networkx", "numpy"),
     *("pkg_resources", "setuptools", "sympy", "torch", "torchgen", "tqdm", "triton", "typing_extensions"),
 )
+# Tools that watch a process: what they run is not the program's.
+_WATCHING = ("_pytest", "coverage", "debugpy", "hypothesis", "pluggy", "pydevd")
 # What they give is of this process, moment or host.
 _OUTSIDE = frozenset(
     [
+        *("_io", "datetime", "fcntl", "getpass", "glob", "importlib", "io", "linecache", "locale", "multiprocessing", "os"),
         *(
-            "_io",
-            "datetime",
-            "fcntl",
-            "getpass",
-            "glob",
-            "importlib",
-            "io",
-            "linecache",
-            "locale",
-            "multiprocessing",
-            "os",
             "pathlib",
+            "platform",
+            "posix",
+            "random",
+            "resource",
+            "secrets",
+            "select",
+            "shutil",
+            "signal",
+            "socket",
+            "ssl",
+            "subprocess",
         ),
-        *("platform", "posix", "random", "resource", "secrets", "select", "shutil", "signal", "socket", "ssl", "subprocess"),
         *("tempfile", "time", "urllib", "uuid"),
     ]
 )
@@ -65,7 +67,7 @@ _Read = tuple[str, state.Chain, object]  # of a module's globals, with the value
 def _places() -> dict[str, bool]:
     places = {os.path.join(sysconfig.get_path(name), ""): False for name in ("stdlib", "platstdlib")}
     places.update({os.path.join(sysconfig.get_path(name), ""): True for name in ("purelib", "platlib")})
-    for name in _COMPILER:
+    for name in (*_COMPILER, *_WATCHING):
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.origin is not None:
             is_package = spec.submodule_search_locations is not None
@@ -170,13 +172,13 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
     code, module = function.__code__, operands.globals_module(function)
     if module is None:
         raise NotPortableError("its globals belong to no imported module")
-    named = function in state.functions_under(module, function.__qualname__)
-    if not sources.add_executed(code, named) and not named:  # of a named one the code is compared, too
+    name = state.name_of(function, module)
+    if not sources.add_executed(code, name is not None) and name is None:  # of a named one the code is compared, too
         raise NotPortableError(f"{os.path.basename(code.co_filename)!r} is the file of no imported module")
     premises.executed(function, module)
     premises.used_of_tensors(code.co_names)
-    if named:
-        premises.holding(function, module)
+    if name is not None:
+        premises.holding(function, module, name)
     elif not made_within and state.holds(function):
         raise NotPortableError("it has defaults or a closure, and no name leads to it")
     if calls := _OF_PROCESS & set(code.co_names):

@@ -56,14 +56,17 @@ class FrameCapture:
         self.sources = SourceSet()
         self.premises = Premises()
         self.traced: list[types.CodeType] = []
-        self.functions: list[types.FunctionType] = []  # of the program, that ran
+        self.functions: list[types.FunctionType] | None = None  # of the program, that ran; None when nobody listened
         self.device_type = "cpu"
         self.name = f"compilation {next(_numbers)}"
         self.started = time.perf_counter()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Within it, functions of the program that run on this thread are heard."""
+        """Within it, functions of the program that run on this thread are heard, unless the package is made by hand."""
+        if not hooks.local.compiling:
+            yield
+            return
         listener = executed.listener()
         listener.start()
         try:
@@ -132,7 +135,8 @@ class FrameCapture:
         if self.program is None:
             return self.bypassed("no guards were recorded")
         try:
-            executed.add_to(self.premises, self.sources, self.functions, [self.record.code, *self.traced])
+            if self.functions is not None:
+                executed.add_to(self.premises, self.sources, self.functions, [self.record.code, *self.traced])
             self.premises.add_to(self.program, self.traced)
         except NotPortableError as error:
             return self.bypassed(str(error))

@@ -45,6 +45,7 @@ class _Local(threading.local):
     frames: list[Frame]
     recording: recorder.Recording | None
     optimize_package: Any
+    compiling: int  # how many compilations of ours Dynamo is in
     running: list[Running]  # the callables of ours that are running, innermost last
     ran: list[set[str]]  # names of the graphs that ran in each of these calls
 
@@ -52,6 +53,7 @@ class _Local(threading.local):
         self.running = []
         self.ran = []
         self.frames = []
+        self.compiling = 0
         self.recording = None
         self.optimize_package = None
 
@@ -188,6 +190,7 @@ def _wrap_compile() -> None:
             instead = package.before_compile(code, namespace, frame_locals, closure)
             if instead is not None:
                 return instead
+            local.compiling += 1
             try:
                 # With it, torch would drop identity guards from the live manager and bundle for packages of its own.
                 with config.patch(caching_precompile=False):
@@ -201,6 +204,7 @@ def _wrap_compile() -> None:
                     raise
                 return instead
             finally:
+                local.compiling -= 1
                 package.owner.compiled()
 
         return _compile

@@ -132,7 +132,7 @@ def _skips_code(error: BaseException) -> bool:
 
 def _is_limited(entry: _core.CodeEntry) -> bool:
     """Whether torch compiled no more variants of the entry, and would not here."""
-    if not entry.skipped or not (entry.guarded_codes or entry.bypassed):
+    if not entry.skipped or entry.bypass_reason != NO_MORE:
         return False
     config = _private.module("torch._dynamo.config")
     raised = any(getattr(config, name) > config._config[name].default for name in _LIMITS)
@@ -341,8 +341,9 @@ class CapturePackage:
         return [entry for done in self.installs for found, entry in done.entries if found is code]
 
     def _is_given_up(self, code: types.CodeType) -> bool:
-        kept = id(code) not in self.entries or self.owner.keeps_limits
-        return kept and any(_is_limited(entry) for entry in self._known(code))
+        if id(code) not in self.entries:
+            return any(_is_limited(entry) or (entry.skipped and entry.guarded_codes) for entry in self._known(code))
+        return self.owner.keeps_limits and any(_is_limited(entry) for entry in self._known(code))
 
     def _find_more(self, code: types.CodeType, frame_locals: Any, begins: bool) -> bool:
         """Whether the owner loads more just now, and that serves the frame."""

@@ -132,9 +132,9 @@ class Premises:
         self._modules.add(module)
         self._met.update(state.owners(module, function.__qualname__))
 
-    def holding(self, function: types.FunctionType, module: str) -> None:
-        """What a function that ran holds, which its name leads to."""
-        self._functions[module, function.__qualname__] = state.describe_function(function, self._met)
+    def holding(self, function: types.FunctionType, module: str, name: str) -> None:
+        """What a function that ran holds, to which this name leads."""
+        self._functions[module, name] = state.describe_function(function, self._met)
 
     def read(self, module: str, chain: state.Chain) -> Any:
         """A function that ran has read a global, and attributes of it. Returns the value."""

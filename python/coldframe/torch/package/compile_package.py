@@ -240,7 +240,7 @@ class CompilePackage(CapturePackage):
         self._require("uninstall")
         self._unload()
         while self._unloaded:
-            self._unloaded.pop().close()
+            self._unloaded.pop().close(at_once=True)
 
     def forget(self) -> None:
         """Hears of torch._dynamo.reset(): nothing is served until it is installed again. That may be in a call that it serves,

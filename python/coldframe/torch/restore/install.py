@@ -174,19 +174,21 @@ class Install:
     variants: list[LoadedVariant] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)  # (frame, why none of its calls could be served)
     entries: list[tuple[types.CodeType, _core.CodeEntry]] = field(default_factory=list)
-    dispatchers: list[_core.Dispatcher] = field(default_factory=list)  # which serve nothing once it is closed
+    dispatchers: weakref.WeakSet[_core.Dispatcher] = field(default_factory=weakref.WeakSet)  # that serve nothing once closed
     closed: bool = False
     _globals: list[tuple[types.ModuleType, str]] = field(default_factory=list)
     _skipped: list[types.CodeType] = field(default_factory=list)
     _codes: list[None] = field(default_factory=list)  # that read the globals and are alive: its length alone counts
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
+        """Takes everything out: what running frames may read when they have ended, or at once, where none can be running."""
         with _table.lock:
             self.closed = True
             self.unload()
-            while self.dispatchers:
-                self.dispatchers.pop().set_plan([])
-            while self._globals and not self._codes:
+            for dispatcher in list(self.dispatchers):
+                dispatcher.set_plan([])
+            self.dispatchers.clear()
+            while self._globals and (at_once or not self._codes):
                 _table.drop(*self._globals.pop())
 
     def unload(self) -> None:

@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FunctionType, MethodType
@@ -137,7 +138,7 @@ class Native:
         artifacts = {artifact.backend_id: artifact for artifact in self.package.artifacts}
         resumes = {name: frame for frame in self.frames if isinstance(frame, Resume) for name in frame.entry.function_names}
         plans = [self._plan_of(frame, artifacts, resumes) for frame in self.frames]
-        self.done.dispatchers[:] = [frame.dispatcher for frame in self.frames]
+        self.done.dispatchers = weakref.WeakSet(frame.dispatcher for frame in self.frames)
         for frame, plan in zip(self.frames, plans, strict=True):
             for _, called, _ in plan:
                 self.done.read_by(called.__code__)
