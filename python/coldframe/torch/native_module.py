@@ -138,6 +138,13 @@ class NativeModule(torch.nn.Module):
 NativeModule.__name__ = "OptimizedModule"  # as people and frameworks read it; found again by its __qualname__
 
 
+def runs_hooks(target: Any) -> bool:
+    """Whether a call of a module runs hooks before its forward."""
+    if not isinstance(target, torch.nn.Module):
+        return False
+    return any(vars(target)[name] for name in HOOKS) or any(vars(module_hooks)[name] for name in GLOBAL_HOOKS)
+
+
 def can_be_served(target: Any) -> bool:
     """Whether `target` is a function, a method, or a module that is called as modules are: what `serving` makes something
     for."""

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from ... import _core
+from .. import locate
+from ..native_module import runs_hooks
 from .reasons import Unstored
 from .structure import Structure, structure_of
 from .writer import Led
@@ -77,7 +79,9 @@ class Call:
         return self.session.slot_of(structure)
 
     def has_begun(self) -> bool:
-        """Whether code of the program has run in it: more than the frame that is about to."""
+        """Whether code of the program has run in it: hooks of the module, or more than the frame that is about to."""
+        if runs_hooks(locate.called(self.session.target)):
+            return True
         frame: Any = sys._getframe(1)
         running = 0
         while frame is not None and frame.f_code is not Call.begins_in:
