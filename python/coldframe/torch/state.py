@@ -7,7 +7,10 @@ cannot be said it raises NotPortableError.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import importlib.metadata
+import importlib.util
 import inspect
 import operator
 import re
@@ -77,6 +80,11 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
         return {"type": key_of(cls)}
     if isinstance(value, _OPERATORS):
         return {"type": key_of(cls), "name": str(value)}
+    if value is dataclasses.MISSING:
+        return {"missing": True}
+    if isinstance(value, dataclasses.Field):
+        given = inner(value.default), inner(value.default_factory)
+        return {"field": value.name, "given": given, "is": (value.init, value.compare, value.repr, bool(value.kw_only))}
     if cls is re.Pattern:
         return {"pattern": value.pattern, "flags": value.flags}
     if isinstance(value, _NATIVE):
@@ -194,14 +202,16 @@ def functions_of(value: Any) -> Iterator[types.FunctionType]:
             stack.extend(_held_functions(value))
 
 
-def name_of(function: types.FunctionType, module: str) -> str | None:
-    """The name that leads to a function in a module: its own or, of a generated method, its place in a class."""
-    names = [function.__qualname__]
+def name_of(function: types.FunctionType, module: str) -> tuple[str, str] | None:
+    """The module and the name that lead to a function over the globals of `module`: its own, those that functools.wraps gave it
+    or, of a generated method, its place in a class."""
+    names = [(module, function.__qualname__), (str(function.__module__), function.__qualname__)]
     if function.__code__.co_filename.startswith("<"):
         method = function.__code__.co_name
         classes = (value for value in list(vars(sys.modules[module]).values()) if isinstance(value, type))
-        names.extend(f"{cls.__qualname__}.{method}" for cls in classes if cls.__module__ == module and method in vars(cls))
-    return next((name for name in names if function in functions_under(module, name)), None)
+        owning = (cls for cls in classes if cls.__module__ == module and method in vars(cls))
+        names.extend((module, f"{cls.__qualname__}.{method}") for cls in owning)
+    return next((name for name in names if function in functions_under(*name)), None)
 
 
 def owners(module: str, qualname: str) -> Iterator[type]:
@@ -251,3 +261,15 @@ def _attribute(value: Any, name: str) -> Any:
     if name in getattr(value, "__dict__", {}) or not hasattr(type(static), "__get__"):
         return static
     return _MISSING
+
+
+def installed(name: str) -> str | bool:
+    """The version of a distribution of this name; whether there is a module of this name where there is none."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    try:
+        return importlib.util.find_spec(name.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False

@@ -12,7 +12,9 @@ import collections
 import dis
 import functools
 import importlib.util
+import inspect
 import os
+import re
 import sys
 import sysconfig
 import types
@@ -35,7 +37,7 @@ _WATCHING = ("_pytest", "coverage", "debugpy", "hypothesis", "pluggy", "pydevd")
 # What they give is of this process, moment or host.
 _OUTSIDE = frozenset(
     [
-        *("_io", "datetime", "fcntl", "getpass", "glob", "importlib", "io", "linecache", "locale", "multiprocessing", "os"),
+        *("_io", "datetime", "fcntl", "getpass", "glob", "io", "linecache", "locale", "multiprocessing", "os"),
         *(
             "pathlib",
             "platform",
@@ -57,6 +59,7 @@ _UNKNOWABLE = frozenset(["__import__", "compile", "eval", "exec", "globals", "in
 _INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc", "typing"])
 _OF_PROCESS = frozenset(["__subclasses__", "findsource", "getcomments", "getsource", "getsourcelines"])
 _KEPT_BY_CLASS = "__subclasshook__"  # its results are
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")  # of a module or distribution
 _READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
@@ -87,9 +90,13 @@ def listener() -> _core.FrameListener:
 
 def is_of_program(code: types.CodeType) -> bool:
     """Whether a code lies in a file of the program's, or of a library that is not the compiler's."""
+    return is_of_program_file(code.co_filename)
+
+
+def is_of_program_file(path: str) -> bool:
     if not _PLACES:
         _PLACES.update(_places())
-    best = max((prefix for prefix in _PLACES if code.co_filename.startswith(prefix)), key=len, default="")
+    best = max((prefix for prefix in _PLACES if path.startswith(prefix)), key=len, default="")
     return _PLACES.get(best, True)
 
 
@@ -124,10 +131,41 @@ def add_to(
                 return
         found = _not_run(premises, added, {id(function) for function in functions})
         waiting = [function for function in found if id(function) not in seen and is_of_program(function.__code__)]
+    try:
+        _add_installed(premises, added)
+    except NotPortableError as error:
+        premises.failure = f"a module that was looked for while the frame was compiled: {error}"
     if any(_looks_into_functions(function.__code__, read) for function, read in added):
         for module, chain, value in (each for _, read in added for each in read):
             if isinstance(value, types.FunctionType) and is_of_program(value.__code__):
                 _add_looks(premises, module, chain)
+
+
+def _add_installed(premises: Premises, added: Iterable[tuple[types.FunctionType, list[_Read]]]) -> None:
+    """Where functions look for modules or distributions: those that they, or what calls them, may mean."""
+    looking: set[int] = set()
+    before = -1
+    while before < len(looking):
+        before = len(looking)
+        for function, read in added:
+            called = {id(each) for *_, value in read for each in state.functions_of(value)}
+            if not looking.isdisjoint(called) or any(_is_of_importlib(value) for *_, value in read):
+                looking.add(id(function))
+    codes = [function.__code__ for function, _ in added if id(function) in looking]
+    names = {const for code in codes for const in code.co_consts if isinstance(const, str) and _NAME.fullmatch(const)}
+    if codes and not names:
+        premises.failure = f"{codes[0].co_qualname}(), which ran while the frame was compiled, looks for modules"
+    for name in names:
+        premises.installed(name)
+        module = sys.modules.get(name)
+        if module is not None and is_of_program_file(getattr(module, "__file__", None) or "<"):
+            for attribute in {each for code in codes for each in code.co_names} & vars(module).keys():
+                premises.read(name, (attribute,))
+
+
+def _is_of_importlib(value: object) -> bool:
+    name = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+    return str(name).partition(".")[0] == "importlib"
 
 
 def _add_looks(premises: Premises, module: str, chain: state.Chain) -> None:
@@ -157,10 +195,16 @@ def _not_run(
             members[name].append(member)
     for function, read in added:
         ran = id(function) in heard
-        names = function.__code__.co_names if ran else (*function.__code__.co_names, *_WHEN_MADE)
+        made = () if ran else [cls for *_, cls in read if isinstance(cls, type)]
         for hook in members.get(_KEPT_BY_CLASS, ()):
             yield from state.functions_of(hook)
-        for value in (*(value for *_, value in read), *(member for name in names for member in members.get(name, ()))):
+        for cls in made:
+            for name in _WHEN_MADE:
+                yield from state.functions_of(inspect.getattr_static(cls, name, None))
+        for value in (
+            *(value for *_, value in read),
+            *(member for name in function.__code__.co_names for member in members.get(name, ())),
+        ):
             if isinstance(value, functools._lru_cache_wrapper):
                 yield from state.functions_of(value) if value.cache_info().currsize else ()
             elif isinstance(value, functools.cached_property) or not ran:
@@ -172,13 +216,13 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
     code, module = function.__code__, operands.globals_module(function)
     if module is None:
         raise NotPortableError("its globals belong to no imported module")
-    name = state.name_of(function, module)
-    if not sources.add_executed(code, name is not None) and name is None:  # of a named one the code is compared, too
+    found = state.name_of(function, module)
+    if not sources.add_executed(code, found == (module, code.co_qualname)) and found is None:
         raise NotPortableError(f"{os.path.basename(code.co_filename)!r} is the file of no imported module")
     premises.executed(function, module)
     premises.used_of_tensors(code.co_names)
-    if name is not None:
-        premises.holding(function, module, name)
+    if found is not None:
+        premises.holding(function, *found)  # its code, too
     elif not made_within and state.holds(function):
         raise NotPortableError("it has defaults or a closure, and no name leads to it")
     if calls := _OF_PROCESS & set(code.co_names):

@@ -74,6 +74,7 @@ class Premises:
         self._of_metaclasses: set[str] = set()  # names looked up in metaclasses of the program
         self._functions: dict[tuple[str, str], Any] = {}
         self._reads: dict[tuple[str, state.Chain], Any] = {}
+        self._installed: dict[str, str | bool] = {}
         self._unshadowed: dict[str, set[str]] = {}
         self._instances: dict[bytes, tuple[Any, ...]] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
@@ -157,6 +158,10 @@ class Premises:
     def classes(self) -> Iterator[type]:
         """Those of the program that what ran has to do with, and their bases."""
         return (base for base in {base for cls in self._met for base in cls.__mro__} if not state.is_of_exact_build(base))
+
+    def installed(self, name: str) -> None:
+        """A function that ran may have asked whether there is a module or distribution of this name."""
+        self._installed[name] = state.installed(name)
 
     def unshadowed(self, module: str, names: Collection[str]) -> None:
         """Names of builtins were read in a module that does not have them."""
@@ -252,6 +257,7 @@ class Premises:
             "hashes": tuple(self._hashes.items()),
             "hookless": tuple((parse(source), tuple(sorted(hooks))) for source, hooks in self._hookless.items()),
             "functions": tuple((*where, content) for where, content in sorted(self._functions.items())),
+            "installed": tuple(sorted(self._installed.items())),
             "instances": tuple(self._instances.values()),
             "modules": tuple(sorted(self._modules)),
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),

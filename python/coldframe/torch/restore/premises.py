@@ -134,6 +134,13 @@ def _modules(names: Any, scope: dict[str, Any]) -> str | None:
     return next((f"module {name} is imported" for name in names if name not in sys.modules), None)
 
 
+def _installed(entries: Any, scope: dict[str, Any]) -> str | None:
+    for name, expected in entries:
+        if (found := state.installed(name)) != expected:
+            return f"installed {name}: {expected} (here: {found})"
+    return None
+
+
 def _instances(entries: Any, scope: dict[str, Any]) -> str | None:
     for cls, of, expected in entries:
         if issubclass(_core.resolve(cls), tuple(map(_core.resolve, of))) is not expected:
@@ -174,6 +181,7 @@ _CHECKS = {
     "global_hooks": _global_hooks,
     "hashes": _hashes,
     "hookless": _hookless,
+    "installed": _installed,
     "instances": _instances,
     "modules": _modules,
     "orders": _orders,
