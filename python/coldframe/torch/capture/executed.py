@@ -81,11 +81,20 @@ def _places() -> dict[str, bool]:
 _PLACES: dict[str, bool] = {}
 
 
-def listener() -> _core.FrameListener:
-    """Hears the functions that are neither torch's, nor the standard library's, nor the compiler's."""
+def _known_places() -> dict[str, bool]:
     if not _PLACES:
         _PLACES.update(_places())
-    return _core.FrameListener(_PLACES)
+    return _PLACES
+
+
+def leave_out(folder: str) -> None:
+    """Does not listen to code of this folder: of a tool that watches the process."""
+    _known_places()[os.path.join(folder, "")] = False
+
+
+def listener() -> _core.FrameListener:
+    """Hears the functions that are neither torch's, nor the standard library's, nor the compiler's."""
+    return _core.FrameListener(_known_places())
 
 
 def is_of_program(code: types.CodeType) -> bool:
@@ -94,10 +103,9 @@ def is_of_program(code: types.CodeType) -> bool:
 
 
 def is_of_program_file(path: str) -> bool:
-    if not _PLACES:
-        _PLACES.update(_places())
-    best = max((prefix for prefix in _PLACES if path.startswith(prefix)), key=len, default="")
-    return _PLACES.get(best, True)
+    places = _known_places()
+    best = max((prefix for prefix in places if path.startswith(prefix)), key=len, default="")
+    return places.get(best, True)
 
 
 def add_to(
