@@ -55,6 +55,7 @@ _OUTSIDE = frozenset(
         *("tempfile", "time", "urllib", "uuid"),
     ]
 )
+_MADE_WHEN_READ = "__annotations__"  # of any module
 _UNKNOWABLE = frozenset(["__import__", "compile", "eval", "exec", "globals", "input", "open", "vars"])
 _INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc", "typing"])
 _OF_PROCESS = frozenset(["__subclasses__", "findsource", "getcomments", "getsource", "getsourcelines"])
@@ -312,4 +313,4 @@ def _imports(code: types.CodeType, namespace: dict[str, object]) -> Iterator[typ
 
 def _builtins_of(code: types.CodeType, namespace: dict[str, object]) -> list[str]:
     """Names of builtins in a code; some may be of attributes only."""
-    return [name for name in code.co_names if name not in namespace and hasattr(builtins, name)]
+    return [name for name in code.co_names if name not in namespace and name in vars(builtins) and name != _MADE_WHEN_READ]
