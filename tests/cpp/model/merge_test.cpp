@@ -102,11 +102,23 @@ TEST_CASE("a frame that torch found nothing in stays skipped") {
 TEST_CASE("an entry stays bypassed only if it is so in both") {
     Package package = full_package();
     Package other = full_package();
+    package.codes[1]->skipped = other.codes[1]->skipped = false;
     other.codes[1]->bypassed = false;
     other.codes[1]->bypass_reason.clear();
     REQUIRE(package.merge(other).has_value());
     CHECK_FALSE(package.codes[1]->bypassed);
     CHECK(package.codes[1]->bypass_reason.empty());
+}
+
+TEST_CASE("a skipped entry says why, bypassed in both or in one") {
+    Package package = full_package();
+    REQUIRE(package.codes[1]->skipped);
+    Package other = full_package();
+    other.codes[1]->bypassed = false;
+    other.codes[1]->bypass_reason.clear();
+    REQUIRE(package.merge(other).has_value());
+    CHECK_FALSE(package.codes[1]->bypassed);
+    CHECK_FALSE(package.codes[1]->bypass_reason.empty());
 }
 
 TEST_CASE("a source edited elsewhere lies beside the other; one whose functions changed is a conflict") {
