@@ -2,6 +2,8 @@
 
 #include <python/wrappers.hpp>
 
+#include <opcode.h>
+
 #include <algorithm>
 #include <unordered_map>
 #include <variant>
@@ -162,6 +164,21 @@ CodePtr checked(CodeFields fields, ErrorCode code) {
     return object;
 }
 
+// A function's first constant is its docstring or None. No instruction loads it unless the same text is used elsewhere in it.
+bool has_idle_docstring(const CodeFields& fields) {
+    constexpr std::int64_t k_function = CO_OPTIMIZED | CO_NEWLOCALS;
+    const bool is_comprehension = fields.name.starts_with('<');
+    if ((fields.flags & k_function) != k_function || is_comprehension || fields.consts.empty()) return false;
+    if (fields.consts.front().get_if<Str>() == nullptr) return false;
+    int before = 0;
+    for (std::size_t i = 0; i + 1 < fields.code.size(); i += 2) {
+        const int opcode = fields.code[i];
+        if (opcode == LOAD_CONST && fields.code[i + 1] == 0 && before != EXTENDED_ARG) return false;
+        before = opcode;
+    }
+    return true;
+}
+
 }  // namespace
 
 CodePtr from_code(const Place& place) {
@@ -186,6 +203,20 @@ CodePtr portable_code(PyObject* code) {
     CodePtr portable = without_directories(whole);
     if (portable != whole) lives_as(portable, code);
     return portable;
+}
+
+CodePtr without_docstrings(const CodePtr& code) {
+    CodeFields changed = code->fields();
+    bool same = !has_idle_docstring(changed);
+    if (!same) changed.consts.front() = Value();
+    for (Value& constant : changed.consts) {
+        const CodePtr* nested = constant.get_if<CodePtr>();
+        if (nested == nullptr) continue;
+        CodePtr inner = without_docstrings(*nested);
+        same = same && inner == *nested;
+        constant = std::move(inner);
+    }
+    return same ? code : std::make_shared<const CodeObject>(std::move(changed));
 }
 
 void lives_as(const CodePtr& portable, PyObject* code) {

@@ -24,6 +24,9 @@ namespace coldframe::python {
 [[nodiscard]] CodePtr portable_code(PyObject* code);
 void lives_as(const CodePtr& portable, PyObject* code);
 
+// The code with None for docstrings that no instruction loads, in nested code too; `code` itself where there are none.
+[[nodiscard]] CodePtr without_docstrings(const CodePtr& code);
+
 // The co_* fields by name, without the prefix; nested code as instances of CodeObject, references kept.
 [[nodiscard]] Ref code_fields(const CodeObject& code);
 // All fields when `base` is null, else some that replace those of `base`.

@@ -188,6 +188,27 @@ EDITS = {
     "attribute that a class lacks": Edit(
         "class K:\n    @@\ndef g(x):\n    return x * getattr(K, 'a', 2)" + _ALLOWED, "pass", "a = 3"
     ),
+    "attribute that a class lacks, by a name that is not to be seen": Edit(
+        "class K:\n    @@\ndef g(x):\n    return x * (2 if '_'.join(['a', 'b']) in K.__dict__ else 3)" + _ALLOWED + _TRACED,
+        "pass",
+        "a_b = 3",
+    ),
+    "attribute in a pattern": Edit(
+        "class K:\n    @@\nk = K()\ndef g(x):\n    match k:\n        case K(a=3):\n            return x * 3\n    return x * 2"
+        + _ALLOWED
+        + _TRACED,
+        "pass",
+        "a = 3",
+    ),
+    "class registered elsewhere": Edit(
+        "class K: pass\nk = K()\n(lambda _: @@)(collections.abc.Sequence)\ndef g(x):\n"
+        "    return x * (2 if isinstance(k, collections.abc.Sequence) else 3)" + _ALLOWED + _TRACED,
+        "_",
+        "_.register(K)",
+    ),
+    "operator of tensors": Edit(
+        "if @@:\n    torch.Tensor.__rpow__ = lambda x, base: x + base\ndef f(x):\n    return 2 ** x", "False", "True"
+    ),
     "attribute of a metaclass": Edit(
         "class M(type):\n    a = @@\nclass K(metaclass=M): pass\ndef f(x):\n    return x * K.a", "2", "3"
     ),
@@ -337,6 +358,18 @@ UNCHANGED = {
         "@@\n@dataclasses.dataclass\nclass K:\n    a: int = 1\nk = K()\ndef f(x):\n    return x * len(dataclasses.asdict(k))",
         "",
         "o = 1",
+    ),
+    "docstrings of what is traced and of what is not": Edit(
+        "K = 2\ndef g(x):\n    '@@'\n    return x * K\n@torch.compiler.allow_in_graph\ndef h(x):\n"
+        "    '@@'\n    return g(x) + 1\ndef f(x):\n    '@@'\n    return h(x).sin()",
+        "one",
+        "two",
+    ),
+    "a model, decorated functions and values beside": Edit(
+        "K = 2\ndef g(x):\n    return x * K" + _ALLOWED + "@@",
+        "",
+        "class O(torch.nn.Module):\n    def forward(self, x):\n        return x\n@functools.lru_cache\ndef o(x):\n"
+        "    return x\n@torch.compile(dynamic=True)\ndef p(x):\n    return x\nq = list(range(3)) + [K]",
     ),
     "beside an operator": Edit(
         _operator("beside", "def bw(ctx, g):\n    return g * 2\nop.register_autograd(bw)\n@@\n"), "", "def o():\n    return 2"

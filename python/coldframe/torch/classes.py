@@ -26,6 +26,7 @@ _registry_of: Any = vars(abc)["_get_dump"]
 _IN_TABLES = frozenset({"__dataclass_fields__", "_abc_impl", "_member_map_"})  # below
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
 
+ANY_NAME = "*"  # stands among the names that were read when names were not to be seen
 # What the interpreter and the standard library put into every class, or into some as they go.
 _IGNORED = frozenset(
     f"__{name}__"
@@ -229,7 +230,7 @@ def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
     """Whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
     if name in _IGNORED or (cls is torch.nn.Module and name in _BY_DYNAMO):
         return False
-    if name in known:
+    if name in known or ANY_NAME in known:
         return True
     if state.is_of_exact_build(cls):
         return name in _REPLACED

@@ -6,19 +6,17 @@ elsewhere in the file, comments and moved lines do not invalidate a package.
 
 from __future__ import annotations
 
-import ast
-import functools
 import hashlib
 import importlib.util
 import os
 import sys
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import _core
 from ..errors import SourceChangedError
-from . import state
+from . import import_effects, state
 
 _EFFECTS = "<module>"  # stands among a file's functions for what importing it does
 _UNNAMED = "<unnamed>"  # follows the qualified name of a function that is not what its name leads to
@@ -51,8 +49,9 @@ class SourceSet:
         if module is None:
             return False
         self._add(module, code, code.co_qualname + ("" if named else _UNNAMED))
-        digest = _UNKNOWN if _edited_since_start(code.co_filename) else _effects_digest(code.co_filename)
-        self._functions[module, code.co_filename][_EFFECTS, digest] = (_EFFECTS, digest, 1, 1)
+        effects = [] if _edited_since_start(code.co_filename) else import_effects.digests(code.co_filename)
+        for digest in effects or [_UNKNOWN]:
+            self._functions[module, code.co_filename][_EFFECTS, digest] = (_EFFECTS, digest, 1, 1)
         return True
 
     def _add(self, module: str, code: types.CodeType, qualname: str) -> None:
@@ -173,79 +172,5 @@ def _parsed_digests(module: str) -> dict[str, set[bytes]]:
         code = stack.pop()
         found.setdefault(code.co_qualname, set()).add(state.semantic_digest(code))
         stack.extend(const for const in code.co_consts if isinstance(const, types.CodeType))
-    found[_EFFECTS].add(_effects_digest(path))
-    found[_EFFECTS].discard(_UNKNOWN)
+    found[_EFFECTS].update(import_effects.digests(path))
     return found
-
-
-def _effects_digest(path: str | None) -> bytes:
-    """A digest of what importing a module does beyond giving names to functions and constants: what it registers, which
-    functions it calls or decorates with, and how its classes are made up."""
-    try:
-        return _effects_digest_at(path or "", os.stat(path or "").st_mtime_ns)
-    except (OSError, SyntaxError, ValueError):
-        return _UNKNOWN
-
-
-@functools.lru_cache(256)
-def _effects_digest_at(path: str, time: int) -> bytes:
-    body = ast.parse(Path(path).read_bytes()).body
-    named = {statement.name: statement for statement in body if isinstance(statement, _FUNCTIONS)}
-    acts = [part for statement in body for part in _effects(statement)]
-    called = {name for part in acts for name in _called(part)}
-    used = {node.id for part in acts for node in ast.walk(part) if isinstance(node, ast.Name)}
-    acts += [named[name] for name in sorted(called & named.keys())]
-    acts += [statement for statement in body if isinstance(statement, _ASSIGNMENTS) and used & _assigned(statement)]
-    return hashlib.sha256("\n".join(map(ast.dump, acts)).encode()).digest()
-
-
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DESCRIBES = frozenset(["classmethod", "property", "staticmethod"])  # what decorates and does nothing else
-_ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
-
-
-def _effects(statement: ast.stmt) -> Iterator[ast.AST]:
-    if isinstance(statement, _FUNCTIONS):
-        if not all(isinstance(each, ast.Name) and each.id in _DESCRIBES for each in statement.decorator_list):
-            yield ast.Constant(statement.name)
-            yield from (*statement.decorator_list, statement.args)
-    elif isinstance(statement, ast.ClassDef):
-        inner = (part for each in statement.body for part in _effects(each))
-        parts = [*statement.decorator_list, *statement.bases, *statement.keywords, *inner]
-        yield from (ast.Constant(statement.name), *parts) if parts else ()
-    elif isinstance(statement, (ast.Import, ast.ImportFrom)) and all(map(_is_of_python, _imported(statement))):
-        return  # which does nothing to the program
-    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-        return  # a text that documents
-    elif isinstance(statement, ast.If) and "__main__" in ast.dump(statement.test):
-        return
-    elif not (isinstance(statement, _ASSIGNMENTS) and _is_plain(statement.value)):
-        yield statement
-
-
-def _imported(statement: ast.Import | ast.ImportFrom) -> list[str]:
-    if isinstance(statement, ast.Import):
-        return [alias.name for alias in statement.names]
-    return ["." * statement.level + (statement.module or "")]
-
-
-def _is_of_python(module: str) -> bool:
-    return module.partition(".")[0] in sys.stdlib_module_names
-
-
-def _is_plain(value: ast.expr | None) -> bool:
-    return not any(isinstance(node, (ast.Call, ast.Name, ast.Attribute)) for node in ast.walk(value or ast.Constant(None)))
-
-
-def _called(part: ast.AST) -> Iterator[str]:
-    """Names of what is called in `part`, or is a decorator."""
-    if isinstance(part, ast.Name):
-        yield part.id
-    for node in ast.walk(part):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            yield node.func.id
-
-
-def _assigned(statement: ast.Assign | ast.AnnAssign) -> set[str]:
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}

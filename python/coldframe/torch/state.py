@@ -253,7 +253,7 @@ def _attribute(value: Any, name: str) -> Any:
         return getattr(value, name, _MISSING)
     if isinstance(value, types.FunctionType) and name in OF_FUNCTIONS:
         return getattr(value, name)
-    if _is_kept_property(type(value), name):
+    if name == "__dict__" or _is_kept_property(type(value), name):
         return _MISSING
     static = inspect.getattr_static(value, name, _MISSING)
     if isinstance(value, type):

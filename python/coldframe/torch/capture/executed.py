@@ -7,6 +7,7 @@ source; what it holds and what it reads of globals becomes a premise, or the rea
 
 from __future__ import annotations
 
+import abc
 import builtins
 import collections
 import dis
@@ -25,7 +26,7 @@ from ...errors import NotPortableError
 from .. import state
 from ..sources import SourceSet, module_of
 from . import operands
-from .premises import Premises
+from .premises import BY_ANY_NAME, Premises
 
 # Packages of the compiler, and what it needs itself.
 _COMPILER = (
@@ -58,7 +59,9 @@ _OUTSIDE = frozenset(
 _MADE_WHEN_READ = "__annotations__"  # of any module
 _UNKNOWABLE = frozenset(["__import__", "compile", "eval", "exec", "globals", "input", "open", "vars"])
 _INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc", "typing"])
-_OF_PROCESS = frozenset(["__subclasses__", "findsource", "getcomments", "getsource", "getsourcelines"])
+_OF_PROCESS = frozenset(
+    ["__subclasses__", "current_thread", "findsource", "get_ident", "getcomments", "getsource", "getsourcelines", "main_thread"]
+)
 _KEPT_BY_CLASS = "__subclasshook__"  # its results are
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")  # of a module or distribution
 _READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
@@ -140,12 +143,20 @@ def add_to(
                 return
         found = _not_run(premises, added, {id(function) for function in functions})
         waiting = [function for function in found if id(function) not in seen and is_of_program(function.__code__)]
+    read = [each for _, of_function in added for each in of_function]
+    if any(not BY_ANY_NAME.isdisjoint(function.__code__.co_names) for function, _ in added):
+        for *_, value in read:
+            if isinstance(value, types.ModuleType) and _is_of_program_module(value):
+                premises.failure = f"attributes of module {value.__name__!r} were looked up by names that are not to be seen"
+    _add_registered(
+        premises, {value for *_, value in read if isinstance(value, abc.ABCMeta) and state.is_of_exact_build(value)}
+    )
     try:
         _add_installed(premises, added)
     except NotPortableError as error:
         premises.failure = f"a module that was looked for while the frame was compiled: {error}"
     if any(_looks_into_functions(function.__code__, read) for function, read in added):
-        for module, chain, value in (each for _, read in added for each in read):
+        for module, chain, value in read:
             if isinstance(value, types.FunctionType) and is_of_program(value.__code__):
                 _add_looks(premises, module, chain)
 
@@ -167,9 +178,20 @@ def _add_installed(premises: Premises, added: Iterable[tuple[types.FunctionType,
     for name in names:
         premises.installed(name)
         module = sys.modules.get(name)
-        if module is not None and is_of_program_file(getattr(module, "__file__", None) or "<"):
+        if module is not None and _is_of_program_module(module):
             for attribute in {each for code in codes for each in code.co_names} & vars(module).keys():
                 premises.read(name, (attribute,))
+
+
+def _add_registered(premises: Premises, abstract: Iterable[abc.ABCMeta]) -> None:
+    """Whoever may have registered the program's classes with these."""
+    for cls in list(premises.classes()):
+        for base in abstract:
+            premises.instance_checked(cls, (base,), issubclass(cls, base))
+
+
+def _is_of_program_module(module: types.ModuleType) -> bool:
+    return is_of_program_file(getattr(module, "__file__", None) or "<")
 
 
 def _is_of_importlib(value: object) -> bool:
@@ -260,6 +282,8 @@ def _add_read(premises: Premises, function: types.FunctionType, module: str, cha
             _check_outside(sys.modules.get(str(getattr(value, "__module__", None))))
             break
         _check_outside(value)
+        if attribute and not hasattr(value, attribute) and _is_of_program_module(value):
+            raise NotPortableError(f"module {value.__name__!r} has no {attribute!r}")
         value = getattr(value, attribute, None)
     return premises.read(module, chain)
 

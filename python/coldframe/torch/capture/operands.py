@@ -7,7 +7,7 @@ function of a `<locals>` scope a description (a *rebinding*) that the object fou
 
 from __future__ import annotations
 
-import inspect
+import operator
 import sys
 import types
 from collections.abc import Iterable
@@ -125,8 +125,17 @@ def claims(obj: Any) -> bytes:
 
 def claims_of_tensors(names: Iterable[str]) -> bytes:
     """The digest of what the attributes of torch.Tensor with these names say of themselves."""
-    attributes = ((name, inspect.getattr_static(torch.Tensor, name, None)) for name in sorted(names))
-    return _core.digest(tuple((name, claims(value)) for name, value in attributes))
+    ordered = tuple(sorted(names))
+    members = [vars(cls) for cls in torch.Tensor.__mro__ if cls.__flags__ & _HEAP_TYPE]  # what others have nobody replaces
+    values = [next((each[name] for each in members if name in each), None) for name in ordered]
+    known, digest = _of_tensors.get(ordered, ([], b""))
+    if len(known) != len(values) or not all(map(operator.is_, known, values)):
+        digest = _core.digest(tuple((name, claims(value)) for name, value in zip(ordered, values, strict=True)))
+        _of_tensors[ordered] = values, digest
+    return digest
+
+
+_of_tensors: dict[tuple[str, ...], tuple[list[Any], bytes]] = {}  # the last attributes seen, and their digest
 
 
 def _own_names(obj: Any) -> tuple[str | None, ...]:

@@ -28,8 +28,11 @@ from ..expressions import Expression, parse
 from . import operands
 
 # By what code reads attributes whose names do not stand in it.
-_BY_ANY_NAME = frozenset(["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers"])
+BY_ANY_NAME = frozenset(
+    ["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers", "hasattr", "vars"]
+)
 _OF_SITE = frozenset(["copyright", "credits", "exit", "help", "license", "quit"])  # builtins for people
+_OF_EACH = frozenset([*dir(object), "__annotations__", "__dict__", "__module__", "__weakref__"])  # class
 _LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
 
@@ -146,8 +149,9 @@ class Premises:
         return value
 
     def used_of_tensors(self, names: Iterable[str]) -> None:
-        """Attributes of these names were used, of tensors perhaps: Dynamo takes what torch.Tensor has for granted."""
-        self._of_tensors.update(name for name in names if hasattr(torch.Tensor, name))
+        """Attributes of these names, and operators, were used: Dynamo takes for granted what torch.Tensor has."""
+        special = (name for name in dir(torch.Tensor) if name.startswith("__") and name not in _OF_EACH)
+        self._of_tensors.update(special, (name for name in names if hasattr(torch.Tensor, name)))
 
     def looked_up_in_metaclass(self, metaclass: type, name: str) -> None:
         """Dynamo has looked for an attribute of a class in its metaclass."""
@@ -278,14 +282,14 @@ class Premises:
 
     def _describe_classes(self, traced: Sequence[types.CodeType]) -> dict[str, Any]:
         inlined = {id(code) for code in traced} | self._executed.keys()
-        read = {name for code in self._executed.values() for name in code.co_names}
+        read = {name for code in self._executed.values() for name in (*code.co_names, *_matched(code))}
         if self._of_metaclasses:
             read |= self._of_metaclasses | {name for code in traced for name in code.co_names}
         needed, count = set(read), -1
         while count != len(self._met):  # what attributes of classes hold is made with further ones
             count = len(self._met)
-            if read & _BY_ANY_NAME:
-                read |= {name for cls in self.classes() for name in vars(cls)}
+            if read & BY_ANY_NAME:
+                read |= {classes.ANY_NAME, *(name for cls in self.classes() for name in vars(cls))}
             roots = {**self._classes, **{id(cls): cls for cls in self._met}}
             description = classes.describe(roots.values(), lambda code: id(code) in inlined, read, needed, self._met)
         return description
@@ -304,6 +308,12 @@ class Premises:
                 registries[module, name] = node
             text = f"{getattr(key, '__qualname__', repr(key))} {'in' if known else 'not in'} {place}"
             program.add("dict_contains", (registries[module, name],), (known, key), "", [text])
+
+
+def _matched(code: types.CodeType) -> Iterator[str]:
+    """Names in a code's tuples: patterns for classes name attributes there."""
+    tuples = (const for const in code.co_consts if isinstance(const, tuple))
+    return (name for const in tuples for name in const if isinstance(name, str))
 
 
 def _unrelated_buffers(program: _core.GuardProgram) -> tuple[Expression, ...]:

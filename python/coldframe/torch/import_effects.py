@@ -1,0 +1,232 @@
+"""What importing a module does beyond giving names to functions, classes and constants, told from its source.
+
+What importing a module did may have decided that a function runs while a frame is compiled: registrations, decorators, how
+classes are made up. These acts are compared as a whole and in order. Definitions that can do nothing to the rest of the module
+are compared one by one, so that others may come beside them.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
+_ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
+_DESCRIBES = frozenset(["classmethod", "property", "staticmethod"])  # what decorates and does nothing else
+_ACCESSORS = frozenset(["deleter", "getter", "setter"])  # of a property
+# What makes a value of its arguments, and calls none of them.
+_MAKERS = frozenset(
+    [
+        *("bool", "bytes", "complex", "dict", "enumerate", "float", "frozenset", "int", "len", "list", "object", "range"),
+        *("set", "slice", "str", "tuple", "zip"),
+    ]
+)
+_MAKING = re.compile(
+    r"(collections|dataclasses|enum|fractions|math|typing)\..*|functools\.partial|logging\.getLogger|re\.compile"
+)
+_DECORATING = re.compile(r"(abc|contextlib|dataclasses|enum|types|typing|warnings)\..*|functools\.(?!partial|reduce).*")
+_TORCH_MAKERS = frozenset(
+    [
+        *("compile", "custom_bwd", "custom_fwd", "device", "disable", "enable_grad", "ignore", "inference_mode", "no_grad"),
+        *("once_differentiable", "script", "unused"),
+    ]
+)
+_INITS = "__init_subclass__"
+# Methods that making an object or a class runs.
+_SPECIAL = frozenset([_INITS, "__call__", "__class_getitem__", "__init__", "__new__", "__post_init__", "__set_name__"])
+
+
+def digests(path: str | None) -> frozenset[bytes]:
+    """Digests of what importing the module in this file does: of its acts in order, and of each definition that is no act.
+    Empty for a file that cannot be read."""
+    try:
+        return _digests_at(path or "", os.stat(path or "").st_mtime_ns)
+    except (OSError, SyntaxError, ValueError):
+        return frozenset()
+
+
+@functools.lru_cache(256)
+def _digests_at(path: str, time: int) -> frozenset[bytes]:
+    return frozenset(_Module(Path(path).read_bytes()).digests())
+
+
+class _Module:
+    def __init__(self, text: bytes) -> None:
+        self.body = ast.parse(text).body
+        if b"__doc__" not in text:
+            _drop_docstrings(self.body)
+        self.definitions = {each.name: each for each in self.body if isinstance(each, _DEFINITIONS)}
+        self.imported = dict(_imported_names(self.body))
+
+    def digests(self) -> Iterator[bytes]:
+        definitions: list[list[ast.AST]] = []
+        acts: list[ast.AST] = []
+        for statement in self.body:
+            parts = list(self.effects(statement))
+            if parts and isinstance(statement, _DEFINITIONS) and self.is_inert(statement):
+                definitions.append(parts)
+            else:
+                acts.extend(parts)
+        used = {node.id for part in acts for node in ast.walk(part) if isinstance(node, ast.Name)}
+        acts += self._called_by(acts)
+        acts += [statement for statement in self.body if isinstance(statement, _ASSIGNMENTS) and used & _assigned(statement)]
+        yield _digest_of(acts)
+        yield from map(_digest_of, definitions)
+
+    def _called_by(self, acts: list[ast.AST]) -> list[ast.AST]:
+        """What runs of the module's functions and classes, as far as names tell."""
+        found: dict[str, list[ast.AST]] = {}
+        waiting = list(acts)
+        while waiting:
+            for name in [each for each in _called(waiting.pop()) if each in self.definitions and each not in found]:
+                node = self.definitions[name]
+                found[name] = list(_run_when_called(node))
+                waiting += [*found[name], *(node.bases if isinstance(node, ast.ClassDef) else ())]
+        return [part for _, parts in sorted(found.items()) for part in parts]
+
+    def effects(self, statement: ast.stmt) -> Iterator[ast.AST]:
+        if isinstance(statement, _FUNCTIONS):
+            described = all(isinstance(each, ast.Name) and each.id in _DESCRIBES for each in statement.decorator_list)
+            if not (described and self._only_makes(statement.args, statement.returns)):
+                yield ast.Constant(statement.name)
+                yield from (*statement.decorator_list, statement.args)
+        elif isinstance(statement, ast.ClassDef):
+            inner = (part for each in statement.body for part in self.effects(each))
+            parts = [*statement.decorator_list, *statement.bases, *statement.keywords, *inner]
+            yield from (ast.Constant(statement.name), *parts) if parts else ()
+        elif isinstance(statement, (ast.Import, ast.ImportFrom)) and all(map(_is_inert_module, _modules(statement))):
+            return  # which does nothing to the program
+        elif isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+            return  # a text that documents
+        elif isinstance(statement, ast.If) and ("__main__" in ast.dump(statement.test) or self._is_for_types(statement)):
+            return
+        elif not (isinstance(statement, _ASSIGNMENTS) and _only_names(statement) and self._only_makes(statement)):
+            yield statement
+
+    def is_inert(self, statement: ast.stmt, within: frozenset[str] = frozenset()) -> bool:
+        """Whether making what the statement defines can do nothing to anything else."""
+        if isinstance(statement, _FUNCTIONS):
+            made = self._only_makes(statement.args, statement.returns)
+            return made and all(map(self._decorates_only, statement.decorator_list))
+        if isinstance(statement, ast.ClassDef):
+            if statement.name in within or not all(map(self._decorates_only, statement.decorator_list)):
+                return False
+            bases = (*statement.bases, *(keyword.value for keyword in statement.keywords))
+            inner = all(self.is_inert(each) for each in statement.body if any(self.effects(each)))
+            return inner and all(self._is_inert_base(base, within | {statement.name}) for base in bases)
+        return False
+
+    def _is_inert_base(self, base: ast.expr, within: frozenset[str]) -> bool:
+        if isinstance(base, ast.Subscript):  # as Generic[T]
+            base = base.value
+        found = self.definitions.get(base.id) if isinstance(base, ast.Name) else None
+        if isinstance(found, ast.ClassDef):
+            hooks = any(isinstance(each, _FUNCTIONS) and each.name == _INITS for each in ast.walk(found))
+            return not hooks and self.is_inert(found, within)
+        return isinstance(base, ast.Constant) or (bool(name := self._qualified(base)) and _is_inert_module(name))
+
+    def _decorates_only(self, decorator: ast.expr) -> bool:
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(called, ast.Name) and called.id in _DESCRIBES and called.id not in self.definitions:
+            return True
+        if isinstance(called, ast.Attribute) and called.attr in _ACCESSORS and isinstance(called.value, ast.Name):
+            return called.value.id not in self.imported
+        given = (*decorator.args, *(each.value for each in decorator.keywords)) if isinstance(decorator, ast.Call) else ()
+        name = self._qualified(called)
+        return _is_one_of(_DECORATING, name) and self._only_makes(*given)
+
+    def _only_makes(self, *parts: ast.AST | None) -> bool:
+        """Whether evaluating makes values and does nothing else."""
+        nodes = (node for part in parts if part is not None for node in ast.walk(part))
+        return all(self._makes(node.func) for node in nodes if isinstance(node, ast.Call))
+
+    def _makes(self, called: ast.expr) -> bool:
+        if isinstance(called, ast.Name) and called.id not in self.imported:
+            return called.id in _MAKERS and called.id not in self.definitions
+        return _is_one_of(_MAKING, self._qualified(called))
+
+    def _is_for_types(self, statement: ast.If) -> bool:
+        return self._qualified(statement.test) == "typing.TYPE_CHECKING"
+
+    def _qualified(self, node: ast.expr) -> str:
+        """The dotted name of what an imported name leads to; empty for all else."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        root = self.imported.get(node.id, "") if isinstance(node, ast.Name) else ""
+        return ".".join([root, *reversed(parts)]) if root else ""
+
+
+def _digest_of(parts: list[ast.AST]) -> bytes:
+    return hashlib.sha256("\n".join(map(ast.dump, parts)).encode()).digest()
+
+
+def _drop_docstrings(body: list[ast.stmt]) -> None:
+    for node in (inner for statement in body for inner in ast.walk(statement)):
+        if isinstance(node, _DEFINITIONS) and ast.get_docstring(node, clean=False) is not None:
+            node.body[0] = ast.Pass()
+
+
+def _is_inert_module(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top in sys.stdlib_module_names or top in ("numpy", "torch")
+
+
+def _is_one_of(names: re.Pattern[str], name: str) -> bool:
+    top, _, rest = name.partition(".")
+    of_torch = top == "torch" and (rest.startswith("nn.") or rest.rpartition(".")[2] in _TORCH_MAKERS)
+    return "register" not in name and (of_torch or names.fullmatch(name) is not None)
+
+
+def _modules(statement: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(statement, ast.Import):
+        return [alias.name for alias in statement.names]
+    return ["." * statement.level + (statement.module or "")]
+
+
+def _imported_names(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for statement in body:
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                yield (alias.asname, alias.name) if alias.asname else (alias.name.partition(".")[0],) * 2
+        elif isinstance(statement, ast.ImportFrom) and not statement.level:
+            for alias in statement.names:
+                yield alias.asname or alias.name, f"{statement.module}.{alias.name}"
+
+
+def _run_when_called(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[ast.AST]:
+    if isinstance(node, ast.ClassDef):
+        yield from (each for each in node.body if isinstance(each, _FUNCTIONS) and each.name in _SPECIAL)
+    else:
+        yield node
+
+
+def _called(part: ast.AST) -> Iterator[str]:
+    """Names of what is called in `part`, or is a decorator."""
+    if isinstance(part, ast.Name):
+        yield part.id
+    for node in ast.walk(part):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id
+
+
+def _targets(statement: ast.Assign | ast.AnnAssign) -> Iterator[ast.AST]:
+    for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+        yield from ast.walk(target)
+
+
+def _assigned(statement: ast.Assign | ast.AnnAssign) -> set[str]:
+    return {node.id for node in _targets(statement) if isinstance(node, ast.Name)}
+
+
+def _only_names(statement: ast.Assign | ast.AnnAssign) -> bool:
+    """Whether the statement names values, and changes no object."""
+    return not any(isinstance(node, (ast.Attribute, ast.Subscript)) for node in _targets(statement))
