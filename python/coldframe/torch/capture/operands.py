@@ -135,6 +135,14 @@ def claims_of_tensors(names: Iterable[str]) -> bytes:
     return digest
 
 
+def _operators() -> tuple[str, ...]:
+    binary = [name for name in vars(operator) if name.startswith("__") and callable(getattr(operator, name))]
+    reflected = [f"__r{name[2:]}" for name in binary]
+    others = ["bool", "complex", "divmod", "float", "int", "iter", "len", "reversed", "torch_dispatch", "torch_function"]
+    return tuple(sorted({*binary, *reflected, *(f"__{name}__" for name in others)} & set(dir(torch.Tensor))))
+
+
+OPERATORS = _operators()  # that torch.Tensor has, beside what its attributes are
 _of_tensors: dict[tuple[str, ...], tuple[list[Any], bytes]] = {}  # the last attributes seen, and their digest
 
 

@@ -32,7 +32,6 @@ BY_ANY_NAME = frozenset(
     ["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers", "hasattr", "vars"]
 )
 _OF_SITE = frozenset(["copyright", "credits", "exit", "help", "license", "quit"])  # builtins for people
-_OF_EACH = frozenset([*dir(object), "__annotations__", "__dict__", "__module__", "__weakref__"])  # class
 _LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
 
@@ -149,9 +148,8 @@ class Premises:
         return value
 
     def used_of_tensors(self, names: Iterable[str]) -> None:
-        """Attributes of these names, and operators, were used: Dynamo takes for granted what torch.Tensor has."""
-        special = (name for name in dir(torch.Tensor) if name.startswith("__") and name not in _OF_EACH)
-        self._of_tensors.update(special, (name for name in names if hasattr(torch.Tensor, name)))
+        """Attributes of these names were used, of tensors perhaps: Dynamo takes what torch.Tensor has for granted."""
+        self._of_tensors.update(name for name in names if hasattr(torch.Tensor, name))
 
     def looked_up_in_metaclass(self, metaclass: type, name: str) -> None:
         """Dynamo has looked for an attribute of a class in its metaclass."""
@@ -264,6 +262,7 @@ class Premises:
             "installed": tuple(sorted(self._installed.items())),
             "instances": tuple(self._instances.values()),
             "modules": tuple(sorted(self._modules)),
+            "operators": operands.claims_of_tensors(operands.OPERATORS),
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
             "reads": tuple((*where, content) for where, content in sorted(self._reads.items())),
             "tensors": self._of_tensors and (tuple(sorted(self._of_tensors)), operands.claims_of_tensors(self._of_tensors)),

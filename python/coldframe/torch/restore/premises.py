@@ -125,6 +125,10 @@ def _unshadowed(entries: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
+def _operators(expected: Any, scope: dict[str, Any]) -> str | None:
+    return None if operands.claims_of_tensors(operands.OPERATORS) == expected else "an operator of torch.Tensor is another one"
+
+
 def _tensors(entry: Any, scope: dict[str, Any]) -> str | None:
     names, expected = entry
     return None if operands.claims_of_tensors(names) == expected else f"torch.Tensor has its own {', '.join(names)}"
@@ -184,6 +188,7 @@ _CHECKS = {
     "installed": _installed,
     "instances": _instances,
     "modules": _modules,
+    "operators": _operators,
     "orders": _orders,
     "reads": _reads,
     "tensors": _tensors,
