@@ -26,7 +26,7 @@ _registry_of: Any = vars(abc)["_get_dump"]
 _IN_TABLES = frozenset({"__dataclass_fields__", "_abc_impl", "_member_map_"})  # below
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
 
-ANY_NAME = "*"  # stands among the names that were read when names were not to be seen
+ANY_NAME = "*"  # stands among the names that were read where they were not to be seen, and among a class's entries
 # What the interpreter and the standard library put into every class, or into some as they go.
 _IGNORED = frozenset(
     f"__{name}__"
@@ -86,6 +86,8 @@ def describe(
     for cls in classes:
         if not state.is_of_exact_build(cls):
             entries[cls].update(_read_entries(cls, read - _IGNORED, needed, inlined, met if cls in of_met else None))
+            if ANY_NAME in read and cls in of_met:
+                entries[cls][ANY_NAME] = {}
     return {
         "roots": tuple(named),
         "known": tuple(sorted(known)),
@@ -213,7 +215,11 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
         known = known | (read - _IGNORED)
     members = dict(vars(cls))
     tables = _generated_tables(cls)
+    if ANY_NAME in recorded:
+        known = known | (members.keys() - _IGNORED)
     for name, entry in recorded.items():
+        if name == ANY_NAME:
+            continue
         if name.startswith("("):
             same = name in tables and state.same(tables[name], entry)
         else:
@@ -230,7 +236,7 @@ def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
     """Whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
     if name in _IGNORED or (cls is torch.nn.Module and name in _BY_DYNAMO):
         return False
-    if name in known or ANY_NAME in known:
+    if name in known:
         return True
     if state.is_of_exact_build(cls):
         return name in _REPLACED
