@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import coverage_oracle
 import coverage_steps
 import coverage_table
 from child import Answer
@@ -19,9 +21,11 @@ class Life:
     made: Answer
     served: Answer
     plain: Answer
+    package: Path  # where it was saved, if it was
 
 
 Key = tuple[str, str]
+_NAME_OF_A_RUN = re.compile(r"__compiled_fn_\d+_[0-9a-f_]+")
 
 
 def live(processes: Processes, folder: Path, keys: Sequence[Key]) -> dict[Key, Life]:
@@ -41,7 +45,8 @@ def live(processes: Processes, folder: Path, keys: Sequence[Key]) -> dict[Key, L
     made = processes.run_all([(coverage_steps.make, job) for job in saved], env=cache)
     served = processes.run_all([(coverage_steps.serve, job) for job in late], sealed=True)
     plain = processes.run_all([(coverage_steps.plain, job) for job in jobs], env=cache)  # finds its kernels in the cache
-    return {key: Life(*answers) for key, *answers in zip(keys, made, served, plain, strict=True)}
+    packages = [job["path"] for job in saved]
+    return {key: Life(*found) for key, *found in zip(keys, made, served, plain, packages, strict=True)}
 
 
 def run(processes: Processes, folder: Path, keys: Sequence[Key]) -> dict[Key, Life]:
@@ -112,3 +117,10 @@ def verdict(key: Key, life: Life) -> str:
         return f"bypass: {reasons[0]}"
     served = life.served.get()
     return f"served, hosted: {served['hosted']}" if served["hosted"] else "served, native"
+
+
+def oracle(key: Key, life: Life) -> dict[str, str]:
+    """What of the life is known beforehand."""
+    said = {"verdict": _NAME_OF_A_RUN.sub("__compiled_fn", verdict(key, life))}
+    digest = coverage_oracle.content_digest(life.package) if life.package.exists() else None
+    return {**said, "package": digest} if digest is not None else said

@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import coverage_oracle
 import coverage_run
 import coverage_table
 import pytest
@@ -55,6 +56,10 @@ def parameters() -> list[Any]:
 @pytest.mark.parametrize("key", parameters())
 def test_program(lives: dict[Key, Life], key: Key) -> None:
     coverage_run.check(key, lives[key])
+    case, backend = key
+    known = coverage_oracle.known()[case][backend]
+    found = coverage_run.oracle(key, lives[key])
+    assert {name: found.get(name) for name in known} == known, "see tools/coverage_table"
 
 
 SCENARIOS = [name for module in (scenarios_coverage, scenarios_process) for name in scenario_support.names(module)]

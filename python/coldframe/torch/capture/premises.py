@@ -73,6 +73,7 @@ class Premises:
         self._modules: set[str] = set()  # that it lies in
         self._met: set[type] = set()  # classes of the program that it has to do with
         self._of_tensors: set[str] = set()
+        self._of_program = False  # whether any code of it has been looked into
         self._of_metaclasses: set[str] = set()  # names looked up in metaclasses of the program
         self._functions: dict[tuple[str, str], Any] = {}
         self._reads: dict[tuple[str, state.Chain], Any] = {}
@@ -149,6 +150,7 @@ class Premises:
 
     def used_of_tensors(self, names: Iterable[str]) -> None:
         """Attributes of these names were used, of tensors perhaps: Dynamo takes what torch.Tensor has for granted."""
+        self._of_program = True
         self._of_tensors.update(name for name in names if hasattr(torch.Tensor, name))
 
     def looked_up_in_metaclass(self, metaclass: type, name: str) -> None:
@@ -262,7 +264,7 @@ class Premises:
             "installed": tuple(sorted(self._installed.items())),
             "instances": tuple(self._instances.values()),
             "modules": tuple(sorted(self._modules)),
-            "operators": operands.claims_of_tensors(operands.OPERATORS),
+            "operators": operands.claims_of_tensors(operands.OPERATORS) if self._of_program else b"",
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
             "reads": tuple((*where, content) for where, content in sorted(self._reads.items())),
             "tensors": self._of_tensors and (tuple(sorted(self._of_tensors)), operands.claims_of_tensors(self._of_tensors)),
