@@ -193,6 +193,12 @@ EDITS = {
         "pass",
         "a_b = 3",
     ),
+    "containers and numbers of the standard library": Edit(
+        "import decimal\nD = collections.deque([decimal.Decimal(1), collections.OrderedDict(a=collections.Counter('@@'))], 3)\n"
+        "def g(x):\n    return x * D[1]['a']['b']" + _ALLOWED + _TRACED,
+        "bb",
+        "bbb",
+    ),
     "attribute in a pattern": Edit(
         "class K:\n    @@\nk = K()\ndef g(x):\n    match k:\n        case K(a=3):\n            return x * 3\n    return x * 2"
         + _ALLOWED

@@ -7,6 +7,7 @@ cannot be said it raises NotPortableError.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import importlib.metadata
@@ -40,6 +41,9 @@ _NATIVE = (
     *(types.BuiltinFunctionType, types.ClassMethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType),
     *(types.MethodDescriptorType, types.MethodWrapperType, types.WrapperDescriptorType),
 )
+_MAPPINGS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict, types.MappingProxyType)
+# Whose text is all that there is to them. By name: not every program imports their modules.
+_SAID_BY_REPR = frozenset(["builtins:range", "datetime:date", "datetime:timedelta", "decimal:Decimal", "fractions:Fraction"])
 _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 _OPERATORS = (torch._ops.OperatorBase, torch._ops.OpOverloadPacket)
 
@@ -103,8 +107,13 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
         return {"partial": inner(value.func), "args": inner(value.args), "keywords": inner(value.keywords)}
     if cls in (tuple, list) and len(value) <= _ITEMS:
         return {"type": key_of(cls), "items": tuple(map(inner, value))}
-    if cls is dict and len(value) <= _ITEMS:
-        return {"type": key_of(cls), "items": tuple((inner(key), inner(item)) for key, item in value.items())}
+    if cls in _MAPPINGS and len(value) <= _ITEMS:
+        made = {"made": inner(value.default_factory)} if cls is collections.defaultdict else {}
+        return {"type": key_of(cls), "items": tuple((inner(key), inner(item)) for key, item in value.items()), **made}
+    if cls is collections.deque and len(value) <= _ITEMS:
+        return {"type": key_of(cls), "items": tuple(map(inner, value)), "longest": value.maxlen}
+    if key_of(cls) in _SAID_BY_REPR:
+        return {"type": key_of(cls), "repr": repr(value)}
     if isinstance(value, _GETTERS):
         return {"type": key_of(cls), "made": inner(value.__reduce__()[1:])}
     if _is_plain_object(value):
