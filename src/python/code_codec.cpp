@@ -205,18 +205,11 @@ CodePtr portable_code(PyObject* code) {
     return portable;
 }
 
-CodePtr without_docstrings(const CodePtr& code) {
+CodePtr without_docstring(const CodePtr& code) {
+    if (!has_idle_docstring(code->fields())) return code;
     CodeFields changed = code->fields();
-    bool same = !has_idle_docstring(changed);
-    if (!same) changed.consts.front() = Value();
-    for (Value& constant : changed.consts) {
-        const CodePtr* nested = constant.get_if<CodePtr>();
-        if (nested == nullptr) continue;
-        CodePtr inner = without_docstrings(*nested);
-        same = same && inner == *nested;
-        constant = std::move(inner);
-    }
-    return same ? code : std::make_shared<const CodeObject>(std::move(changed));
+    changed.consts.front() = Value();
+    return std::make_shared<const CodeObject>(std::move(changed));
 }
 
 void lives_as(const CodePtr& portable, PyObject* code) {

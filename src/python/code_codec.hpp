@@ -24,8 +24,9 @@ namespace coldframe::python {
 [[nodiscard]] CodePtr portable_code(PyObject* code);
 void lives_as(const CodePtr& portable, PyObject* code);
 
-// The code with None for docstrings that no instruction loads, in nested code too; `code` itself where there are none.
-[[nodiscard]] CodePtr without_docstrings(const CodePtr& code);
+// The code with None for a docstring that no instruction loads; `code` itself where there is none. Docstrings of nested
+// functions stay: the function may read them when it has made those.
+[[nodiscard]] CodePtr without_docstring(const CodePtr& code);
 
 // The co_* fields by name, without the prefix; nested code as instances of CodeObject, references kept.
 [[nodiscard]] Ref code_fields(const CodeObject& code);

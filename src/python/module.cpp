@@ -151,7 +151,7 @@ void bind_code(nb::module_& m) {
         .def_prop_ro("fields", &code_fields)
         .def_prop_ro("digest", [](Self self) { return from_bytes(self.digest()); })
         .def_prop_ro("semantic_digest",
-                     [](const CodePtr& self) { return from_bytes(without_docstrings(self)->semantic_digest()); })
+                     [](const CodePtr& self) { return from_bytes(without_docstring(self)->semantic_digest()); })
         .def(nb::self == nb::self)
         .def("__hash__", [](Self self) { return hash_of(self.digest()); })
         .def("__repr__", [](Self self) { return "<CodeObject " + self.fields().name + ">"; });

@@ -199,6 +199,9 @@ EDITS = {
         "bb",
         "bbb",
     ),
+    "docstring of a nested function": Edit(
+        "def g(x):\n    def k():\n        '@@'\n    return x * len(k.__doc__)" + _ALLOWED + _TRACED, "a", "bb"
+    ),
     "attribute in a pattern": Edit(
         "class K:\n    @@\nk = K()\ndef g(x):\n    match k:\n        case K(a=3):\n            return x * 3\n    return x * 2"
         + _ALLOWED

@@ -84,6 +84,9 @@ ACTS = [
     "import collections.abc\nall = collections.abc.Mapping.register(int)",
     "torch.nn.modules.module.register_module_forward_hook(hook)",
     "cached.limit = 2",
+    "@registry.setter\ndef other(x): return x",
+    "import typing\nif typing.TYPE_CHECKING:\n    pass\nelse:\n    Kind.register(int)",
+    "if __name__ != '__main__':\n    Kind.register(int)",
     "for each in (1, 2):\n    Kind.register(each)",
 ]
 CHANGES = [

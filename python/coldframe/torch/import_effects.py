@@ -105,7 +105,7 @@ class _Module:
             return  # which does nothing to the program
         elif isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
             return  # a text that documents
-        elif isinstance(statement, ast.If) and ("__main__" in ast.dump(statement.test) or self._is_for_types(statement)):
+        elif isinstance(statement, ast.If) and not statement.orelse and self._is_never_run(statement.test):
             return
         elif not (isinstance(statement, _ASSIGNMENTS) and _only_names(statement) and self._only_makes(statement)):
             yield statement
@@ -114,7 +114,7 @@ class _Module:
         """Whether making what the statement defines can do nothing to anything else."""
         if isinstance(statement, _FUNCTIONS):
             made = self._only_makes(statement.args, statement.returns)
-            return made and all(map(self._decorates_only, statement.decorator_list))
+            return made and all(self._decorates_only(each, statement.name) for each in statement.decorator_list)
         if isinstance(statement, ast.ClassDef):
             if statement.name in within or not all(map(self._decorates_only, statement.decorator_list)):
                 return False
@@ -132,15 +132,14 @@ class _Module:
             return not hooks and self.is_inert(found, within)
         return isinstance(base, ast.Constant) or (bool(name := self._qualified(base)) and _is_inert_module(name))
 
-    def _decorates_only(self, decorator: ast.expr) -> bool:
+    def _decorates_only(self, decorator: ast.expr, name: str = "") -> bool:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
         if isinstance(called, ast.Name) and called.id in _DESCRIBES and called.id not in self.definitions:
             return True
         if isinstance(called, ast.Attribute) and called.attr in _ACCESSORS and isinstance(called.value, ast.Name):
-            return called.value.id not in self.imported
+            return called.value.id == name
         given = (*decorator.args, *(each.value for each in decorator.keywords)) if isinstance(decorator, ast.Call) else ()
-        name = self._qualified(called)
-        return _is_one_of(_DECORATING, name) and self._only_makes(*given)
+        return _is_one_of(_DECORATING, self._qualified(called)) and self._only_makes(*given)
 
     def _only_makes(self, *parts: ast.AST | None) -> bool:
         """Whether evaluating makes values and does nothing else."""
@@ -152,8 +151,9 @@ class _Module:
             return called.id in _MAKERS and called.id not in self.definitions
         return _is_one_of(_MAKING, self._qualified(called))
 
-    def _is_for_types(self, statement: ast.If) -> bool:
-        return self._qualified(statement.test) == "typing.TYPE_CHECKING"
+    def _is_never_run(self, condition: ast.expr) -> bool:
+        """Whether the condition never holds in a module that is imported."""
+        return ast.unparse(condition) == "__name__ == '__main__'" or self._qualified(condition) == "typing.TYPE_CHECKING"
 
     def _qualified(self, node: ast.expr) -> str:
         """The dotted name of what an imported name leads to; empty for all else."""

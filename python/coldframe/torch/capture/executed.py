@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import builtins
 import collections
+import contextlib
 import dis
 import functools
 import importlib.util
@@ -187,7 +188,8 @@ def _add_registered(premises: Premises, abstract: Iterable[abc.ABCMeta]) -> None
     """Whoever may have registered the program's classes with these."""
     for cls in list(premises.classes()):
         for base in abstract:
-            premises.instance_checked(cls, (base,), issubclass(cls, base))
+            with contextlib.suppress(TypeError):  # a protocol that nobody may ask
+                premises.instance_checked(cls, (base,), issubclass(cls, base))
 
 
 def _is_of_program_module(module: types.ModuleType) -> bool:
