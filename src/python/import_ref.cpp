@@ -275,6 +275,16 @@ std::string reason(PyObject* object) {
     return "importing " + join(module, qualname) + " yields nothing";
 }
 
+// What find() gives references to: what has a name of its own, and what torch prints as one. Any other object that a name
+// leads to is state of the process, which no package may have.
+bool has_own_name(PyObject* object) {
+    if (PyModule_Check(object) || PyType_Check(object) || PyCode_Check(object) || is_builtin_singleton(object)) return true;
+    if (is_enum_member(object)) return true;
+    const std::string type_module = string_attribute(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__module__");
+    if (type_module == "torch" || type_module == "torch._ops") return true;
+    return !string_attribute(object, "__name__").empty() || !string_attribute(object, "__qualname__").empty();
+}
+
 }  // namespace
 
 bool is_enum_class(PyObject* object) {
@@ -321,7 +331,10 @@ Ref resolve(const ImportRef& reference) {
         }
         begin = end + 1;
     }
-    return object;
+    if (has_own_name(object.get())) return object;
+    raise({ErrorCode::incompatible,
+           shown + " is a " + type_name(Py_TYPE(object.get())) + ", which packages do not refer to",
+           {}});
 }
 
 }  // namespace coldframe::python

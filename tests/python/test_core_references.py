@@ -228,6 +228,14 @@ def test_resolving_imports_the_module() -> None:
     assert ImportRef("json.decoder", "JSONDecoder").resolve().__name__ == "JSONDecoder"
 
 
+@pytest.mark.parametrize(
+    ("module", "name"), [("os", "environ"), ("sys", "stdout"), ("sys", "path"), ("logging", "root"), ("math", "pi")]
+)
+def test_state_of_the_process_has_no_reference(module: str, name: str) -> None:
+    with pytest.raises(errors.IncompatiblePackageError, match=rf"{module}\.{name} is a .*, which packages do not refer to"):
+        ImportRef(module, name).resolve()
+
+
 def test_a_module_that_fails_to_import_is_the_cause(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_module_of_a_test.py").write_text("raise KeyError('inner')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
