@@ -8,9 +8,9 @@ can only drop all entries of a code object at once.
 from __future__ import annotations
 
 import importlib
+import itertools
 import random
 import sys
-import threading
 import types
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -19,142 +19,16 @@ from functools import partial
 from typing import Any, Protocol
 
 from ... import _core
-from ...errors import CorruptPackageError, IncompatiblePackageError, InvalidArgumentError, SourceChangedError
+from ...errors import CorruptPackageError, IncompatiblePackageError, SourceChangedError
 from .. import _private, backends, collector, imports, locate
 from ..capture import hooks
 from ..stats import stats
+from .globals_table import LoadedVariant, table
 from .guards import replay
-from .present import with_present
 from .program import Program
 from .rebinding import Bindings
 
-_ABSENT = object()
-
-
-@dataclass(eq=False)
-class LoadedVariant:
-    """One guarded code, ready to be served. `root` is torch's RootGuardManager."""
-
-    code: types.CodeType
-    root: Any
-    wrapper: Any
-    dynamo_code: types.CodeType
-    graphs: list[str]  # names of the globals under which its graphs lie
-    compile_seconds: float
-    served: bool = False
-
-    def serves(self, frame_locals: Any) -> bool:
-        try:
-            return bool(self.root.check(dict(frame_locals)))
-        except Exception:  # of a guard over objects that raise
-            return False
-
-    def explain(self, frame_locals: Any, namespace: dict[str, Any]) -> str:
-        """The text of the guard that refuses a frame with these locals and globals, and what it finds."""
-        present = dict(frame_locals)
-        try:
-            info = self.root.check_verbose(present)
-        except Exception as error:  # a guard over objects that raise
-            return f"a guard could not be evaluated: {type(error).__name__}: {error}"
-        parts = [with_present(str(part), present, namespace) for part in info.verbose_code_parts]
-        return "; ".join(parts) or "no guard refuses it now"
-
-
-@dataclass(eq=False)
-class _Global:
-    value: Any
-    previous: Any
-    complete: bool  # nothing better can be put in its place
-    identity: Any
-    users: int = 1
-
-
-class _Table:
-    """What all installs of this process have put where."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.busy = 0  # installs that are under way
-        self.globals: dict[tuple[int, str], _Global] = {}  # by id of the module, which its users keep
-        self.skipped: dict[int, list[types.CodeType]] = {}  # by id of the code: it, once for each user
-        self.variants: dict[int, list[LoadedVariant]] = {}
-
-    def put(self, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool, identity: Any) -> None:
-        with self.lock:
-            self._put(module, name, make, complete, identity)
-
-    def _put(self, module: types.ModuleType, name: str, make: Callable[[], Any], complete: bool, identity: Any) -> None:
-        held = self.globals.get((id(module), name))
-        if held is not None:
-            if held.identity != identity:
-                raise InvalidArgumentError(f"{name!r} of module {module.__name__!r} is another graph, of another package")
-            if complete and not held.complete:
-                vars(module)[name] = held.value = make()
-                held.complete = True
-            held.users += 1
-            return
-        value = make()
-        previous = vars(module).get(name, _ABSENT)
-        vars(module)[name] = value
-        self.globals[id(module), name] = _Global(value, previous, complete, identity)
-
-    def drop(self, module: types.ModuleType, name: str) -> None:
-        held = self.globals[id(module), name]
-        held.users -= 1
-        if held.users:
-            return
-        del self.globals[id(module), name]
-        if held.previous is _ABSENT:
-            vars(module).pop(name, None)
-        else:
-            vars(module)[name] = held.previous
-
-    def skip(self, code: types.CodeType) -> None:
-        self.skipped.setdefault(id(code), []).append(code)
-        _private.module("torch._dynamo.eval_frame").skip_code(code)
-
-    def unskip(self, code: types.CodeType) -> None:
-        self.skipped[id(code)].pop()
-        if self.skipped[id(code)]:
-            return
-        del self.skipped[id(code)]
-        types_ = _private.module("torch._dynamo.types")
-        default = types_.FrameExecStrategy(types_.FrameAction.DEFAULT, types_.FrameAction.DEFAULT)
-        _private.module("torch._dynamo.eval_frame").set_code_exec_strategy(code, default)
-
-    def load(self, variant: LoadedVariant, position: int) -> None:
-        kept = self.variants.setdefault(id(variant.code), [])
-        kept.insert(position, variant)
-        try:
-            self._replace(variant.code, kept)
-        except BaseException:
-            self.unload(variant)
-            raise
-
-    def unload(self, variant: LoadedVariant) -> None:
-        kept = self.variants[id(variant.code)]
-        kept.remove(variant)
-        self._replace(variant.code, kept)
-        if not kept:
-            del self.variants[id(variant.code)]
-
-    def load_again(self) -> None:
-        """Puts everything where it was: torch._dynamo.reset() has dropped what lay on code objects that torch has compiled."""
-        with self.lock:
-            for code, *_ in self.skipped.values():
-                _private.module("torch._dynamo.eval_frame").skip_code(code)
-            for variants in self.variants.values():
-                self._replace(variants[0].code, variants)
-
-    def _replace(self, code: types.CodeType, variants: list[LoadedVariant]) -> None:
-        eval_frame = _private.module("torch._C._dynamo.eval_frame")
-        eval_frame._reset_precompile_entries(code)
-        for variant in variants:
-            eval_frame._load_precompile_entry(code, variant.wrapper, variant.dynamo_code)
-
-
-_table = _Table()
-hooks.after_reset.append(_table.load_again)
+_numbers = itertools.count()
 _live: weakref.WeakSet[Install] = weakref.WeakSet()
 
 
@@ -182,22 +56,22 @@ class Install:
 
     def close(self, *, at_once: bool = False) -> None:
         """Takes everything out: what running frames may read when they have ended, or at once, where none can be running."""
-        with _table.lock:
+        with table.lock:
             self.closed = True
             self.unload()
             for dispatcher in list(self.dispatchers):
                 dispatcher.set_plan([])
             self.dispatchers.clear()
             while self._globals and (at_once or not self._codes):
-                _table.drop(*self._globals.pop())
+                table.drop(*self._globals.pop())
 
     def unload(self) -> None:
         """Serves nothing any more. What a call that is running still reads stays, until `close`."""
-        with _table.lock:
+        with table.lock:
             while self.variants:
-                _table.unload(self.variants.pop())
+                table.unload(self.variants.pop())
             while self._skipped:
-                _table.unskip(self._skipped.pop())
+                table.unskip(self._skipped.pop())
 
     def read_by(self, code: types.CodeType) -> None:
         """Keeps the globals for as long as `code` lives: when everybody else has let go of it, a frame may still run it."""
@@ -224,13 +98,13 @@ def abandon(installs: list[Install]) -> None:
 
 
 def _take_out_orphans() -> None:
-    if hooks.calls_running() or not _table.lock.acquire(blocking=False):
+    if hooks.calls_running() or not table.lock.acquire(blocking=False):
         return
     try:
-        while _orphans and not _table.busy:
+        while _orphans and not table.busy:
             _orphans.pop().close()
     finally:
-        _table.lock.release()
+        table.lock.release()
 
 
 def install(
@@ -252,15 +126,15 @@ def install(
     """
     _take_out_orphans()
     done = Install(package, serves, same_sources)
-    with _table.lock, collector.paused():
-        _table.busy += 1
+    with table.lock, collector.paused():
+        table.busy += 1
         try:
             _install(done, target, wanted, _Restored(package) if graphs is None else graphs, bindings or {})
         except BaseException:
             done.close()
             raise
         finally:
-            _table.busy -= 1
+            table.busy -= 1
     _live.add(done)
     stats.add(loads=1, installed_variants=len(done.variants))
     return done
@@ -324,7 +198,7 @@ def _install(
         if entry.bypassed:
             continue
         if entry.skipped and not entry.guarded_codes:
-            _table.skip(code)
+            table.skip(code)
             done._skipped.append(code)
         known = bindings.get(entry.python_code.digest) or [Bindings() for _ in entry.guarded_codes]
         for guarded, bound in zip(entry.guarded_codes, known, strict=True):
@@ -356,13 +230,17 @@ def _install_variant(
     if modules := entry.import_sources:
         text = f"an import of {', '.join(sorted(modules.values()))} yields what it did"
         root.add_lambda_guard(imports.check(modules, vars(module)), [text], None)
+    ran = guarded.backend_ids
+    if not ran:
+        ran = [f"variant {next(_numbers)} without a graph"]
+        hooks.note_hits(root, *ran)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
     dynamo_code = program.restored(guarded.dynamo_code, entry.module)
-    variant = LoadedVariant(code, root, wrapper, dynamo_code, guarded.backend_ids, guarded.compile_seconds)
+    variant = LoadedVariant(code, root, wrapper, dynamo_code, ran, guarded.compile_seconds)
     for name in guarded.backend_ids:
         put_global(done, module, name, partial(_graph, name, graphs), graphs.is_complete(name), graphs.identity(name))
     # torch tries them in order: a package before those that were loaded earlier, which it may be meant to replace.
-    _table.load(variant, len(done.variants_of(code)))
+    table.load(variant, len(done.variants_of(code)))
     done.variants.append(variant)
     done.read_by(dynamo_code)
 
@@ -375,7 +253,7 @@ def put_global(
     complete: bool = True,
     identity: Any = None,
 ) -> None:
-    _table.put(module, name, make, complete, identity)
+    table.put(module, name, make, complete, identity)
     done._globals.append((module, name))
 
 
