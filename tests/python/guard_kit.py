@@ -14,23 +14,23 @@ from torch._dynamo.source import LocalSource
 from torch._guards import Guard, Source
 
 from coldframe import _core
-from coldframe.torch.capture import hooks
+from coldframe.torch.capture import listeners, listening
 from coldframe.torch.capture.recorder import Recording
 from coldframe.torch.restore.guards import replay
 from coldframe.torch.restore.native_guards import steps_of
 
 Locals = dict[str, Any]
-hooks.install()
+listeners.install()
 
 
 @contextmanager
 def recording() -> Iterator[Recording]:
     """Within it, the guards that are built on this thread are recorded."""
-    made = hooks.local.recording = Recording()
+    made = listening.local.recording = Recording()
     try:
         yield made
     finally:
-        hooks.local.recording = None
+        listening.local.recording = None
 
 
 class Kit:

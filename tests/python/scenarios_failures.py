@@ -34,7 +34,7 @@ PLACES = (
     "coldframe.torch.capture.package.locate.find",
     "coldframe.torch.capture.frame.referenced_names",
     "coldframe.torch.capture.frame.Variant",
-    "coldframe.torch.capture.hooks.note_hits",
+    "coldframe.torch.capture.listening.note_hits",
     "coldframe.torch.capture.recorder.Recording.finish",
     "coldframe.torch.capture.premises.Premises.add_to",
     "coldframe.torch.backends.artifact_for",

@@ -25,7 +25,7 @@ from ..errors import (
     PackageError,
 )
 from . import _private, acceptance, locate
-from .capture import hooks
+from .capture import listeners, listening
 from .capture.build import Built, add_to_file, build, merge
 from .capture.package import CapturePackage, run_eagerly, runs_with
 from .files import said_of
@@ -212,7 +212,7 @@ class Session:
         return _compiled_again, (self.target, self.options, self.on_miss, self.path, self.ignore_inlined_sources)
 
     def _install(self, package: _core.Package) -> None:
-        hooks.install()
+        listeners.install()
         serves, same = runs_with(self.capture.backend_key), not self.ignore_inlined_sources
         known = self.native.known_of(package) if self.native is not None else {}
         bound = {digest: [each.bindings for each in found] for digest, found in known.items()}
@@ -341,8 +341,8 @@ class Session:
         return _private.torch_compile(self.target, **options)
 
     def _compile(self) -> Any:
-        hooks.install()
-        with hooks.injecting(self.capture):
+        listeners.install()
+        with listening.injecting(self.capture):
             compiled = self._torch_compile()
         if self.capture.compiler_config is not None and not self.options["fullgraph"]:
             # Dynamo would ask for it at once, and so import Inductor.

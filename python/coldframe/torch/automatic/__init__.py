@@ -15,6 +15,7 @@ from ..backends.kinds import wants_backward
 from ..keys import portable, unknown
 from ..native_module import can_be_served
 from ..plain import runs_plainly
+from ..seam.patches import Patches
 from ..session import OnMiss
 from ..stats import stats
 from .stored import StoredSession, backward_wanted
@@ -29,18 +30,19 @@ _read_only = False
 _single_flight = True
 _noted: set[tuple[str, str]] = set()  # what runs as plain torch.compile, and why
 _on_miss: OnMiss = "compile"
-_replacing: Any = None  # what torch.compile is meanwhile, unless others have wrapped it
+_patches = Patches("torch.compile")
 
 
 def install(store: _core.Store | None, *, read_only: bool, single_flight: bool, on_miss: OnMiss) -> None:
     """torch.compile is served from `store` from now on; again, with another one."""
-    global _store, _read_only, _single_flight, _on_miss, _replacing
+    global _store, _read_only, _single_flight, _on_miss
     _store, _read_only, _single_flight, _on_miss = store, read_only, single_flight, on_miss
     if backward_wanted not in wants_backward:
         wants_backward.append(backward_wanted)
     if _private.replaced is None or torch.compile is _private.replaced:
+        _patches.undo()
         _private.replaced = torch.compile
-        torch.compile = _replacing = _replacement(torch.compile)
+        _patches.wrap(torch, "compile", _replacement)
 
 
 def uninstall() -> None:
@@ -48,10 +50,8 @@ def uninstall() -> None:
 
     What was compiled meanwhile stays as it is.
     """
-    global _replacing
-    if torch.compile is _replacing:
-        torch.compile = _private.replaced
-    _private.replaced = _replacing = None
+    _patches.undo()
+    _private.replaced = None
 
 
 def flush(seconds: float) -> bool:
@@ -64,7 +64,6 @@ def flush(seconds: float) -> bool:
 
 
 def _replacement(original: Any) -> Any:
-    @functools.wraps(original)
     def compile(model: Any = None, **options: Any) -> Any:  # noqa: A001
         if model is None:
             return functools.partial(compile, **options)

@@ -17,7 +17,7 @@ from .. import backends
 from ..modes import is_transforming
 from ..sources import SourceSet
 from ..stats import stats
-from . import executed, hooks
+from . import executed, listening
 from .names import global_recipe, referenced_names
 from .premises import Premises
 from .recorder import Recording
@@ -64,7 +64,7 @@ class FrameCapture:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Within it, functions of the program that run on this thread are heard, unless the package is made by hand."""
-        if not hooks.local.compiling:
+        if not listening.local.compiling:
             yield
             return
         listener = executed.listener()
@@ -84,7 +84,7 @@ class FrameCapture:
         try:
             if not self.backends:
                 self.package.own.add(self.name)
-                hooks.note_hits(recording.root, self.name)
+                listening.note_hits(recording.root, self.name)
             self.program = recording.finish()
         except Exception as error:
             self.bypass(str(error))
@@ -98,7 +98,7 @@ class FrameCapture:
                     self.unportable[name] = "a graph compiled for several specialisations of mark_dynamic"
                 elif "_tf_disabled_wrapper" in _original_name(value):
                     self._disables_torch_function(name)
-                return hooks.noting(name, value)
+                return listening.noting(name, value)
             if name not in self.resumes:
                 self.recipes[name] = global_recipe(name, value)
         except NotPortableError as error:

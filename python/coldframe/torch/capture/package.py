@@ -25,7 +25,7 @@ from ...errors import MissError, NotPortableError
 from .. import _private, backends, collector, cxx, locate
 from ..misses import Miss
 from ..stats import stats
-from . import hooks, shapes
+from . import listening, shapes
 from .frame import FrameCapture, contain
 from .registry import BackendKey, Graph, registry
 
@@ -41,7 +41,7 @@ def _contained(method: _F) -> _F:
         try:
             return method(self, *args, **kwargs)
         except Exception as error:
-            frame = hooks.current()
+            frame = listening.current()
             if isinstance(frame, FrameCapture):
                 frame.bypass(f"{method.__name__}: {error}")
             contain(error)
@@ -68,7 +68,7 @@ def runs_with(backend_key: BackendKey) -> Callable[[Any], bool]:
     """A guard: whether a callable of equal backend and options runs. torch shares a code's loaded entries with everybody."""
 
     def serves(frame_locals: Any) -> bool:
-        running = hooks.local.running
+        running = listening.local.running
         return bool(running) and running[-1].backend_key == backend_key
 
     return serves
@@ -235,11 +235,11 @@ class CapturePackage:
             if self.depth == 0:
                 self.ran = set()
             self.depth += 1
-        hooks.enter(self)
+        listening.enter(self)
         return self._leave
 
     def _leave(self) -> None:
-        self.ran |= hooks.leave()
+        self.ran |= listening.leave()
         self._count_hits()
         with self._lock:
             self.depth -= 1
@@ -332,7 +332,7 @@ class CapturePackage:
             if instead is not None:
                 return instead
         self._tell_shapes(code, closure, self._known(code))
-        self.reentered = self.reentered or (begins and any(hooks.local.ran[-1:]))
+        self.reentered = self.reentered or (begins and any(listening.local.ran[-1:]))
         stats.add(compiles=1)
         self.owner.compiling(name)
         return None
@@ -361,7 +361,7 @@ class CapturePackage:
     @contextmanager
     def code_context(self, code: types.CodeType) -> Iterator[None]:
         frame = self._frame(code)
-        hooks.local.frames.append(frame)
+        listening.local.frames.append(frame)
         try:
             with frame.listening(), backends.capturing(self.backend):
                 yield
@@ -372,8 +372,8 @@ class CapturePackage:
                 frame.record = None
             raise
         finally:
-            hooks.local.frames.pop()
-            hooks.local.recording = None
+            listening.local.frames.pop()
+            listening.local.recording = None
             if frame.record is not None or frame.reason is not None:
                 try:
                     frame.finish()
@@ -399,13 +399,13 @@ class CapturePackage:
 
     @_contained
     def add_guarded_code(self, guards_state: bytes, dynamo_code: types.CodeType) -> None:
-        frame = hooks.current()
+        frame = listening.current()
         assert isinstance(frame, FrameCapture)
         frame.dynamo_code = dynamo_code
 
     @_contained
     def add_inlined_source(self, sources: list[types.CodeType]) -> None:
-        frame = hooks.current()
+        frame = listening.current()
         assert isinstance(frame, FrameCapture)
         frame.traced.extend(sources)
         for code in sources:
@@ -420,12 +420,12 @@ class CapturePackage:
 
     @_contained
     def add_import_source(self, alias: str, module_name: str) -> None:
-        frame = hooks.current()
+        frame = listening.current()
         assert isinstance(frame, FrameCapture)
         frame.imports[alias] = module_name
 
     def add_backend_id(self, backend_id: str, backend: Any | None = None) -> None:
-        frame = hooks.current()
+        frame = listening.current()
         assert isinstance(frame, FrameCapture)
         self.own.add(backend_id)
         try:
@@ -440,11 +440,11 @@ class CapturePackage:
 
     @_contained
     def update_device_type(self, graph: Any) -> None:
-        frame = hooks.current()
+        frame = listening.current()
         assert isinstance(frame, FrameCapture)
         frame.device_type = _private.module("torch._dynamo.package")._graph_device_type(graph)
 
     def bypass_current_entry(self) -> None:
-        frame = hooks.current()
+        frame = listening.current()
         if isinstance(frame, FrameCapture):
             frame.bypass("Dynamo cannot put this graph into a package")

@@ -15,7 +15,7 @@ import torch
 from ... import _core
 from ...errors import InvalidArgumentError, PackageStateError, SourceChangedError
 from .. import _private, backends, locate, sources
-from ..capture import hooks
+from ..capture import listeners, listening
 from ..capture.build import build, merge
 from ..capture.package import CapturePackage
 from ..keys import Key, check_name, package_key, portable
@@ -69,7 +69,7 @@ class CompilePackage(CapturePackage):
 
     def __init__(self, fn: Any, dynamo: DynamoCacheEntry | None = None, ignore_inlined_sources: bool = False) -> None:
         super().__init__()
-        hooks.install()
+        listeners.install()
         self._initialized = False
         self._same_sources = True
         self._loaded: DynamoCacheEntry | None = None
@@ -108,7 +108,7 @@ class CompilePackage(CapturePackage):
     def validate(self) -> None:
         """Raises PackageStateError unless the package has a function and compiles nothing just now."""
         self._require("validate")
-        if any(getattr(frame, "package", None) is self for frame in hooks.local.frames):
+        if any(getattr(frame, "package", None) is self for frame in listening.local.frames):
             raise PackageStateError("_current_entry is set: validate() belongs after code_context()")
 
     def _require(self, what: str) -> None:
@@ -141,7 +141,7 @@ class CompilePackage(CapturePackage):
         self._require("code_context")
         if not isinstance(code, types.CodeType):
             raise TypeError(f"a code object is expected, not {type(code).__name__}")
-        frame = hooks.current()
+        frame = listening.current()
         if getattr(frame, "package", None) is self:
             raise PackageStateError("_current_entry is already set: code contexts of one package do not nest")
         if not self.namespace:
@@ -164,7 +164,7 @@ class CompilePackage(CapturePackage):
         frame = self._frame_for("add_guarded_code")
         if not isinstance(dynamo_code, types.CodeType):
             raise TypeError(f"dynamo_code: a code object is expected, not {type(dynamo_code).__name__}")
-        if guards_state != hooks.GUARDS_TOKEN:
+        if guards_state != listening.GUARDS_TOKEN:
             frame.program = _core.GuardProgram.from_bytes(guards_state)
         super().add_guarded_code(guards_state, dynamo_code)
 
@@ -203,7 +203,7 @@ class CompilePackage(CapturePackage):
 
     def _frame_for(self, method: str) -> Any:
         self._require(method)
-        frame = hooks.current()
+        frame = listening.current()
         if frame is None:
             raise PackageStateError(f"{method} belongs into code_context(code): _current_entry is not set")
         return frame
@@ -303,7 +303,7 @@ def _forget_all() -> None:
         package.forget()
 
 
-hooks.after_reset.append(_forget_all)
+listening.after_reset.append(_forget_all)
 
 
 class _Graphs(Mapping[str, Callable[..., Any]]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 from ... import _core
 from ...errors import IncompatiblePackageError, PackageError
 from .. import _private, backends, locate
-from ..capture import hooks
+from ..capture import listeners, listening
 from ..capture.package import runs_with
 from ..keys import unknown
+from ..seam.patches import Patches
 from ..stats import stats
 from . import stores
 from .artifacts import log
@@ -20,8 +20,7 @@ from .compile_package import CompilePackage
 from .context import PrecompileContext
 from .entries import DynamoCacheEntry
 
-_lock = threading.Lock()
-_replaced: list[tuple[Any, str, Any]] = []
+_patches = Patches("torch_default")
 
 
 class AutomaticPackage(CompilePackage):
@@ -132,28 +131,20 @@ def install_as_torch_default() -> Callable[[], None]:
     that compiled something, and once more when a backward has been compiled. Calling it again changes nothing. The setting
     itself is left alone. `uninstall_as_torch_default`, which it returns, undoes it.
     """
-    with _lock:
-        if _replaced:
-            return uninstall_as_torch_default
-        hooks.install()
-        package = _private.module("torch._dynamo.package")
-        context = _private.module("torch._dynamo.precompile_context")
-        for owner, name, value in (
-            (package, "CompilePackage", CompilePackage),
-            (package, "DynamoCache", stores.DynamoCache),
-            (context, "DynamoCache", stores.DynamoCache),
-            (context, "PrecompileContext", PrecompileContext),
-        ):
-            _replaced.append((owner, name, getattr(owner, name)))
-            setattr(owner, name, value)
-        hooks.automatic = AutomaticPackage
+    with _patches.once() as needed:
+        if needed:
+            listeners.install()
+            package = _private.module("torch._dynamo.package")
+            context = _private.module("torch._dynamo.precompile_context")
+            _patches.replace(package, "CompilePackage", CompilePackage)
+            _patches.replace(package, "DynamoCache", stores.DynamoCache)
+            _patches.replace(context, "DynamoCache", stores.DynamoCache)
+            _patches.replace(context, "PrecompileContext", PrecompileContext)
+            listening.automatic = AutomaticPackage
     return uninstall_as_torch_default
 
 
 def uninstall_as_torch_default() -> None:
     """Plain torch.compile is torch's own again. What was compiled meanwhile keeps its package. Without an install, nothing."""
-    with _lock:
-        hooks.automatic = None
-        while _replaced:
-            owner, name, value = _replaced.pop()
-            setattr(owner, name, value)
+    listening.automatic = None
+    _patches.undo()

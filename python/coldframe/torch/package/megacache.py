@@ -8,10 +8,10 @@ from torch.compiler import _cache
 
 from ... import _core
 from .. import _private
+from ..seam.patches import Patches
 from .artifacts import log
 
 
-@_cache.CacheArtifactFactory.register
 class PackageCacheArtifact(_cache.CacheArtifact):
     """One package: `content` is a whole .cfp file, `key` its key in DynamoCache."""
 
@@ -34,13 +34,23 @@ class PackageCacheArtifact(_cache.CacheArtifact):
 
 # torch's own packages are filed under another name. Where torch says what a blob carries, ours are packages, too.
 _TORCHS = _private.module("torch._dynamo.package").PrecompileCacheArtifact.type()
+_patches = Patches("megacache")
 
 
 def _packages(info: _cache.CacheInfo) -> list[str]:
     return [key for kind in (_TORCHS, PackageCacheArtifact.type()) for key in info.artifacts.get(kind, ())]
 
 
-setattr(_cache.CacheInfo, f"{_TORCHS}_artifacts", property(_packages))
+def install() -> None:
+    """Makes torch know packages among its cache artifacts; once."""
+    with _patches.once() as needed:
+        if needed:
+            kind = PackageCacheArtifact.type()
+            _patches.replace(_cache.CacheInfo, f"{_TORCHS}_artifacts", property(_packages))
+            _patches.replace(_cache.CacheInfo, f"{kind}_artifacts", property(lambda info: info.artifacts[kind]))
+            known = _cache.CacheArtifactFactory._artifact_types
+            known[kind] = PackageCacheArtifact
+            _patches.add(f"torch.compiler._cache.CacheArtifactFactory._artifact_types[{kind!r}]", lambda: known.pop(kind))
 
 
 def record(key: str, data: bytes) -> None:
@@ -60,3 +70,6 @@ def serialize(packages: dict[str, bytes]) -> tuple[bytes, Any] | None:
         for key, data in packages.items():
             manager.record_artifact(PackageCacheArtifact.type(), key, data)
         return manager.serialize()
+
+
+install()

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import InvalidArgumentError
 from .. import _private
-from ..capture import hooks
+from ..capture import listening
 from .present import with_present
 
 _ABSENT = object()
@@ -139,4 +139,4 @@ class Table:
 
 
 table = Table()
-hooks.after_reset.append(table.load_again)
+listening.after_reset.append(table.load_again)

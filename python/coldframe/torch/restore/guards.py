@@ -204,13 +204,9 @@ class _Replay:
         manager.add_dimension_marking_guard(*values, texts, None)
 
     def default_device(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
-        # torch's class takes the present default device for the expected one.
-        present = torch.utils._device.CURRENT_DEVICE
-        torch.utils._device.CURRENT_DEVICE = _core.resolve(values[0])
-        try:
-            manager.add_default_device_guard(texts, None)
-        finally:
-            torch.utils._device.CURRENT_DEVICE = present
+        # torch's class takes the present default device for the expected one, and so can be made only under that.
+        expected = _core.resolve(values[0])
+        manager.add_lambda_guard(lambda _: expected == torch.utils._device.CURRENT_DEVICE, texts, None)
 
     def torch_function_mode_stack(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         modes = [object.__new__(cls) for cls in _core.resolve(values[0])]

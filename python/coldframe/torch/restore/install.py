@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError, SourceChangedError
 from .. import _private, backends, collector, imports, locate
-from ..capture import hooks
+from ..capture import listening
 from ..stats import stats
 from .globals_table import LoadedVariant, table
 from .guards import replay
@@ -98,7 +98,7 @@ def abandon(installs: list[Install]) -> None:
 
 
 def _take_out_orphans() -> None:
-    if hooks.calls_running() or not table.lock.acquire(blocking=False):
+    if listening.calls_running() or not table.lock.acquire(blocking=False):
         return
     try:
         while _orphans and not table.busy:
@@ -233,7 +233,7 @@ def _install_variant(
     ran = guarded.backend_ids
     if not ran:
         ran = [f"variant {next(_numbers)} without a graph"]
-        hooks.note_hits(root, *ran)
+        listening.note_hits(root, *ran)
     wrapper = _private.module("torch._dynamo.guards").GuardManagerWrapper(root)
     dynamo_code = program.restored(guarded.dynamo_code, entry.module)
     variant = LoadedVariant(code, root, wrapper, dynamo_code, ran, guarded.compile_seconds)
@@ -296,7 +296,7 @@ def _resume(name: str, code: types.CodeType, module: types.ModuleType) -> Any:
 
 def _graph(name: str, graphs: Graphs) -> Any:
     function = _private.module("torch._dynamo").disable(graphs[name], reason="do not trace a compiled graph")
-    return hooks.noting(name, function)
+    return listening.noting(name, function)
 
 
 def make_global(recipe: dict[str, Any], module: types.ModuleType, program: Program) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,13 +12,15 @@ from typing import Any, Protocol
 from .... import imports
 from ....errors import PackageError
 from ... import cxx
+from ...seam.patches import Patches
 from .. import _torch_private
 from . import kernels
 
 log = logging.getLogger(__name__)
 
-_lock = threading.Lock()
-_installed: set[str] = set()
+_IMPORT = Patches("import of Inductor")
+_KERNELS = Patches("kernels")
+_BACKWARDS = Patches("backwards")
 _waiting: dict[int, tuple[weakref.ref[Any], weakref.ref[Any]]] = {}  # id of torch's backward compiler -> it, who waits
 
 
@@ -29,7 +30,10 @@ class BackwardListener(Protocol):
 
 def install_kernel_listener(backend: object) -> None:
     """Idempotent. Imports Inductor only if `backend` is going to do so anyway, and listens when anything else does."""
-    _install("kernels", functools.partial(imports.when_imported, _torch_private.CODE_CACHE, _listen))
+    with _IMPORT.once() as needed:
+        if needed:
+            _IMPORT.add("sys.meta_path", functools.partial(imports.forget, _torch_private.CODE_CACHE))
+            imports.when_imported(_torch_private.CODE_CACHE, _listen)
     name = getattr(backend, "compiler_name", backend)  # torch.compile wraps "inductor" in an object that knows its name
     if name == "inductor":
         with contextlib.suppress(PackageError):  # another torch: artifact_for will say what it lacks
@@ -43,16 +47,11 @@ def _listen() -> None:
         log.debug("kernels are not listened to", exc_info=True)
 
 
-def _install(name: str, listen: Callable[[], None]) -> None:
-    with _lock:
-        if name not in _installed:
-            listen()
-            _installed.add(name)
-
-
 def when_backward_compiles(compiler: Any, listener: BackwardListener) -> None:
     """`listener.backward_compiled(compiler)` is called once, when torch has compiled that backward. Both are held weakly."""
-    _install("backward", _listen_to_backwards)
+    with _BACKWARDS.once() as needed:
+        if needed:
+            _listen_to_backwards()
     key = id(compiler)
     reference = weakref.ref(compiler, lambda _: _waiting.pop(key, None))
     _waiting[key] = (reference, weakref.ref(listener))
@@ -66,7 +65,6 @@ def _listen_to_kernels() -> None:
     write, load, describe = code_cache.write, loader._load_library_inner.__func__, details.__init__
     flags = builder._get_cpu_arch_cflags
 
-    @functools.wraps(write)
     def written(content: Any, extension: str, extra: str = "", *args: Any, **kwargs: Any) -> Any:
         if extension not in ("main.cpp", "optimized.cpp"):
             return write(content, extension, extra, *args, **kwargs)
@@ -74,29 +72,29 @@ def _listen_to_kernels() -> None:
         kernels.note_source(result[1])
         return result
 
-    @functools.wraps(load)
     def _load_library_inner(cls: Any, path: str, key: str) -> Any:
         kernels.note_loaded(path)
         return load(cls, path, key)
 
-    @functools.wraps(describe)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         describe(self, *args, **kwargs)
         self.coldframe_host = kernels.host()
 
-    @functools.wraps(flags)
     def _get_cpu_arch_cflags(compiler: str) -> list[str]:
         return [*flags(compiler), *kernels.forbidden_flags()]
 
-    code_cache.write, details.__init__, builder._get_cpu_arch_cflags = written, __init__, _get_cpu_arch_cflags
-    loader._load_library_inner = classmethod(_load_library_inner)
+    with _KERNELS.once() as needed:
+        if needed:
+            _KERNELS.wrap(code_cache, "write", lambda _: written)
+            _KERNELS.wrap(details, "__init__", lambda _: __init__)
+            _KERNELS.wrap(builder, "_get_cpu_arch_cflags", lambda _: _get_cpu_arch_cflags)
+            _KERNELS.wrap(loader, "_load_library_inner", lambda _: classmethod(_load_library_inner))
 
 
 def _listen_to_backwards() -> None:
     compiler_class = _torch_private.runtime_wrappers()._AutogradBackwardCompiler
     original = compiler_class.get_or_compile
 
-    @functools.wraps(original)
     def get_or_compile(self: Any, **kwargs: Any) -> Any:
         if self.compiled_bw is not None:
             return original(self, **kwargs)
@@ -111,7 +109,7 @@ def _listen_to_backwards() -> None:
         _notify(self)
         return result
 
-    compiler_class.get_or_compile = get_or_compile
+    _BACKWARDS.wrap(compiler_class, "get_or_compile", lambda _: get_or_compile)
 
 
 def _as_traced(graph: Any) -> Callable[[list[Any]], Any]:

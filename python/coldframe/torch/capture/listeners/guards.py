@@ -1,4 +1,4 @@
-"""The places in torch's guards where coldframe listens: what is checked for a frame, and by which object."""
+"""Listeners in torch's guards: what is checked for a frame, and by which object."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from .. import _private
-from . import recorder
-from .hooks import GUARDS_TOKEN, current, local, wrap
+from ... import _private
+from ...seam.patches import Wrap
+from .. import recorder
+from ..listening import GUARDS_TOKEN, current, local
 
 
-def install() -> None:
-    _wrap_guard_classes()
-    _wrap_relations()
-    _wrap_builder()
-    _wrap_check_function_manager()
+def install(wrap: Wrap) -> None:
+    """Installs the wrappers with `wrap`."""
+    _wrap_guard_classes(wrap)
+    _wrap_relations(wrap)
+    _wrap_builder(wrap)
+    _wrap_check_function_manager(wrap)
 
 
-def _wrap_guard_classes() -> None:
+def _wrap_guard_classes(wrap: Wrap) -> None:
     guards = _private.module("torch._C._dynamo.guards")
 
     def make(original: Any, name: str) -> Callable[..., Any]:
@@ -37,7 +39,7 @@ def _wrap_guard_classes() -> None:
                 wrap(cls, name, functools.partial(make, name=name))
 
 
-def _wrap_relations() -> None:
+def _wrap_relations(wrap: Wrap) -> None:
     dynamo = _private.module("torch._dynamo.guards")
 
     def aliasing(original: Any) -> Callable[..., Any]:
@@ -83,7 +85,7 @@ def _wrap_relations() -> None:
     wrap(dynamo, "install_symbolic_shape_guard", symbolic)
 
 
-def _wrap_builder() -> None:
+def _wrap_builder(wrap: Wrap) -> None:
     builder = _private.module("torch._dynamo.guards").GuardBuilder
 
     def from_source(original: Any) -> Callable[..., Any]:
@@ -116,7 +118,7 @@ def _wrap_builder() -> None:
     wrap(builder, "add_python_lambda_leaf_guard_to_root", python_lambda)
 
 
-def _wrap_check_function_manager() -> None:
+def _wrap_check_function_manager(wrap: Wrap) -> None:
     dynamo = _private.module("torch._dynamo.guards")
     manager = dynamo.CheckFunctionManager
 

@@ -1,6 +1,6 @@
 """The places in torch where Dynamo does without a guard, and reports to the frame's `Premises` instead.
 
-As in hooks.py, a wrapper calls the original and otherwise leaves everything as it is.
+A wrapper calls the original and otherwise leaves everything as it is.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable
 from typing import Any, get_args
 
-from .. import _private, constant_calls, state
+from ... import _private, constant_calls, state
+from ...seam.patches import Wrap
+from ..premises import Premises
 from . import trees
-from .premises import Premises
 
-Wrap = Callable[[Any, str, Callable[[Any], Callable[..., Any]]], None]
 Current = Callable[[], Premises | None]
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
-from .. import _private
-from .premises import Premises
+from ... import _private
+from ...seam.patches import Wrap
+from ..premises import Premises
 
-Wrap = Callable[[Any, str, Callable[[Any], Callable[..., Any]]], None]
 Current = Callable[[], Premises | None]
 
 _NODES = ("torch.utils._pytree", "SUPPORTED_NODES")

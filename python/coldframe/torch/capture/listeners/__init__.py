@@ -1,0 +1,49 @@
+"""The places in torch where coldframe listens.
+
+`install` replaces, once per process, methods of torch's guard classes and a few functions of Dynamo by wrappers that call the
+original and, when a frame of ours is being compiled on this thread, report to its `FrameCapture`. For everybody else a
+wrapper is one thread-local read. Nothing here may change what torch does or let an error of ours reach it.
+"""
+
+from __future__ import annotations
+
+from ... import _private
+from ...seam.patches import Patches
+from .. import listening
+from . import dynamo, guards, unguarded
+
+# What compiles while a frame runs (a backward, say) must not be traced itself.
+_NOT_TRACED = ("api", "automatic", "backends", "capture", "package", "restore", "session", "stats")
+_patches = Patches("capture")
+
+
+def install() -> None:
+    """Installs the listeners, all or none; once. IncompatiblePackageError, naming what this torch lacks."""
+    with _patches.once() as needed:
+        if not needed:
+            return
+        _private.probe()
+        _skip_our_own()
+        guards.install(_patches.wrap)
+        dynamo.install(_patches.wrap)
+        unguarded.install(_patches.wrap, lambda: frame.premises if (frame := listening.current()) is not None else None)
+
+
+def uninstall() -> None:
+    """Leaves torch as it was before `install`. Not while a callable of ours is in use."""
+    _patches.undo()
+
+
+def _skip_our_own() -> None:
+    rules = _private.module("torch._dynamo.trace_rules")
+    known = len(rules.SKIP_DIRS)
+    for part in _NOT_TRACED:
+        rules.add(f"coldframe.torch.{part}")
+    added = rules.SKIP_DIRS[known:]
+
+    def undo() -> None:
+        for each in added:
+            rules.SKIP_DIRS.remove(each)
+        rules._recompile_re()
+
+    _patches.add("torch._dynamo.trace_rules.SKIP_DIRS", undo)
