@@ -37,9 +37,9 @@ def nothing(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
 
 
 def _register() -> None:
-    from coldframe.torch import backends
+    from coldframe.torch import graphs
 
-    backends.register_artifact_kind(
+    graphs.register_artifact_kind(
         "bench_nothing",
         serialize=lambda backend_id, compiled: ({"format": 1, "shapes": _find(compiled).shapes}, []),
         restore=lambda artifact, context: _stub(artifact.recipe["shapes"]),

@@ -22,21 +22,24 @@ Values = dict[str, Any]
 # Label -> functions of coldframe that are timed under it, as "module:path".
 LOAD_PHASES = {
     "open": ("coldframe._core:Package.open",),
-    "environment and sources": ("coldframe.torch.environment:check", "coldframe.torch.sources:validate"),
-    "guards": ("coldframe.torch.restore.native:steps_of", "coldframe.torch.restore.install:replay"),
-    "backends": ("coldframe.torch.backends:restore",),
-    "code and globals": ("coldframe.torch.restore.native:Native._plan", "coldframe.torch.restore.install:_install"),
+    "environment and sources": (
+        "coldframe.torch.fingerprint.environment:check",
+        "coldframe.torch.fingerprint.sources:validate",
+    ),
+    "guards": ("coldframe.torch.serve.native:steps_of", "coldframe.torch.serve.hosted:replay"),
+    "backends": ("coldframe.torch.graphs:restore",),
+    "code and globals": ("coldframe.torch.serve.native:Native._plan", "coldframe.torch.serve.hosted:_install"),
     "the rest of coldframe.load()": ("coldframe.torch.api:load",),
 }
 
 # Everything that runs during a compilation because coldframe listens.
 LISTENERS = (
-    "coldframe.torch.capture.recorder:Recording",
+    "coldframe.torch.guards.record:Recording",
     "coldframe.torch.capture.package:FrameCapture",
     "coldframe.torch.capture.package:CapturePackage",
-    "coldframe.torch.capture.hooks:install",
-    "coldframe.torch.backends.capture.kernels:note_loaded",
-    "coldframe.torch.session:Session._catch_up",
+    "coldframe.torch.capture.listeners:install",
+    "coldframe.torch.graphs.kernels:note_loaded",
+    "coldframe.torch.session.session:Session._catch_up",
 )
 _NOT_TIMED = {"code_context"}  # a context around torch's own work; what it calls is timed
 _INNER = {"_frame"}  # called by it
@@ -64,7 +67,7 @@ def load_phases(job: Values) -> Values:
     clock = Clock()
     with clock.time("import coldframe"):
         api = importlib.import_module("coldframe.torch.api")
-        importlib.import_module("coldframe.torch.backends.restoring.callables")
+        importlib.import_module("coldframe.torch.graphs.restore_callables")
     for label, paths in LOAD_PHASES.items():
         for path in paths:
             _wrap(clock, path, label)

@@ -37,9 +37,9 @@ def by_torch(target: Any) -> Any:
 
 def plainly(target: Any) -> Any:
     """torch's own, though torch.compile is served."""
-    from coldframe.torch import _private
+    from coldframe.torch.seam import plain_compile
 
-    return _private.torch_compile(target, backend="eager")
+    return plain_compile.torch_compile(target, backend="eager")
 
 
 def in_place(target: Any) -> Any:

@@ -15,7 +15,7 @@ import torch
 from backend_steps import Capture
 
 from coldframe._core import Artifact, Blob, Package
-from coldframe.torch import backends
+from coldframe.torch import graphs
 
 
 def captured(target: Any, *args: Any, backend: Any = "aot_eager", **options: Any) -> Capture:
@@ -50,7 +50,7 @@ def missing_backward(folder: Path) -> dict[str, Any]:
     x = torch.randn(3, requires_grad=True)
     (artifact,) = reopened(captured(square, x), folder)
     asked: list[str] = []
-    restored = backends.restore(artifact, backends.RestoreContext(missing_backward=asked.append))
+    restored = graphs.restore(artifact, graphs.RestoreContext(missing_backward=asked.append))
     (out,) = restored(x)
     error = outcome(lambda: out.sum().backward())
     return {"same": torch.equal(out, square(x)), "error": error, "asked": asked, "id": artifact.backend_id}
@@ -61,14 +61,14 @@ def growing(folder: Path) -> dict[str, Any]:
     x = torch.randn(3, requires_grad=True)
     capture = captured(square, x)
     ((pending, args, compiled),) = capture.graphs
-    states = [(pending.pending, backends.describe(pending.snapshot())["backward"])]
+    states = [(pending.pending, graphs.describe(pending.snapshot())["backward"])]
     compiled(*args)[0].sum().backward()
-    states.append((pending.pending, backends.describe(pending.snapshot())["backward"]))
+    states.append((pending.pending, graphs.describe(pending.snapshot())["backward"]))
     capture.graphs.clear()
     del compiled
     torch._dynamo.reset()
     gc.collect()
-    (out,) = backends.restore(pending.snapshot())(x)
+    (out,) = graphs.restore(pending.snapshot())(x)
     gradient = torch.autograd.grad(out.sum(), x)[0]
     (expected,) = torch.autograd.grad(square(x).sum(), x)
     return {"states": states, "failure": pending.failure, "error": float((gradient - expected).abs().max())}
@@ -109,7 +109,7 @@ def refused_autograd_uses(folder: Path) -> dict[str, list[str]]:
     ((_, args, compiled),) = capture.graphs
     compiled(*args)[0].sum().backward()
     (artifact,) = reopened(capture, folder)
-    restored = backends.restore(artifact)
+    restored = graphs.restore(artifact)
     uses = (twice_backward, retained, deterministic, mutated, under_vmap)
     return {use.__name__: [outcome(lambda u=use, g=graph: u(g)) for graph in (compiled, restored)] for use in uses}
 
@@ -120,7 +120,7 @@ def tangents(folder: Path) -> dict[str, float]:
     capture = captured(square, x)
     ((_, args, compiled),) = capture.graphs
     compiled(*args)[0].sum().backward()
-    restored = backends.restore(reopened(capture, folder)[0])
+    restored = graphs.restore(reopened(capture, folder)[0])
     made = {
         "transposed": torch.randn(6, 4).t(),
         "expanded": torch.ones(()).expand(4, 6),
@@ -150,19 +150,19 @@ def third_party() -> dict[str, Any]:
         assert artifact.recipe["text"] == "square" and artifact.blobs[0].read() == b"bytes"
         return lambda x: (square(x),)
 
-    backends.register_artifact_kind("tests_square", serialize=serialize, restore=restore, backends=[compiler])
-    again = outcome(lambda: backends.register_artifact_kind("tests_square", serialize=serialize, restore=restore))
+    graphs.register_artifact_kind("tests_square", serialize=serialize, restore=restore, backends=[compiler])
+    again = outcome(lambda: graphs.register_artifact_kind("tests_square", serialize=serialize, restore=restore))
     torch._dynamo.reset()
     (artifact,) = captured(square, torch.randn(3), backend=compiler).artifacts()
     x = torch.randn(3)
-    result = backends.restore(artifact)(x)[0]
-    backends.unregister_artifact_kind("tests_square")
+    result = graphs.restore(artifact)(x)[0]
+    graphs.unregister_artifact_kind("tests_square")
     return {
         "unknown": unknown.refused,
         "again": again,
         "kind": artifact.kind,
         "same": torch.equal(result, square(x)),
-        "unregistered": outcome(lambda: backends.restore(artifact)),
+        "unregistered": outcome(lambda: graphs.restore(artifact)),
     }
 
 
@@ -194,13 +194,13 @@ def hidden_from_dynamo(folder: Path) -> dict[str, Any]:
     capture = captured(square, w)
     ((_, args, compiled),) = capture.graphs
     compiled(*args)[0].sum().backward()
-    restored = backends.restore(reopened(capture, folder)[0])
+    restored = graphs.restore(reopened(capture, folder)[0])
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    graphs: list[str] = []
+    traced: list[str] = []
 
     def backend(module: Any, inputs: Any) -> Any:
-        graphs.append(module.code)
+        traced.append(module.code)
         return module.forward
 
     def step(x: torch.Tensor) -> torch.Tensor:
@@ -212,12 +212,12 @@ def hidden_from_dynamo(folder: Path) -> dict[str, Any]:
     gradient = w.grad.clone()
     w.grad = None
     square(w + 1).sum().backward()
-    return {"error": float((gradient - w.grad).abs().max()), "traced": [code for code in graphs if "sin" in code]}
+    return {"error": float((gradient - w.grad).abs().max()), "traced": [code for code in traced if "sin" in code]}
 
 
 def kernels(folder: Path) -> dict[str, Any]:
     """One graph with a native kernel: what is refused when its bytes are not those that were loaded."""
-    from coldframe.torch.backends.capture import kernels as recorded
+    from coldframe.torch.graphs import kernels as recorded
 
     capture = captured(square, torch.randn(8), backend="inductor")
     ((artifact, _, compiled),) = capture.graphs
@@ -227,9 +227,9 @@ def kernels(folder: Path) -> dict[str, Any]:
     source = next(blob.read().decode() for blob in artifact.blobs if blob.name.startswith("source."))
     with open(loaded[0], "ab") as file:
         file.write(b"\0")
-    changed = outcome(lambda: backends.artifact_for("changed", compiled, "inductor"))
+    changed = outcome(lambda: graphs.artifact_for("changed", compiled, "inductor"))
     Path(loaded[0]).unlink()
-    gone = outcome(lambda: backends.artifact_for("gone", compiled, "inductor"))
+    gone = outcome(lambda: graphs.artifact_for("gone", compiled, "inductor"))
     package = Package()
     package.artifacts = [artifact]
     package.write(folder / "kernels.cfp")
@@ -245,7 +245,7 @@ def kernels(folder: Path) -> dict[str, Any]:
 def missing_blob() -> str:
     capture = captured(square, torch.randn(8), backend="inductor")
     (artifact,) = capture.artifacts()
-    return outcome(lambda: backends.restore(Artifact("graph", artifact.kind, artifact.recipe, [])))
+    return outcome(lambda: graphs.restore(Artifact("graph", artifact.kind, artifact.recipe, [])))
 
 
 def frozen() -> list[str]:
@@ -260,12 +260,12 @@ def frozen() -> list[str]:
 def threads() -> dict[str, Any]:
     torch.set_num_threads(2)
     (artifact,) = captured(lambda x: x.sin() + 1, torch.randn(1 << 16), backend="inductor").artifacts()
-    return backends.describe(artifact)
+    return graphs.describe(artifact)
 
 
 def capability() -> dict[str, Any]:
     (artifact,) = captured(square, torch.randn(64), backend="inductor").artifacts()
-    return backends.describe(artifact)
+    return graphs.describe(artifact)
 
 
 def unknown_operator(folder: Path) -> str:
@@ -281,26 +281,26 @@ def unknown_operator(folder: Path) -> str:
 
 def restored(folder: Path) -> str:
     (artifact,) = Package.open(folder / "package.cfp").artifacts
-    return outcome(lambda: backends.restore(artifact))
+    return outcome(lambda: graphs.restore(artifact))
 
 
 def another_format() -> str:
     artifact = Artifact("graph", "inductor_native", {"format": 999, "root": {}}, [])
-    return outcome(lambda: backends.restore(artifact))
+    return outcome(lambda: graphs.restore(artifact))
 
 
 def broken_capture() -> list[str]:
     """An error inside the capture is a reason, never the user's error."""
-    from coldframe.torch.backends.capture import artifacts
+    from coldframe.torch.graphs import record_graph
 
     def fail(*args: Any) -> Any:
         raise ZeroDivisionError("a defect")
 
-    original, artifacts.encode_callable = artifacts.encode_callable, fail
+    original, record_graph.encode_callable = record_graph.encode_callable, fail
     try:
         capture = captured(square, torch.randn(3), backend="eager")
     finally:
-        artifacts.encode_callable = original
+        record_graph.encode_callable = original
     return capture.refused
 
 
@@ -329,7 +329,7 @@ def damaged(folder: Path) -> dict[str, Any]:
 
     def load() -> None:
         for artifact in Package.open(path).artifacts:
-            backends.restore(artifact)
+            graphs.restore(artifact)
             for blob in artifact.blobs:
                 blob.read()
 

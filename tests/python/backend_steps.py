@@ -94,10 +94,10 @@ class Capture:
     def __enter__(self) -> Capture:
         import torch._dynamo.output_graph as output_graph
 
-        from coldframe.torch import backends
+        from coldframe.torch import graphs
 
         self._owner, self._original = output_graph.OutputGraph, output_graph.OutputGraph.call_user_compiler
-        self._capturing = backends.capturing(self.backend)
+        self._capturing = graphs.capturing(self.backend)
         self._capturing.__enter__()
         capture, original = self, self._original
 
@@ -113,11 +113,11 @@ class Capture:
 
     def _add(self, compiled: Any) -> Any:
         from coldframe.errors import NotPortableError
-        from coldframe.torch import backends
+        from coldframe.torch import graphs
 
         start = time.perf_counter()
         try:
-            captured = backends.artifact_for(f"graph_{len(self.graphs)}", compiled, self.backend)
+            captured = graphs.artifact_for(f"graph_{len(self.graphs)}", compiled, self.backend)
         except NotPortableError as error:
             self.refused.append(str(error))
             return compiled
@@ -177,19 +177,19 @@ def serve_case(name: str, folder: Path) -> list[dict[str, Any]]:
     import backend_cases  # noqa: F401  the operators and types that the graphs use
 
     from coldframe._core import Package
-    from coldframe.torch import backends
+    from coldframe.torch import graphs
 
-    graphs = torch.load(folder / f"{name}.pt", weights_only=False)
+    made = torch.load(folder / f"{name}.pt", weights_only=False)
     answers = []
-    for artifact, graph in zip(Package.open(folder / f"{name}.cfp").artifacts, graphs, strict=True):
-        context = backends.RestoreContext()
+    for artifact, graph in zip(Package.open(folder / f"{name}.cfp").artifacts, made, strict=True):
+        context = graphs.RestoreContext()
         before = set(sys.modules)
-        restored = backends.restore(artifact, context)
+        restored = graphs.restore(artifact, context)
         record = exercise(restored, graph["args"], **graph["settings"])
         torch.set_grad_enabled(True)
         answers.append(
             {
-                **backends.describe(artifact),
+                **graphs.describe(artifact),
                 "expected": graph["record"],
                 "served": record,
                 "imported": sorted(context.imported),

@@ -15,9 +15,9 @@ from torch._guards import Guard, Source
 
 from coldframe import _core
 from coldframe.torch.capture import listeners, listening
-from coldframe.torch.capture.recorder import Recording
-from coldframe.torch.restore.guards import replay
-from coldframe.torch.restore.native_guards import steps_of
+from coldframe.torch.guards.hosted import replay
+from coldframe.torch.guards.native import steps_of
+from coldframe.torch.guards.record import Recording
 
 Locals = dict[str, Any]
 listeners.install()

@@ -19,9 +19,9 @@ from torch import nn
 
 import coldframe
 from coldframe import _core
-from coldframe.torch.restore.guards import replay
-from coldframe.torch.restore.native_guards import steps_of
-from coldframe.torch.session import session_of
+from coldframe.torch.guards.hosted import replay
+from coldframe.torch.guards.native import steps_of
+from coldframe.torch.session.session import session_of
 
 Undo = Callable[[], Any]
 ABSENT = object()

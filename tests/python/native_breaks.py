@@ -12,9 +12,9 @@ from native_steps import imported, x
 from torch import nn
 
 import coldframe
-from coldframe.torch.restore import native as native_path
-from coldframe.torch.restore.native_guards import UnsupportedError
-from coldframe.torch.session import session_of
+from coldframe.torch.guards.native import UnsupportedError
+from coldframe.torch.serve import native as native_path
+from coldframe.torch.session.session import session_of
 
 said: list[str] = []
 

@@ -57,7 +57,7 @@ def patched() -> dict[str, list[str]]:
     before = _look()
     listener, listeners, patches, default, enabled = (
         importlib.import_module(f"coldframe.torch.{name}")
-        for name in ("backends.capture.hooks", "capture.listeners", "seam.patches", "package.default", "automatic")
+        for name in ("graphs.listener", "capture.listeners", "seam.patches", "package.default", "automatic")
     )
     listeners.install()
     default.install_as_torch_default()

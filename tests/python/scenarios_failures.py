@@ -24,24 +24,24 @@ def waved(x: torch.Tensor) -> torch.Tensor:
 
 # Where a defect may sit; each of these raises.
 PLACES = (
-    "coldframe.torch.restore.native.Native._plan",
-    "coldframe.torch.session.install",
-    "coldframe.torch.acceptance.environment.check",
-    "coldframe.torch.acceptance.sources.validate",
-    "coldframe.torch.session.build",
+    "coldframe.torch.serve.native.Native._plan",
+    "coldframe.torch.session.session.install",
+    "coldframe.torch.fingerprint.acceptance.environment.check",
+    "coldframe.torch.fingerprint.acceptance.sources.validate",
+    "coldframe.torch.session.session.build",
     "coldframe.torch.capture.registry.Registry.view",
     "coldframe.torch.capture.package.shapes.tell",
     "coldframe.torch.capture.package.locate.find",
     "coldframe.torch.capture.frame.referenced_names",
     "coldframe.torch.capture.frame.Variant",
     "coldframe.torch.capture.listening.note_hits",
-    "coldframe.torch.capture.recorder.Recording.finish",
-    "coldframe.torch.capture.premises.Premises.add_to",
-    "coldframe.torch.backends.artifact_for",
-    "coldframe.torch.backends.restore",
+    "coldframe.torch.guards.record.Recording.finish",
+    "coldframe.torch.guards.premises.Premises.add_to",
+    "coldframe.torch.graphs.artifact_for",
+    "coldframe.torch.graphs.restore",
     "coldframe.torch.capture.build.alone",
 )
-OF_CAPTURE = ("coldframe.torch.capture.", "coldframe.torch.backends.artifact_for")
+OF_CAPTURE = ("coldframe.torch.capture.", "coldframe.torch.graphs.artifact_for")
 
 
 @contextlib.contextmanager
@@ -82,7 +82,7 @@ def fresh(use: Callable[[Path], list[torch.Tensor]], path: Path) -> None:
 
 
 def third_defects(folder: Path, made: Any) -> None:
-    with strict("1"), broken("coldframe.torch.session.install"), broken(PLACES[0]), pytest.raises(ZeroDivisionError):
+    with strict("1"), broken("coldframe.torch.session.session.install"), broken(PLACES[0]), pytest.raises(ZeroDivisionError):
         use(folder / "good")
     for number, place in enumerate(place for place in PLACES if place.startswith(OF_CAPTURE)):
         raised = ""

@@ -324,7 +324,7 @@ def test_coverage_programs(processes: Processes, tmp_path: Path) -> None:
 
 
 def test_packages_that_are_served_together_demand_what_each_does() -> None:
-    from coldframe.torch.automatic.packages import beside
+    from coldframe.torch.session.packages import beside
 
     first, second = package_named("f"), package_named("f")
     first.environment = {**first.environment, "cpu_features": ["avx512f"], "device_type": "meta"}

@@ -9,7 +9,7 @@ import pytest
 from harness import Processes
 
 from coldframe.errors import NotPortableError
-from coldframe.torch.backends.capture.wrapper_source import reduce_wrapper
+from coldframe.torch.graphs.wrapper_source import reduce_wrapper
 
 
 @pytest.fixture(scope="module")

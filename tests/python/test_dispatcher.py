@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from coldframe import _core
 from coldframe.errors import InvalidArgumentError
-from coldframe.torch.restore.conditions import Conditions
+from coldframe.torch.serve.conditions import Conditions
 
 
 def none() -> str:

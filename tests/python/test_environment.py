@@ -18,7 +18,7 @@ from harness import Processes
 
 import coldframe
 from coldframe import _core
-from coldframe.torch import environment
+from coldframe.torch.fingerprint import environment
 
 
 def program(x: torch.Tensor) -> torch.Tensor:

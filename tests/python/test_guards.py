@@ -23,10 +23,10 @@ from guard_kit import Case, Frame, Kit, build, local, locals_of, recording, verd
 
 from coldframe import _core
 from coldframe.errors import CorruptPackageError, IncompatiblePackageError, NotPortableError
-from coldframe.torch.capture import operands, recorder
-from coldframe.torch.capture.recorder import Recording
-from coldframe.torch.restore.guards import replay
-from coldframe.torch.restore.rebinding import Rebinding, fits
+from coldframe.torch.guards import operands, record
+from coldframe.torch.guards.bindings import Rebinding, fits
+from coldframe.torch.guards.hosted import replay
+from coldframe.torch.guards.record import Recording
 
 CASES = [*access.ACCESSORS, *checks.CHECKS, *tensors.TENSORS]
 x = local("x")
@@ -55,7 +55,7 @@ def test_refusals_are_explained_alike_and_without_addresses(case: Case, tmp_path
         values = both.locals if frame.locals is None else locals_of(frame.locals)
         with frame.state():
             original, replayed = (root.check_verbose(values).verbose_code_parts for root in (both.original, both.replayed))
-        assert [recorder.portable_text(part) for part in original] == list(replayed)
+        assert [record.portable_text(part) for part in original] == list(replayed)
         assert not any(str(id(value)) in part for value in values.values() for part in replayed)
 
 
@@ -73,7 +73,7 @@ def test_every_method_of_the_guard_classes_is_recorded() -> None:
     methods = {name for cls in classes for name in vars(cls)}
     building = {name for name in methods if name.startswith(("add_", "mark_")) or name.endswith("_manager")}
     handled = {name[1:] for name in vars(Recording) if name.startswith("_add_")}
-    recorded = recorder.ACCESSORS.keys() | recorder._PLAIN_CHECKS.keys() | handled | {"mark_tag_safe", "mark_tag_safe_root"}
+    recorded = record.ACCESSORS.keys() | record._PLAIN_CHECKS.keys() | handled | {"mark_tag_safe", "mark_tag_safe_root"}
     assert building - recorded == {"clone_manager"}  # of the guards that torch compares variants by
     relations = {name for name in vars(torch_guards) if name.startswith("install_")}
     assert relations == {
@@ -96,8 +96,8 @@ def _branches_with(method: Any, call: str) -> set[str]:
 
 def test_every_accessor_that_torch_writes_as_a_lambda_is_known_and_covered() -> None:
     written = _branches_with(dynamo.GuardBuilder.get_guard_manager_from_source, ".lambda_manager(")
-    assert written == recorder._NAMED_ACCESSORS.keys()
-    names = {name for name, _ in recorder._NAMED_ACCESSORS.values()} - {"as_tensor_fullprec", "item"}
+    assert written == record._NAMED_ACCESSORS.keys()
+    names = {name for name, _ in record._NAMED_ACCESSORS.values()} - {"as_tensor_fullprec", "item"}
     assert {f"named_accessor:{name}" for name in names} <= {case.name for case in CASES}
 
 

@@ -8,8 +8,8 @@ from torch.nn.utils import parametrizations
 
 from coldframe import _core
 from coldframe.errors import NotPortableError
-from coldframe.torch import classes
-from coldframe.torch.restore.rebinding import Bindings
+from coldframe.torch.guards import classes
+from coldframe.torch.guards.bindings import Bindings
 
 
 def parametrized(axis: int | None = 0, *names: str) -> nn.Module:

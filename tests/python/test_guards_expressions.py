@@ -22,8 +22,8 @@ from torch.utils._sympy import functions
 from torch.utils._sympy.printers import PythonPrinter
 
 from coldframe.errors import CorruptPackageError, NotPortableError
-from coldframe.torch.expressions import NAMES, names, parse, render
-from coldframe.torch.restore.native_kinds import FUNCTIONS
+from coldframe.torch.guards.expressions import NAMES, names, parse, render
+from coldframe.torch.guards.rare import FUNCTIONS
 
 SIZES = ("L['x'].size()[0]", "L['x'].size()[1]", "L['x'].stride()[0]", "L['n']", "G['limit']", "len(L['items'])")
 small = st.integers(-9, 9)

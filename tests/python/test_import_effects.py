@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.torch import import_effects
+from coldframe.torch.fingerprint import import_effects
 
 PROGRAM = '''"""A module."""
 import abc

@@ -11,7 +11,7 @@ import torch
 from harness import Processes
 
 import coldframe
-from coldframe.torch.backends.capture import kernels
+from coldframe.torch.graphs import kernels
 
 LIMITED = {"ATEN_CPU_CAPABILITY": "avx2"}
 

@@ -16,7 +16,7 @@ from harness import HERE
 from test_automatic import Runner, compiled
 
 from coldframe import _core
-from coldframe.torch.capture.recorder import portable_text
+from coldframe.torch.guards.record import portable_text
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "coldframe"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.torch.restore.present import with_present
+from coldframe.torch.guards.explain import with_present
 
 
 @dataclasses.dataclass

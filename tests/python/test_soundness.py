@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import edits
+import edits_absent
 import edits_classes
 import edits_executed
 import edits_methods
@@ -18,7 +19,11 @@ from child import Answer
 from conftest import chosen
 from harness import Processes, assert_same_bits
 
-EDITS = {**edits_classes.EDITS, **edits_methods.EDITS, **edits_values.EDITS, **edits_state.EDITS, **edits_executed.EDITS}
+EDITS = {
+    name: edit
+    for module in (edits_classes, edits_methods, edits_values, edits_state, edits_executed, edits_absent)
+    for name, edit in module.EDITS.items()
+}
 NUMBERS = {name: number for number, name in enumerate(EDITS)}
 # Their order comes from the hash seed, which is another one in each process; with the same seed they are served.
 # What is an input of the compiled code, or runs as it is, may change.

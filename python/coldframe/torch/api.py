@@ -7,20 +7,19 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .. import _core
 from ..errors import IncompatiblePackageError
-from . import acceptance, locate
+from .capture.files import said_of
+from .capture.misses import Miss
 from .capture.registry import registry
-from .files import said_of
-from .keys import package_key, unnamed
-from .misses import Miss
-from .plain import plain_because
-from .reports import SaveReport
-from .session import OnMiss, Session, session_of
-from .stats import stats as _stats
+from .fingerprint import acceptance, locate
+from .fingerprint.keys import package_key, unnamed
+from .seam.stats import stats as _stats
+from .session.plain import plain_because
+from .session.reports import SaveReport
+from .session.session import OnMiss, Session, session_of
 
 
 def compile(
@@ -64,13 +63,7 @@ def compile(
         automatic = sys.modules.get("coldframe.torch.automatic")
         if automatic is not None and (stored := automatic.session_for(target, settings, on_miss)) is not None:
             return stored.serve()
-    session = Session(target, settings, on_miss, path, ignore_inlined_sources)
-    if path is not None and (on_miss == "error" or Path(path).exists()):
-        try:
-            session.load_if_ready(path)
-        except Exception as error:
-            session.not_loaded(error)
-    return session.serve()
+    return Session.opened(target, settings, on_miss, path, ignore_inlined_sources).serve()
 
 
 def load(

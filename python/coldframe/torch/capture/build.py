@@ -12,12 +12,13 @@ from typing import Any
 
 from ... import _core
 from ...errors import CorruptPackageError, NotPortableError, SourceChangedError
-from .. import backends, environment, locate
-from ..files import alone
-from ..keys import Key
-from ..sources import SourceSet
-from ..stats import stats
+from .. import graphs
+from ..fingerprint import environment, locate
+from ..fingerprint.keys import Key
+from ..fingerprint.sources import SourceSet
+from ..seam.stats import stats
 from . import names as naming
+from .files import alone
 from .package import NO_MORE, CapturePackage
 from .registry import CodeRecord, Variant, registry
 
@@ -41,6 +42,7 @@ class _Parts:
     features: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
     sources: SourceSet = field(default_factory=SourceSet)
+    settings: dict[str, dict[str, Any]] | None = None  # under which the last of the variants was compiled
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -53,7 +55,11 @@ def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: d
     built.bypasses.extend(capture.unrecorded)
     parts = _Parts(details=details or {})
     entries = []
-    for record, variants in _records(capture):
+    records = list(_records(capture))
+    compiled = [variant for _, variants in records for variant in variants]
+    if compiled:
+        parts.settings = max(compiled, key=lambda variant: variant.number).settings
+    for record, variants in records:
         entry = _entry(record, variants, capture, parts, built)
         if entry is not None:
             entries.append(entry)
@@ -62,7 +68,7 @@ def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: d
     package.codes = entries
     package.artifacts = [parts.artifacts[name] for name in sorted(parts.artifacts)]
     package.sources = parts.sources.files()
-    package.environment = environment.describe(parts.devices or {"cpu"}, parts.features, options)
+    package.environment = environment.describe(parts.devices or {"cpu"}, parts.features, options, parts.settings)
     package.producer = PRODUCER
     package.created = int(time.time())
     package.compile_seconds = sum(g.compile_seconds for entry in entries for g in entry.guarded_codes)
@@ -108,6 +114,8 @@ def _entry(
     ids: list[str] = []
     for variant in variants:
         try:
+            if variant.settings != parts.settings:
+                raise NotPortableError("it was compiled under other settings of torch than what was compiled last")
             guarded, own = _guarded_code(variant, parts, built, record, capture)
         except NotPortableError as error:
             stats.count_bypass(str(error))
@@ -157,12 +165,12 @@ def _guarded_code(
     for name, graph in variant.backends.items():
         names[name] = graph.name
         artifact = graph.artifact
-        if isinstance(artifact, backends.Pending):
+        if isinstance(artifact, graphs.Pending):
             pending = pending or artifact.pending
             if artifact.pending:
                 built.pending_artifacts.append(artifact)
             artifact = artifact.snapshot()
-        needs = backends.describe(artifact) if artifact is not None else {}
+        needs = graphs.describe(artifact) if artifact is not None else {}
         if artifact is not None:
             parts.artifacts[graph.name] = _core.Artifact(graph.name, artifact.kind, artifact.recipe, artifact.blobs)
         parts.features.update(needs.get("cpu_features", ()))
@@ -186,20 +194,22 @@ def merge(package: _core.Package, older: _core.Package) -> None:
     IncompatiblePackageError when they do not go together: a name that is not made from the content may stand for two graphs.
     """
     held = {artifact.backend_id: artifact for artifact in older.artifacts}
-    package.artifacts = [held.get(a.backend_id, a) if backends.lacks_backward(a) else a for a in package.artifacts]
-    mine = {a.backend_id: a for a in package.artifacts if backends.is_named_by_content(a.backend_id)}
+    package.artifacts = [held.get(a.backend_id, a) if graphs.lacks_backward(a) else a for a in package.artifacts]
+    mine = {a.backend_id: a for a in package.artifacts if graphs.is_named_by_content(a.backend_id)}
     other = copy.copy(older)
     other.artifacts = [mine.get(a.backend_id, a) for a in other.artifacts]
     package.merge(other)
 
 
 def add_to_file(path: str, package: _core.Package, check: Callable[[_core.Package], None]) -> None:
-    """Writes `package`, with what the file at `path` has for the same callable: `check` raises where it is for another."""
+    """Writes `package`, with what the file at `path` has for the same callable: `check` raises where it is for another. What
+    was compiled under other settings does not go together: IncompatiblePackageError."""
     with alone(path):
         if Path(path).exists():
             try:
                 present = _core.Package.open(path)
                 check(present)
+                environment.check_settings(present.environment, package.environment["settings"])
                 merge(package, present)
             except (CorruptPackageError, SourceChangedError):
                 pass  # of no use to anybody any more: replaced

@@ -24,10 +24,10 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 
 from ... import _core
 from ...errors import NotPortableError
-from .. import state
-from ..sources import SourceSet, module_of
-from . import operands
-from .premises import BY_ANY_NAME, Premises
+from ..fingerprint import state
+from ..fingerprint.sources import SourceSet, module_of
+from ..guards import operands
+from ..guards.premises import BY_ANY_NAME, Premises
 
 # Packages of the compiler, and what it needs itself.
 _COMPILER = (
@@ -119,6 +119,7 @@ def add_to(
     """Adds what was heard. What cannot be said of it becomes the failure of the premises."""
     for code in traced:
         premises.used_of_tensors(code.co_names)
+        premises.decided(code.co_names)
         if is_of_program(code) and (module := module_of(code.co_filename)) is not None:
             try:
                 premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))
@@ -254,6 +255,7 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
         raise NotPortableError(f"{os.path.basename(code.co_filename)!r} is the file of no imported module")
     premises.executed(function, module)
     premises.used_of_tensors(code.co_names)
+    premises.decided(code.co_names)
     if found is not None:
         premises.holding(function, *found)  # its code, too
     elif not made_within and state.holds(function):
@@ -261,10 +263,15 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
     if calls := _OF_PROCESS & set(code.co_names):
         raise NotPortableError(f"it calls {min(calls)}(), which more than what it reads decides")
     read = [(module, chain, _add_read(premises, function, module, chain)) for chain in _chains(code)]
-    for imported in _imports(code, function.__globals__):
+    for name in _imports(code, function.__globals__):
+        if (imported := sys.modules.get(name)) is None:
+            premises.installed(name)
+            continue
         _check_outside(imported)
-        for name in set(code.co_names) & vars(imported).keys() if imported.__name__ in sys.modules else ():
-            read.append((imported.__name__, (name,), premises.read(imported.__name__, (name,))))
+        for attribute in set(code.co_names) & vars(imported).keys():
+            read.append((name, (attribute,), premises.read(name, (attribute,))))
+        if _is_of_program_module(imported):
+            premises.missing(name, (each for each in code.co_names if state.lacks(name, each)))
     return read
 
 
@@ -326,15 +333,14 @@ def _chains(code: types.CodeType) -> Iterator[state.Chain]:
         chain = [instruction.argval] if instruction.opname in _READS else []
 
 
-def _imports(code: types.CodeType, namespace: dict[str, object]) -> Iterator[types.ModuleType]:
-    """Modules that a code imports when it runs."""
+def _imports(code: types.CodeType, namespace: dict[str, object]) -> Iterator[str]:
+    """Names of the modules that a code imports when it runs, or tries to."""
     instructions = list(dis.get_instructions(code))
     for level, _, instruction in zip(instructions, instructions[1:], instructions[2:], strict=False):
         if instruction.opname == "IMPORT_NAME":
             name = "." * level.argval + instruction.argval
             absolute = importlib.util.resolve_name(name, str(namespace.get("__package__") or "")) if level.argval else name
-            if (module := sys.modules.get(absolute)) is not None:
-                yield module
+            yield absolute
 
 
 def _builtins_of(code: types.CodeType, namespace: dict[str, object]) -> list[str]:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from ... import _core
 from ...errors import NotPortableError, PackageError
-from .. import backends
-from ..modes import is_transforming
-from ..sources import SourceSet
-from ..stats import stats
+from .. import graphs
+from ..fingerprint.sources import SourceSet
+from ..guards.premises import Premises
+from ..guards.record import Recording
+from ..seam.modes import is_transforming
+from ..seam.stats import stats
 from . import executed, listening
 from .names import global_recipe, referenced_names
-from .premises import Premises
-from .recorder import Recording
 from .registry import Bypass, CodeRecord, Graph, ResumeFunction, Variant, registry
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class FrameCapture:
         self.traced: list[types.CodeType] = []
         self.functions: list[types.FunctionType] | None = None  # of the program, that ran; None when nobody listened
         self.device_type = "cpu"
-        self.name = f"compilation {next(_numbers)}"
+        self.settings = package.settings
+        self.number = next(_numbers)
+        self.name = f"compilation {self.number}"
         self.started = time.perf_counter()
 
     @contextmanager
@@ -109,9 +111,9 @@ class FrameCapture:
         return value
 
     def _disables_torch_function(self, name: str) -> None:
-        artifact = backends.without_torch_function(self.backends[name].artifact)
-        by_content = backends.is_named_by_content(self.backends[name].name)
-        self.backends[name] = Graph(backends.name_by_content(artifact) if by_content else name, artifact)
+        artifact = graphs.without_torch_function(self.backends[name].artifact)
+        by_content = graphs.is_named_by_content(self.backends[name].name)
+        self.backends[name] = Graph(graphs.name_by_content(artifact) if by_content else name, artifact)
 
     def resume_installed(self, name: str, code: types.CodeType, namespace: dict[str, Any]) -> None:
         module = namespace.get("__name__")
@@ -146,6 +148,7 @@ class FrameCapture:
         self.record.variants.append(
             Variant(
                 self.name,
+                self.number,
                 self.dynamo_code,
                 self.program,
                 self.backend,
@@ -157,6 +160,7 @@ class FrameCapture:
                 self.sources,
                 self.device_type,
                 time.perf_counter() - self.started,
+                self.settings,
             )
         )
         return registry.changed()

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from .. import _private
-from . import recorder
-from .premises import Premises
+from ..guards import record
+from ..guards.premises import Premises
+from ..seam import symbols
 
 GUARDS_TOKEN = b"coldframe"  # what stands for torch's pickled guards, which do not take part
 
@@ -17,10 +17,10 @@ GUARDS_TOKEN = b"coldframe"  # what stands for torch's pickled guards, which do 
 class Frame(Protocol):
     """What a wrapper reports to: the frame being compiled (see frame.FrameCapture)."""
 
-    recording: recorder.Recording | None
+    recording: record.Recording | None
     premises: Premises
 
-    def guards_built(self, recording: recorder.Recording) -> None: ...
+    def guards_built(self, recording: record.Recording) -> None: ...
     def global_installed(self, name: str, value: Any) -> Any: ...
     def resume_installed(self, name: str, code: Any, namespace: dict[str, Any]) -> None: ...
     def bypass(self, reason: str) -> None: ...
@@ -36,7 +36,7 @@ class Running(Protocol):
 
 class _Local(threading.local):
     frames: list[Frame]
-    recording: recorder.Recording | None
+    recording: record.Recording | None
     optimize_package: Any
     compiling: int  # how many compilations of ours Dynamo is in
     running: list[Running]  # the callables of ours that are running, innermost last
@@ -102,7 +102,7 @@ def noting(name: str, function: Any) -> Any:
             ran.add(name)
         return function(*args, **kwargs)
 
-    _private.module("torch._dynamo.eval_frame").skip_code(run_graph.__code__)
+    symbols.module("torch._dynamo.eval_frame").skip_code(run_graph.__code__)
     run_graph.graph = getattr(function, "_torchdynamo_orig_callable", function)  # type: ignore[attr-defined]
     return run_graph
 

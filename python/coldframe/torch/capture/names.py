@@ -18,7 +18,7 @@ from typing import Any
 
 from ... import _core
 from ...errors import NotPortableError
-from . import operands, premises
+from ..guards import operands, premises
 
 _PREMISE_EXPRESSIONS = ("contained", "distinct", "hookless", "orders", "values")
 _GENERATED_TEXT = re.compile(r"__\w+")

@@ -10,7 +10,6 @@ import functools
 import itertools
 import re
 import sys
-import threading
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,19 +17,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
-from torch.utils._pytree import tree_leaves
+from torch.utils import _pytree as pytree
 
 from ... import _core
 from ...errors import MissError, NotPortableError
-from .. import _private, backends, collector, cxx, locate
-from ..misses import Miss
-from ..stats import stats
+from .. import graphs
+from ..fingerprint import environment, locate
+from ..seam import cxx, gc_pause, symbols
+from ..seam.process import Lock
+from ..seam.stats import stats
 from . import listening, shapes
 from .frame import FrameCapture, contain
+from .misses import Miss
 from .registry import BackendKey, Graph, registry
 
 if TYPE_CHECKING:
-    from ..restore.install import Install
+    from ..serve.hosted import Install
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -60,7 +62,7 @@ _NAME_OF_TORCH = re.compile(r"__compiled_fn_\d+_[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-
 def _graph_name(backend_id: str, artifact: Any) -> str:
     """The name of a graph in packages: from its content, the same in every process."""
     if _NAME_OF_TORCH.fullmatch(backend_id):
-        return backends.name_by_content(artifact)
+        return graphs.name_by_content(artifact)
     return backend_id
 
 
@@ -101,18 +103,18 @@ def run_eagerly(reason: str, *, inner_as_known: bool = False) -> Any:
     """What tells Dynamo to run a frame as it is. inner_as_known: frames within it are served by known variants or run as they
     are, too."""
     # With fullgraph=True torch refuses a call in which it has counted no compiled frame. Below 0 it does not count.
-    set_count = _private.module("torch._C._dynamo.eval_frame").set_fullgraph_compiled_frame_count
+    set_count = symbols.module("torch._C._dynamo.eval_frame").set_fullgraph_compiled_frame_count
     set_count(count + 1 if (count := set_count(-1)) >= 0 else count)
-    dynamo = _private.module("torch._dynamo.types")
+    dynamo = symbols.module("torch._dynamo.types")
     action = dynamo.FrameAction
     strategy = dynamo.FrameExecStrategy(action.SKIP, action.RUN_ONLY if inner_as_known else action.DEFAULT)
-    result = _private.module("torch._dynamo.convert_frame").ConvertFrameReturn
+    result = symbols.module("torch._dynamo.convert_frame").ConvertFrameReturn
     return result(frame_exec_strategy=strategy, apply_to_code=False, skip_reason=reason)
 
 
 def _tensors(values: dict[str, Any]) -> tuple[bool, bool]:
     """Whether there are tensors among the values, and whether modules among them have any."""
-    leaves = tree_leaves(values)
+    leaves = pytree.tree_leaves(values)
     modules = (leaf for leaf in leaves if isinstance(leaf, torch.nn.Module))
     own = any(True for module in modules for _ in itertools.chain(module.parameters(), module.buffers()))
     return any(isinstance(leaf, torch.Tensor) for leaf in leaves), own
@@ -121,12 +123,12 @@ def _tensors(values: dict[str, Any]) -> tuple[bool, bool]:
 def _is_unbuilt(values: dict[str, Any]) -> bool:
     """Whether there is a module that its first call gives its parameters, and another class: Dynamo guards what it leaves."""
     lazy = torch.nn.modules.lazy.LazyModuleMixin
-    modules = (each for leaf in tree_leaves(values) if isinstance(leaf, torch.nn.Module) for each in leaf.modules())
+    modules = (each for leaf in pytree.tree_leaves(values) if isinstance(leaf, torch.nn.Module) for each in leaf.modules())
     return any(isinstance(each, lazy) and each.has_uninitialized_params() for each in modules)
 
 
 def _skips_code(error: BaseException) -> bool:
-    exc = _private.module("torch._dynamo.exc")
+    exc = symbols.module("torch._dynamo.exc")
     return isinstance(error, (exc.Unsupported, exc.SkipFrame)) and error.frame_exec_strategy is None
 
 
@@ -134,7 +136,7 @@ def _is_limited(entry: _core.CodeEntry) -> bool:
     """Whether torch compiled no more variants of the entry, and would not here."""
     if not entry.skipped or entry.bypass_reason != NO_MORE:
         return False
-    config = _private.module("torch._dynamo.config")
+    config = symbols.module("torch._dynamo.config")
     raised = any(getattr(config, name) > config._config[name].default for name in _LIMITS)
     return not raised or len(entry.guarded_codes) >= config.recompile_limit
 
@@ -193,11 +195,19 @@ class CapturePackage:
         self.namespace: dict[str, Any] = {}
         self.depth = 0  # calls that are running
         self.ran: set[str] = set()  # names of what the last call ran
-        self._lock = threading.Lock()
+        self._settings: dict[str, dict[str, Any]] | None = None
+        self._lock = Lock()
         self._counted = 0  # graphs that are accounted for in the statistics
         self._foreign = 0  # graphs that it ran, which somebody else compiled and no package of its holds
         self._registry_version = 0
         self._changes = 0
+
+    @property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Those of the compiler, in the call that is running."""
+        if self._settings is None:
+            self._settings = environment.settings()
+        return self._settings
 
     @property
     def owner(self) -> Any:
@@ -234,6 +244,7 @@ class CapturePackage:
         with self._lock:
             if self.depth == 0:
                 self.ran = set()
+                self._settings = None
             self.depth += 1
         listening.enter(self)
         return self._leave
@@ -363,7 +374,7 @@ class CapturePackage:
         frame = self._frame(code)
         listening.local.frames.append(frame)
         try:
-            with frame.listening(), backends.capturing(self.backend):
+            with frame.listening(), graphs.capturing(self.backend):
                 yield
         except BaseException as error:
             if _skips_code(error) and frame.record is not None and not self.nopython:
@@ -429,8 +440,8 @@ class CapturePackage:
         assert isinstance(frame, FrameCapture)
         self.own.add(backend_id)
         try:
-            with collector.paused():
-                artifact = backends.artifact_for(backend_id, backend, self.backend)
+            with gc_pause.paused():
+                artifact = graphs.artifact_for(backend_id, backend, self.backend)
             frame.backends[backend_id] = Graph(_graph_name(backend_id, artifact), artifact)
         except Exception as error:
             frame.backends[backend_id] = Graph(backend_id, None, str(error))
@@ -442,7 +453,7 @@ class CapturePackage:
     def update_device_type(self, graph: Any) -> None:
         frame = listening.current()
         assert isinstance(frame, FrameCapture)
-        frame.device_type = _private.module("torch._dynamo.package")._graph_device_type(graph)
+        frame.device_type = symbols.module("torch._dynamo.package")._graph_device_type(graph)
 
     def bypass_current_entry(self) -> None:
         frame = listening.current()

@@ -8,14 +8,14 @@ different globals compare equal) and keep it alive; they hold no function, modul
 from __future__ import annotations
 
 import sys
-import threading
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ... import _core
-from ..sources import SourceSet
+from ..fingerprint.sources import SourceSet
+from ..seam.process import Lock
 
 BackendKey = Any  # hashable: backend and options
 
@@ -25,6 +25,7 @@ class Variant:
     """One compilation of one code object, under the names that torch gave."""
 
     name: str  # tells it apart from others of this process
+    number: int  # later ones have greater ones
     dynamo_code: types.CodeType
     program: _core.GuardProgram
     backend: BackendKey
@@ -36,6 +37,7 @@ class Variant:
     sources: SourceSet
     device_type: str
     compile_seconds: float
+    settings: dict[str, dict[str, Any]]  # of the compiler, under which it was made
 
     def graphs(self, record: CodeRecord) -> dict[str, Any]:
         """What runs its graphs in this process, by their name in packages."""
@@ -92,7 +94,7 @@ class Registry:
     """Thread-safe. `version` grows with every change, so that a view knows when it is stale."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._records: dict[int, CodeRecord] = {}
         self.version = 0
 

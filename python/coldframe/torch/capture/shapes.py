@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ... import _core
-from .. import _private
+from ..seam import symbols
 
 Closure = tuple[types.CellType, ...] | None
 
 
 def tell(code: types.CodeType, closure: Closure, programs: Iterable[_core.GuardProgram]) -> None:
     """Tells Dynamo of the variants of a frame that these guard programs belong to, in the order of their compilation."""
-    pgo = _private.module("torch._dynamo.pgo")
+    pgo = symbols.module("torch._dynamo.pgo")
     state = pgo.get_code_state()[pgo.CodeId.make(code, closure)]
     for program in programs:
         for source, entry in _entries(program, pgo):

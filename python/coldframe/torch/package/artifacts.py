@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from ... import _core
 from ...errors import CorruptPackageError, InvalidArgumentError, NotPortableError
-from .. import backends
+from .. import graphs
 
 T = TypeVar("T")
 log = logging.getLogger("coldframe.package")
@@ -57,14 +57,14 @@ class CompiledArtifact(BackendCacheArtifact[Callable[..., Any]]):
             (blob,) = artifact.blobs
             made: Callable[..., Any] = pickle.loads(blob.read()).after_deserialization()
             return made
-        return backends.restore(artifact)
+        return graphs.restore(artifact)
 
     def edit_contents(self, edit_fn: Callable[..., Any]) -> None:
         self.content = edit_fn(self.to_artifact())
 
     def to_artifact(self) -> _core.Artifact:
         content = self.content
-        if isinstance(content, backends.Pending):
+        if isinstance(content, graphs.Pending):
             content = content.snapshot()
         if not isinstance(content, _core.Artifact):
             raise InvalidArgumentError(f"{self.key}: an Artifact is expected, not {type(content).__name__}")
@@ -80,7 +80,7 @@ class CompiledArtifact(BackendCacheArtifact[Callable[..., Any]]):
 
     @property
     def lacks_backward(self) -> bool:
-        return backends.lacks_backward(self.to_artifact())
+        return graphs.lacks_backward(self.to_artifact())
 
 
 class EagerCacheArtifact(BackendCacheArtifact[Any]):
@@ -94,8 +94,8 @@ class EagerCacheArtifact(BackendCacheArtifact[Any]):
         return self.content
 
     def to_artifact(self) -> _core.Artifact:
-        made = backends.artifact_for(self.key, self.content, "eager")
-        return made.snapshot() if isinstance(made, backends.Pending) else made
+        made = graphs.artifact_for(self.key, self.content, "eager")
+        return made.snapshot() if isinstance(made, graphs.Pending) else made
 
 
 def _from_bytes(key: str, data: bytes) -> CompiledArtifact:

@@ -14,13 +14,15 @@ import torch
 
 from ... import _core
 from ...errors import InvalidArgumentError, PackageStateError, SourceChangedError
-from .. import _private, backends, locate, sources
+from .. import graphs
 from ..capture import listeners, listening
 from ..capture.build import build, merge
+from ..capture.misses import Miss
 from ..capture.package import CapturePackage
-from ..keys import Key, check_name, package_key, portable
-from ..misses import Miss
-from ..restore.install import Install, abandon, install
+from ..fingerprint import locate, sources
+from ..fingerprint.keys import Key, check_name, package_key, portable
+from ..seam import symbols
+from ..serve.hosted import Install, abandon, install
 from .artifacts import CompiledArtifact
 from .context import PrecompileContext
 from .entries import DynamoCacheEntry, copied
@@ -323,11 +325,11 @@ class _Graphs(Mapping[str, Callable[..., Any]]):
         return not getattr(self._backends.get(name), "lacks_backward", False)
 
     def identity(self, name: str) -> Any:
-        if backends.is_named_by_content(name):
+        if graphs.is_named_by_content(name):
             return None
         backend = self._backends.get(name)
         if isinstance(backend, CompiledArtifact):
-            return backends.identity(backend.to_artifact())
+            return graphs.identity(backend.to_artifact())
         return id(getattr(backend, "content", backend))
 
     def __iter__(self) -> Iterator[str]:
@@ -350,12 +352,15 @@ def _check_function(mine: Key, theirs: Key) -> None:
         raise SourceChangedError(f"Source code changes detected for {mine[0]}.{mine[1]}: compile again, or restore the source")
 
 
+_torch = symbols.module("torch")
+
+
 def _named(backend: Any) -> tuple[Any, dict[str, Any]]:
     """A backend as the user named it, and the options in which torch.compile wrapped it."""
-    if isinstance(backend, torch._TorchCompileInductorWrapper):
+    if isinstance(backend, _torch._TorchCompileInductorWrapper):
         return backend.compiler_name, {"options": dict(backend.config), "dynamic": backend.dynamic}
-    if isinstance(backend, torch._TorchCompileWrapper):
-        registry = _private.module("torch._dynamo.backends.registry")
+    if isinstance(backend, _torch._TorchCompileWrapper):
+        registry = symbols.module("torch._dynamo.backends.registry")
         known = backend.compiler_name in registry.list_backends(exclude_tags=())
         named = backend.compiler_name if known else backend.compiler_fn
         return named, {"options": backend.kwargs, "dynamic": backend.dynamic}
@@ -364,8 +369,8 @@ def _named(backend: Any) -> tuple[Any, dict[str, Any]]:
 
 def _wrapped(backend: Any) -> Any:
     """As torch.compile hands a backend to Dynamo."""
-    if isinstance(backend, (torch._TorchCompileInductorWrapper, torch._TorchCompileWrapper)):
+    if isinstance(backend, (_torch._TorchCompileInductorWrapper, _torch._TorchCompileWrapper)):
         return backend
     if backend == "inductor":
-        return torch._TorchCompileInductorWrapper(None, None, None)
-    return torch._TorchCompileWrapper(backend, None, None, None)
+        return _torch._TorchCompileInductorWrapper(None, None, None)
+    return _torch._TorchCompileWrapper(backend, None, None, None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ...errors import InvalidArgumentError
+from . import megacache
 from .artifacts import BackendCacheArtifact, CompiledArtifact, log
 from .entries import DynamoCacheEntry, PrecompileCacheEntry
 
@@ -19,6 +20,7 @@ class PrecompileContext:
 
     _backend_artifacts_by_key: ClassVar[dict[str, BackendCacheArtifact[Any]]] = {}
     _dynamo_cache_entries: ClassVar[dict[str, DynamoCacheEntry]] = {}
+    cache: ClassVar[Any] = None  # DynamoCache, once that is made
 
     @classmethod
     def clear(cls) -> None:
@@ -78,12 +80,10 @@ class PrecompileContext:
     def save_to_dynamo_cache(cls) -> dict[str, Any]:
         """Writes every entry to DynamoCache; what create_cache_entries says of them. One that cannot be written is logged and
         left out; `failed` has the error by its key."""
-        from .stores import DynamoCache
-
         made, debug = cls.create_cache_entries()
         for key, entry in made.items():
             try:
-                DynamoCache.write(entry, key)
+                cls.cache.write(entry, key)
             except Exception as error:
                 debug.setdefault("failed", {})[key] = str(error)
                 log.warning("the package of %s could not be saved", key, exc_info=True)
@@ -93,8 +93,6 @@ class PrecompileContext:
     def serialize(cls) -> tuple[bytes, Any] | None:
         """Every entry as bytes for torch.compiler.load_cache_artifacts, and torch's CacheInfo of them; None without any. One
         that cannot be written is logged and left out."""
-        from . import megacache
-
         packages = {}
         for key, entry in cls.create_cache_entries()[0].items():
             try:

@@ -8,12 +8,14 @@ from typing import Any
 
 from ... import _core
 from ...errors import IncompatiblePackageError, PackageError
-from .. import _private, backends, locate
+from .. import graphs
 from ..capture import listeners, listening
 from ..capture.package import runs_with
-from ..keys import unknown
+from ..fingerprint import locate
+from ..fingerprint.keys import unknown
+from ..seam import symbols
 from ..seam.patches import Patches
-from ..stats import stats
+from ..seam.stats import stats
 from . import stores
 from .artifacts import log
 from .compile_package import CompilePackage
@@ -95,7 +97,7 @@ class AutomaticPackage(CompilePackage):
     def add_backend_id(self, backend_id: str, backend: Any | None = None) -> None:
         super().add_backend_id(backend_id, backend)
         graph = self._frame_for("add_backend_id").backends[backend_id]
-        if isinstance(graph.artifact, backends.Pending):
+        if isinstance(graph.artifact, graphs.Pending):
             graph.artifact.on_backward = self._backward_compiled
 
     def call_finished(self) -> None:
@@ -118,7 +120,7 @@ class AutomaticPackage(CompilePackage):
             self._failed("save", error)
 
     def _failed(self, what: str, error: Exception) -> None:
-        _private.module("torch._dynamo.utils").counters["dynamo_cache"]["dynamo_cache_error"] += 1
+        symbols.module("torch._dynamo.utils").counters["dynamo_cache"]["dynamo_cache_error"] += 1
         log.debug("%s failed", what, exc_info=True)
         stats.contain(what, error)
         warnings.warn(f"coldframe could not {what} the package of {self.target!r}: {error}", RuntimeWarning, stacklevel=3)
@@ -134,8 +136,8 @@ def install_as_torch_default() -> Callable[[], None]:
     with _patches.once() as needed:
         if needed:
             listeners.install()
-            package = _private.module("torch._dynamo.package")
-            context = _private.module("torch._dynamo.precompile_context")
+            package = symbols.module("torch._dynamo.package")
+            context = symbols.module("torch._dynamo.precompile_context")
             _patches.replace(package, "CompilePackage", CompilePackage)
             _patches.replace(package, "DynamoCache", stores.DynamoCache)
             _patches.replace(context, "DynamoCache", stores.DynamoCache)

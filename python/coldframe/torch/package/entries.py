@@ -8,8 +8,8 @@ from typing import Any
 
 from ... import _core
 from ...errors import InvalidArgumentError
-from .. import environment
 from ..capture.build import PRODUCER
+from ..fingerprint import environment
 from .artifacts import BackendCacheArtifact, CompiledArtifact, as_artifact, log
 from .code import SerializedCode
 from .info import SourceInfo, SystemInfo

@@ -14,7 +14,8 @@ import torch
 
 from ... import _core
 from ...errors import IncompatiblePackageError
-from ..sources import SourceSet
+from ..fingerprint.sources import SourceSet
+from ..seam import symbols
 
 _CHANGED = "Compile package was created with a different"
 
@@ -119,6 +120,4 @@ class SystemInfo:
 
 
 def _triton() -> tuple[int, int]:
-    from torch.utils._triton import get_triton_version
-
-    return tuple(get_triton_version((0, 0)))[:2]
+    return tuple(symbols.module("torch.utils._triton").get_triton_version((0, 0)))[:2]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch.compiler import _cache
 
 from ... import _core
-from .. import _private
+from ..seam import symbols
 from ..seam.patches import Patches
 from .artifacts import log
+from .entries import PrecompileCacheEntry
 
 
 class PackageCacheArtifact(_cache.CacheArtifact):
     """One package: `content` is a whole .cfp file, `key` its key in DynamoCache."""
+
+    cache: ClassVar[Any] = None  # DynamoCache, once that is made
 
     @staticmethod
     def type() -> str:
@@ -21,19 +24,16 @@ class PackageCacheArtifact(_cache.CacheArtifact):
 
     def populate_cache(self) -> None:
         """Puts the package into DynamoCache, beside what is there already. A damaged one is logged and left out."""
-        from .entries import PrecompileCacheEntry
-        from .stores import DynamoCache
-
         try:
             package = _core.Package.from_bytes(self.content, f"package {self.key}")
             package.verify()
-            DynamoCache.put(PrecompileCacheEntry.of(package), self.key)
+            self.cache.put(PrecompileCacheEntry.of(package), self.key)
         except Exception:
             log.warning("the package %s was not loaded", self.key, exc_info=True)
 
 
 # torch's own packages are filed under another name. Where torch says what a blob carries, ours are packages, too.
-_TORCHS = _private.module("torch._dynamo.package").PrecompileCacheArtifact.type()
+_TORCHS = symbols.module("torch._dynamo.package").PrecompileCacheArtifact.type()
 _patches = Patches("megacache")
 
 

@@ -18,11 +18,11 @@ from ...errors import (
     PackageIOError,
     PackageNotFoundError,
 )
-from .. import _private
 from ..capture.build import merge
+from ..capture.files import alone
 from ..capture.package import CapturePackage
-from ..files import alone
-from ..stats import stats
+from ..seam import symbols
+from ..seam.stats import stats
 from . import megacache
 from .artifacts import EagerCacheArtifact, log
 from .compile_package import CompilePackage, check_function, source_id_from_fn
@@ -188,7 +188,7 @@ class DiskDynamoCache(DiskDynamoStore):
         """The folder that was given, or `dynamo` in torch's cache directory as it is now."""
         if self._path_prefix:
             return self._path_prefix
-        return os.path.join(_private.module("torch._inductor.runtime.cache_dir_utils").cache_dir(), "dynamo")
+        return os.path.join(symbols.module("torch._inductor.runtime.cache_dir_utils").cache_dir(), "dynamo")
 
     def save(self, package: CompilePackage) -> None:
         """Writes `package` under its source id. A frame whose backend was not recorded is bypassed."""
@@ -198,7 +198,7 @@ class DiskDynamoCache(DiskDynamoStore):
 
     def load(self, fn: Callable[..., Any]) -> PrecompileCacheEntry | None:
         """The package of this function; None when there is none, or none that may be used: that is counted and logged."""
-        counters = _private.module("torch._dynamo.utils").counters["dynamo_cache"]
+        counters = symbols.module("torch._dynamo.utils").counters["dynamo_cache"]
         try:
             key = source_id_from_fn(fn)
             entry = self.load_cache_entry(key)
@@ -232,3 +232,4 @@ class DiskDynamoCache(DiskDynamoStore):
 
 
 DynamoCache = DiskDynamoCache()
+PrecompileContext.cache = megacache.PackageCacheArtifact.cache = DynamoCache

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import IncompatiblePackageError
+from .process import Lock
 
 Wrap = Callable[[Any, str, Callable[[Any], Any]], None]
 _ABSENT = object()
@@ -34,7 +34,7 @@ class Patches:
     def __init__(self, group: str) -> None:
         self.group = group
         self.made: list[Patch] = []
-        self._lock = threading.RLock()
+        self._lock = Lock()
         _groups.append(self)
 
     @contextmanager

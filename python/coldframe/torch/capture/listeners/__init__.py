@@ -7,13 +7,17 @@ wrapper is one thread-local read. Nothing here may change what torch does or let
 
 from __future__ import annotations
 
-from ... import _private
+from ...guards.premises import Premises
+from ...seam import symbols
 from ...seam.patches import Patches
 from .. import listening
-from . import dynamo, guards, unguarded
+from . import attributes, dynamo, guards, unguarded
 
-# What compiles while a frame runs (a backward, say) must not be traced itself.
-_NOT_TRACED = ("api", "automatic", "backends", "capture", "package", "restore", "session", "stats")
+# What compiles while a frame runs (a backward, say) must not be traced itself. A served callable may be, within another one.
+_NOT_TRACED = (
+    *("api", "automatic", "capture", "graphs", "guards", "package", "seam.stats", "session"),
+    *(f"serve.{name}" for name in ("code_map", "conditions", "frames", "globals_table", "hosted", "lazy_modules", "native")),
+)
 _patches = Patches("capture")
 
 
@@ -22,11 +26,12 @@ def install() -> None:
     with _patches.once() as needed:
         if not needed:
             return
-        _private.probe()
+        symbols.probe()
         _skip_our_own()
         guards.install(_patches.wrap)
         dynamo.install(_patches.wrap)
-        unguarded.install(_patches.wrap, lambda: frame.premises if (frame := listening.current()) is not None else None)
+        unguarded.install(_patches.wrap, _premises)
+        attributes.install(_patches.wrap, _premises)
 
 
 def uninstall() -> None:
@@ -34,8 +39,13 @@ def uninstall() -> None:
     _patches.undo()
 
 
+def _premises() -> Premises | None:
+    frame = listening.current()
+    return frame.premises if frame is not None else None
+
+
 def _skip_our_own() -> None:
-    rules = _private.module("torch._dynamo.trace_rules")
+    rules = symbols.module("torch._dynamo.trace_rules")
     known = len(rules.SKIP_DIRS)
     for part in _NOT_TRACED:
         rules.add(f"coldframe.torch.{part}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import _private, imports
+from ...seam import imports, symbols
 from ...seam.patches import Wrap
 from .. import listening
-from ..deferred import DeferredBackend
+from ..deferred_backend import DeferredBackend
 
 
 def install(wrap: Wrap) -> None:
@@ -23,7 +23,7 @@ def install(wrap: Wrap) -> None:
 
 
 def _wrap_output_graph(wrap: Wrap) -> None:
-    graph = _private.module("torch._dynamo.output_graph").OutputGraph
+    graph = symbols.module("torch._dynamo.output_graph").OutputGraph
 
     def install_global(original: Any) -> Callable[..., Any]:
         def install_global_unsafe(self: Any, name: str, value: Any) -> Any:
@@ -68,14 +68,14 @@ def _wrap_imports(wrap: Wrap) -> None:
 
         return import_source
 
-    wrap(_private.module("torch._dynamo.symbolic_convert").InstructionTranslatorBase, "import_source", make)
+    wrap(symbols.module("torch._dynamo.symbolic_convert").InstructionTranslatorBase, "import_source", make)
 
 
 def _wrap_compile(wrap: Wrap) -> None:
-    convert = _private.module("torch._dynamo.convert_frame")
-    config = _private.module("torch._dynamo.config")
-    unsupported = _private.module("torch._dynamo.exc").Unsupported
-    run_only = _private.module("torch._dynamo.types").FrameAction.RUN_ONLY
+    convert = symbols.module("torch._dynamo.convert_frame")
+    config = symbols.module("torch._dynamo.config")
+    unsupported = symbols.module("torch._dynamo.exc").Unsupported
+    run_only = symbols.module("torch._dynamo.types").FrameAction.RUN_ONLY
 
     def make(original: Any) -> Callable[..., Any]:
         def _compile(
@@ -115,7 +115,7 @@ def _wrap_compile(wrap: Wrap) -> None:
 
 def _wrap_clones(wrap: Wrap) -> None:
     """torch's DDPOptimizer compiles with a copy of the frame's compiler, which torch makes without the package."""
-    convert = _private.module("torch._dynamo.convert_frame")
+    convert = symbols.module("torch._dynamo.convert_frame")
 
     def make(original: Any) -> Any:
         def clone_with_backend(self: Any) -> Callable[[Any], Any]:
@@ -135,7 +135,7 @@ def _wrap_clones(wrap: Wrap) -> None:
 
 
 def _wrap_store(wrap: Wrap) -> None:
-    store = _private.module("torch._dynamo.package").DynamoStore
+    store = symbols.module("torch._dynamo.package").DynamoStore
 
     def make(original: Any) -> Callable[..., Any]:
         def record_package(self: Any, package: Any) -> None:
@@ -148,8 +148,8 @@ def _wrap_store(wrap: Wrap) -> None:
 
 
 def _wrap_optimize(wrap: Wrap) -> None:
-    dynamo = _private.module("torch._dynamo")
-    config = _private.module("torch._dynamo.config")
+    dynamo = symbols.module("torch._dynamo")
+    config = symbols.module("torch._dynamo.config")
 
     def make(original: Any) -> Callable[..., Any]:
         def optimize(*args: Any, **kwargs: Any) -> Any:
@@ -174,7 +174,7 @@ def _wrap_optimize(wrap: Wrap) -> None:
         return get_compiler_fn
 
     wrap(dynamo, "optimize", make)
-    wrap(_private.module("torch._dynamo.eval_frame"), "get_compiler_fn", deferring)
+    wrap(symbols.module("torch._dynamo.eval_frame"), "get_compiler_fn", deferring)
 
 
 def _wrap_reset(wrap: Wrap) -> None:
@@ -186,4 +186,4 @@ def _wrap_reset(wrap: Wrap) -> None:
 
         return reset_code_caches
 
-    wrap(_private.module("torch._dynamo"), "reset_code_caches", make)
+    wrap(symbols.module("torch._dynamo"), "reset_code_caches", make)

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ... import _private
+from ...guards import record
+from ...seam import symbols
 from ...seam.patches import Wrap
-from .. import recorder
 from ..listening import GUARDS_TOKEN, current, local
 
 
@@ -21,7 +21,7 @@ def install(wrap: Wrap) -> None:
 
 
 def _wrap_guard_classes(wrap: Wrap) -> None:
-    guards = _private.module("torch._C._dynamo.guards")
+    guards = symbols.module("torch._C._dynamo.guards")
 
     def make(original: Any, name: str) -> Callable[..., Any]:
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -35,12 +35,12 @@ def _wrap_guard_classes(wrap: Wrap) -> None:
 
     for cls in (guards.GuardManager, guards.RootGuardManager, guards.DictGuardManager):
         for name in list(vars(cls)):
-            if name in recorder.ACCESSORS or name.startswith("add_") or name.startswith("mark_"):
+            if name in record.ACCESSORS or name.startswith("add_") or name.startswith("mark_"):
                 wrap(cls, name, functools.partial(make, name=name))
 
 
 def _wrap_relations(wrap: Wrap) -> None:
-    dynamo = _private.module("torch._dynamo.guards")
+    dynamo = symbols.module("torch._dynamo.guards")
 
     def aliasing(original: Any) -> Callable[..., Any]:
         def install_object_aliasing_guard(a: Any, b: Any, verbose: Any, *rest: Any) -> Any:
@@ -86,7 +86,7 @@ def _wrap_relations(wrap: Wrap) -> None:
 
 
 def _wrap_builder(wrap: Wrap) -> None:
-    builder = _private.module("torch._dynamo.guards").GuardBuilder
+    builder = symbols.module("torch._dynamo.guards").GuardBuilder
 
     def from_source(original: Any) -> Callable[..., Any]:
         def get_guard_manager_from_source(self: Any, source: Any) -> Any:
@@ -119,7 +119,7 @@ def _wrap_builder(wrap: Wrap) -> None:
 
 
 def _wrap_check_function_manager(wrap: Wrap) -> None:
-    dynamo = _private.module("torch._dynamo.guards")
+    dynamo = symbols.module("torch._dynamo.guards")
     manager = dynamo.CheckFunctionManager
 
     def init(original: Any) -> Callable[..., Any]:
@@ -134,14 +134,17 @@ def _wrap_check_function_manager(wrap: Wrap) -> None:
         return __init__
 
     def build(original: Any) -> Callable[..., Any]:
-        def build_guards(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def build_guards(self: Any, guards: Any, *args: Any, **kwargs: Any) -> Any:
             frame = current()
             if frame is None:
-                return original(self, *args, **kwargs)
+                return original(self, guards, *args, **kwargs)
             # With a guard filter torch builds twice; the manager that it returns last is the one that counts.
-            recording = local.recording = recorder.Recording(frame.premises)
+            before = local.recording
+            recording = local.recording = record.Recording(frame.premises, len(guards))
+            if before is not None and before.guards > recording.guards:
+                frame.bypass("its guard_filter_fn leaves out guards that tell one process from another")
             recording.shape_code_parts = lambda: self.shape_code_parts
-            return original(self, *args, **kwargs)
+            return original(self, guards, *args, **kwargs)
 
         return build_guards
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
-from ... import _private
+from ...guards.premises import Premises
+from ...seam import symbols
 from ...seam.patches import Wrap
-from ..premises import Premises
 
 Current = Callable[[], Premises | None]
 
@@ -104,13 +104,13 @@ def _wrap_tracker(wrap: Wrap, current: Current) -> None:
 
         return realize_key_vt
 
-    wrap(_private.module("torch._dynamo.side_effects").SideEffects, "track_mutable", tracks)
-    wrap(_private.module("torch._dynamo.variables.dicts").ConstDictVariable, "realize_key_vt", realizes)
+    wrap(symbols.module("torch._dynamo.side_effects").SideEffects, "track_mutable", tracks)
+    wrap(symbols.module("torch._dynamo.variables.dicts").ConstDictVariable, "realize_key_vt", realizes)
 
 
 def _wrap_leaves(wrap: Wrap, current: Current) -> None:
     """Where Dynamo maps a function over the leaves of a tree it asks the registry itself."""
-    variable = _private.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable
+    variable = symbols.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable
 
     def make(original: Any) -> Callable[..., Any]:
         def call_tree_map_branch(self: Any, tx: Any, function: Any, mapped: Any, rest: Any, kwargs: Any, *path: Any) -> Any:

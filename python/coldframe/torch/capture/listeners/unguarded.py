@@ -12,9 +12,11 @@ import re
 from collections.abc import Callable
 from typing import Any, get_args
 
-from ... import _private, constant_calls, state
+from ...fingerprint import state
+from ...guards import constant_calls
+from ...guards.premises import Premises
+from ...seam import symbols
 from ...seam.patches import Wrap
-from ..premises import Premises
 from . import trees
 
 Current = Callable[[], Premises | None]
@@ -36,7 +38,7 @@ def install(wrap: Wrap, current: Current) -> None:
 
 
 def _wrap_sources(wrap: Wrap, current: Current) -> None:
-    skipped = _private.module("torch._dynamo.source").is_from_skip_guard_source
+    skipped = symbols.module("torch._dynamo.source").is_from_skip_guard_source
 
     def make(original: Any) -> Callable[..., Any]:
         def make_guard(self: Any, create: Any) -> Any:
@@ -47,12 +49,12 @@ def _wrap_sources(wrap: Wrap, current: Current) -> None:
 
         return make_guard
 
-    wrap(_private.module("torch._guards").Source, "make_guard", make)
+    wrap(symbols.module("torch._guards").Source, "make_guard", make)
 
 
 def _wrap_builder(wrap: Wrap, current: Current) -> None:
-    dynamo = _private.module("torch._dynamo.guards")
-    config = _private.module("torch._dynamo.config")
+    dynamo = symbols.module("torch._dynamo.guards")
+    config = symbols.module("torch._dynamo.config")
 
     def hooks(original: Any) -> Callable[..., Any]:
         def EMPTY_NN_MODULE_HOOKS_DICT(self: Any, guard: Any) -> Any:  # noqa: N802
@@ -81,7 +83,7 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
 
 
 def _wrap_folded(wrap: Wrap, current: Current) -> None:
-    variables = _private.module("torch._dynamo.variables.torch")
+    variables = symbols.module("torch._dynamo.variables.torch")
     folded = {id(function): function for function in constant_calls.of_torch()}
 
     def make(original: Any) -> Callable[..., Any]:
@@ -121,7 +123,7 @@ def _wrap_polyfilled(wrap: Wrap, current: Current) -> None:
 
         return call_function
 
-    wrap(_private.module("torch._dynamo.variables.functions").PolyfilledFunctionVariable, "call_function", make)
+    wrap(symbols.module("torch._dynamo.variables.functions").PolyfilledFunctionVariable, "call_function", make)
 
 
 def _wrap_constants(wrap: Wrap, current: Current) -> None:
@@ -140,7 +142,7 @@ def _wrap_constants(wrap: Wrap, current: Current) -> None:
 
         return invoke_and_store_as_constant
 
-    wrap(_private.module("torch._dynamo.variables.functions"), "invoke_and_store_as_constant", make)
+    wrap(symbols.module("torch._dynamo.variables.functions"), "invoke_and_store_as_constant", make)
 
 
 # Of torch._dynamo.polyfills, which Dynamo traces for the operations of sets: the order in which they go through a set shows at
@@ -161,13 +163,13 @@ def _note_address(text: Any, premises: Premises) -> None:
 
 
 def _wrap_sets(wrap: Wrap, current: Current) -> None:
-    polyfills = _private.module("torch._dynamo.polyfills")
+    polyfills = symbols.module("torch._dynamo.polyfills")
     orderless = {function.__code__ for name in _POLYFILLS if (function := getattr(polyfills, name, None)) is not None}
-    sets = _private.module("torch._dynamo.variables.sets").SetVariable
-    base = _private.module("torch._dynamo.variables.base").VariableTracker
-    constants = _private.module("torch._dynamo.variables.constant").ConstantVariable
-    builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
-    objects = _private.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable
+    sets = symbols.module("torch._dynamo.variables.sets").SetVariable
+    base = symbols.module("torch._dynamo.variables.base").VariableTracker
+    constants = symbols.module("torch._dynamo.variables.constant").ConstantVariable
+    builtin = symbols.module("torch._dynamo.variables.builtin").BuiltinVariable
+    objects = symbols.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable
 
     # Dynamo goes through a set in the order in which it was filled. That comes from hashes in a set that had items to begin
     # with, and perhaps in any one after such a set went into another.
@@ -278,7 +280,7 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
     for name in ("nb_or_impl", "nb_inplace_or_impl"):
         wrap(sets, name, unites)
     wrap(sets, "call_method", pops)
-    wrap(_private.module("torch._dynamo.variables.lists").ListVariable, "call_method", extends)
+    wrap(symbols.module("torch._dynamo.variables.lists").ListVariable, "call_method", extends)
     for name in ("call_str", "call_repr"):
         wrap(builtin, name, prints)
     wrap(builtin, "call_function", formats)
@@ -340,23 +342,23 @@ def _wrap_identities(wrap: Wrap, current: Current) -> None:
 
         return call_function
 
-    builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
-    wrap(_private.module("torch._dynamo.variables.hashable").HashableTracker, "__init__", finding)
-    wrap(_private.module("torch._dynamo.variables.object_protocol"), "generic_hash", hashing)
+    builtin = symbols.module("torch._dynamo.variables.builtin").BuiltinVariable
+    wrap(symbols.module("torch._dynamo.variables.hashable").HashableTracker, "__init__", finding)
+    wrap(symbols.module("torch._dynamo.variables.object_protocol"), "generic_hash", hashing)
     wrap(builtin, "call_id", identifying)
     wrap(builtin, "call_function", calling)
 
 
 def _wrap_dicts(wrap: Wrap, current: Current) -> None:
     """What is looked up in a dict and is not there: a variable of the environment, say."""
-    dicts = _private.module("torch._dynamo.variables.dicts").ConstDictVariable
+    dicts = symbols.module("torch._dynamo.variables.dicts").ConstDictVariable
 
     def make(original: Any) -> Callable[..., Any]:
         def getitem_const_raise_exception_if_absent(self: Any, tx: Any, key: Any) -> Any:
             premises: Any = current()
             named = premises is not None and self.source is not None and key.is_python_constant() and not _is_bookkeeping(tx)
             if named and key not in self and not tx.output.side_effects.is_modified(self):
-                premises.lacks(self.source, key.as_python_constant())
+                premises.lacks(self.source.name, key.as_python_constant())
             return original(self, tx, key)
 
         return getitem_const_raise_exception_if_absent
@@ -384,7 +386,7 @@ def _wrap_instance_checks(wrap: Wrap, current: Current) -> None:
 
         return check
 
-    builtin = _private.module("torch._dynamo.variables.builtin").BuiltinVariable
+    builtin = symbols.module("torch._dynamo.variables.builtin").BuiltinVariable
     for name in ("call_isinstance", "call_issubclass"):
         wrap(builtin, name, make)
 
@@ -400,4 +402,4 @@ def _wrap_metaclasses(wrap: Wrap, current: Current) -> None:
 
         return lookup_metaclass_attr
 
-    wrap(_private.module("torch._dynamo.variables.user_defined").UserDefinedClassVariable, "lookup_metaclass_attr", make)
+    wrap(symbols.module("torch._dynamo.variables.user_defined").UserDefinedClassVariable, "lookup_metaclass_attr", make)

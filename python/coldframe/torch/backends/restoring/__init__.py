@@ -1,1 +1,0 @@
-"""Making callables of recipes again."""

@@ -1,0 +1,149 @@
+"""Listeners where Dynamo reads what an object is like, or is, without a guard: attributes that are not there, above all."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ...fingerprint import state
+from ...guards.premises import Premises
+from ...seam import symbols
+from ...seam.patches import Wrap
+
+Current = Callable[[], Premises | None]
+
+
+def install(wrap: Wrap, current: Current) -> None:
+    """Installs the wrappers with `wrap`; `current` yields the premises of the frame that is being compiled, if it is ours."""
+    for cls in _trackers(symbols.module("torch._dynamo.variables.base").VariableTracker):
+        for name in ("call_obj_hasattr", "var_getattr"):
+            if name in vars(cls):
+                wrap(cls, name, functools.partial(_asking, current))
+    _wrap_namespaces(wrap, current)
+    _wrap_tensors(wrap, current)
+    _wrap_dir(wrap, current)
+    _wrap_builder(wrap, current)
+
+
+def _trackers(cls: type) -> Iterator[type]:
+    """A class of Dynamo's variables, and all that derive from it."""
+    symbols.module("torch._dynamo.variables")
+    waiting, seen = [cls], set[type]()
+    while waiting:
+        cls = waiting.pop()
+        if cls not in seen:
+            seen.add(cls)
+            yield cls
+            waiting.extend(cls.__subclasses__())
+
+
+def _asking(current: Current, original: Any) -> Callable[..., Any]:
+    def asked(self: Any, tx: Any, name: Any, *rest: Any, **more: Any) -> Any:
+        premises = current()
+        if premises is not None and isinstance(name, str) and (source := self.source) is not None:
+            _note(premises, tx, self, source, name)
+        return original(self, tx, name, *rest, **more)
+
+    return asked
+
+
+def _note(premises: Premises, tx: Any, variable: Any, source: Any, name: str) -> None:
+    if tx.output.side_effects.has_pending_mutation_of_attr(variable, name):
+        return
+    value: Any = state.MISSING
+    with contextlib.suppress(Exception):  # of variables that stand for no object, and of sources that cannot be asked
+        value = tx.output.resolve_source_value(source)
+    if value is state.MISSING or state.has(value, name):
+        return
+    if isinstance(value, types.ModuleType):
+        if sys.modules.get(value.__name__) is value:
+            premises.missing(value.__name__, [name])
+    elif not (hasattr(type(value), "__getattr__") and state.is_of_exact_build(type(value)) and hasattr(value, name)):
+        premises.has_not(source, name)
+
+
+def _wrap_namespaces(wrap: Wrap, current: Current) -> None:
+    """What is looked up in the __dict__ of an object, and which names there are."""
+    proxy = symbols.module("torch._dynamo.variables.dicts").SideEffectsProxyDict
+
+    def looks_up(original: Any) -> Callable[..., Any]:
+        def look_up(self: Any, key: Any) -> Any:
+            premises, source = current(), self.item.source
+            if premises is not None and source is not None and (name := self._maybe_unwrap_key(key)) not in self.item_dict:
+                premises.lacks(f"{source.name}.__dict__", name)
+            return original(self, key)
+
+        return look_up
+
+    def iterates(original: Any) -> Callable[..., Any]:
+        def __iter__(self: Any) -> Any:
+            premises = current()
+            if premises is not None and self.item.source is not None:
+                premises.listed(f"{self.item.source.name}.__dict__", list(self.item_dict))
+            return original(self)
+
+        return __iter__
+
+    wrap(proxy, "__contains__", looks_up)
+    wrap(proxy, "__getitem__", looks_up)
+    wrap(proxy, "__iter__", iterates)
+
+
+_OF_TENSORS = frozenset(["_base", "grad_fn", "is_leaf", "retains_grad"])
+
+
+def _wrap_tensors(wrap: Wrap, current: Current) -> None:
+    """What a tensor is within autograd's graph, which its guard does not say."""
+    tensors = symbols.module("torch._dynamo.variables.tensor").TensorVariable
+
+    def make(original: Any) -> Callable[..., Any]:
+        def var_getattr(self: Any, tx: Any, name: str) -> Any:
+            premises = current()
+            if premises is not None and name in _OF_TENSORS and self.source is not None:
+                premises.of_input(self.source, name, getattr(tx.output.resolve_source_value(self.source), name))
+            return original(self, tx, name)
+
+        return var_getattr
+
+    wrap(tensors, "var_getattr", make)
+
+
+def _wrap_dir(wrap: Wrap, current: Current) -> None:
+    def make(original: Any) -> Callable[..., Any]:
+        def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
+            premises = current()
+            if premises is not None and self.fn is dir and args and args[0].source is not None:
+                premises.dir_of(args[0].source, tx.output.resolve_source_value(args[0].source))
+            return original(self, tx, args, kwargs)
+
+        return call_function
+
+    wrap(symbols.module("torch._dynamo.variables.builtin").BuiltinVariable, "call_function", make)
+
+
+_CALLED = (types.FunctionType, types.GetSetDescriptorType, types.MemberDescriptorType, types.MethodWrapperType)
+
+
+def _wrap_builder(wrap: Wrap, current: Current) -> None:
+    """Some functions and descriptors Dynamo knows, and takes without a guard."""
+    builder = symbols.module("torch._dynamo.variables.builder").VariableBuilder
+
+    def make(original: Any) -> Callable[..., Any]:
+        def _wrap(self: Any, value: Any) -> Any:
+            premises = current()
+            if premises is None or not isinstance(value, _CALLED):
+                return original(self, value)
+            guards = self.tx.output.guards
+            before = len(guards.inner)
+            made = original(self, value)
+            if len(guards.inner) == before and not any(guard.originating_source == self.source for guard in guards.inner):
+                premises.held(self.source, value)
+            return made
+
+        return _wrap
+
+    wrap(builder, "_wrap", make)

@@ -1,0 +1,336 @@
+"""What functions of the program hold and read, said so that another process can compare.
+
+Functions that run while a frame is compiled (rules of operators, say) are not traced, so no guard speaks of what they hold in
+defaults and closures, or read of their module's globals. `describe` says what a value is made of, by content; where that
+cannot be said it raises NotPortableError.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+import functools
+import importlib.metadata
+import importlib.util
+import inspect
+import operator
+import re
+import sys
+import threading
+import types
+from collections.abc import Iterable, Iterator
+from logging import Logger
+from typing import Any
+
+import torch
+
+from ... import _core
+from ...errors import NotPortableError
+from ..seam import symbols
+
+# What a function is like, beside what it does.
+OF_FUNCTIONS = ("__annotations__", "__code__", "__defaults__", "__doc__", "__kwdefaults__")
+_DEPTH = 6
+_ITEMS = 1000
+_VALUES = (
+    *(str, bytes, int, float, complex, tuple, frozenset, types.NoneType, types.ModuleType, types.CodeType),
+    *(types.FunctionType, types.MethodType, types.BuiltinFunctionType),
+)
+_UNWRAPPED = 64
+MISSING = object()
+Chain = tuple[str, ...]  # a global and attributes of it
+
+# What has no say in any result, whatever it holds.
+_INERT = (Logger, type(threading.Lock()), type(threading.RLock()), torch.library.Library)
+_NATIVE = (
+    *(types.BuiltinFunctionType, types.ClassMethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType),
+    *(types.MethodDescriptorType, types.MethodWrapperType, types.WrapperDescriptorType),
+)
+_MAPPINGS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict, types.MappingProxyType)
+# Whose text is all that there is to them. By name: not every program imports their modules.
+_SAID_BY_REPR = frozenset(["builtins:range", "datetime:date", "datetime:timedelta", "decimal:Decimal", "fractions:Fraction"])
+_GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
+_OPERATORS = (symbols.module("torch._ops").OperatorBase, symbols.module("torch._ops").OpOverloadPacket)
+
+
+def key_of(cls: type) -> str:
+    """The name of a class, with its module."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two descriptions are equal by the bits: NaN is like itself, 1 is not like True."""
+    return _core.encode(one) == _core.encode(other)
+
+
+def semantic_digest(code: types.CodeType) -> bytes:
+    return _core.CodeObject.from_code(code).semantic_digest
+
+
+def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[str, Any]:
+    """The content of `value`; adds to `met` the classes of the program that it is made with."""
+    if depth > _DEPTH:
+        raise NotPortableError("it holds objects within objects without end")
+    if met is not None:
+        met.update(_classes_of(value))
+    inner = functools.partial(describe, met=met, depth=depth + 1)
+    cls = type(value)
+    if isinstance(value, functools._lru_cache_wrapper):
+        return {"cached": inner(value.__wrapped__)}
+    if isinstance(value, types.FunctionType) and isinstance(vars(value).get("registry"), types.MappingProxyType):
+        return {"dispatches": tuple((inner(key), inner(function)) for key, function in vars(value)["registry"].items())}
+    if isinstance(value, types.CodeType):
+        return {"code": semantic_digest(value)}
+    try:
+        return {"value": _core.decode(_core.encode(value), resolve=False)}
+    except NotPortableError:
+        pass
+    if isinstance(value, _INERT):
+        return {"type": key_of(cls)}
+    if isinstance(value, _OPERATORS):
+        return {"type": key_of(cls), "name": str(value)}
+    if value is dataclasses.MISSING:
+        return {"missing": True}
+    if isinstance(value, dataclasses.Field):
+        given = inner(value.default), inner(value.default_factory)
+        return {"field": value.name, "given": given, "is": (value.init, value.compare, value.repr, bool(value.kw_only))}
+    if cls is re.Pattern:
+        return {"pattern": value.pattern, "flags": value.flags}
+    if isinstance(value, _NATIVE):
+        owner = getattr(value, "__self__", None)
+        of = {} if owner is None or isinstance(owner, (types.ModuleType, type)) else {"self": inner(owner)}
+        return {"type": key_of(cls), "name": f"{getattr(value, '__module__', None)}.{value.__qualname__}", **of}
+    if isinstance(value, types.FunctionType):
+        return {"function": describe_function(value, met, depth + 1)}
+    if isinstance(value, types.MethodType):
+        return {"self": inner(value.__self__), "method": inner(value.__func__)}
+    if isinstance(value, (staticmethod, classmethod)):
+        return {"type": key_of(cls), "function": inner(value.__func__)}
+    if isinstance(value, property):
+        return {"property": tuple(map(inner, (value.fget, value.fset, value.fdel)))}
+    if isinstance(value, functools.partial):
+        return {"partial": inner(value.func), "args": inner(value.args), "keywords": inner(value.keywords)}
+    if cls in (tuple, list) and len(value) <= _ITEMS:
+        return {"type": key_of(cls), "items": tuple(map(inner, value))}
+    if cls in _MAPPINGS and len(value) <= _ITEMS:
+        made = {"made": inner(value.default_factory)} if cls is collections.defaultdict else {}
+        return {"type": key_of(cls), "items": tuple((inner(key), inner(item)) for key, item in value.items()), **made}
+    if cls is collections.deque and len(value) <= _ITEMS:
+        return {"type": key_of(cls), "items": tuple(map(inner, value)), "longest": value.maxlen}
+    if key_of(cls) in _SAID_BY_REPR:
+        return {"type": key_of(cls), "repr": repr(value)}
+    if isinstance(value, _GETTERS):
+        return {"type": key_of(cls), "made": inner(value.__reduce__()[1:])}
+    if _is_plain_object(value):
+        attributes = {name: item for name, item in sorted(vars(value).items()) if not _is_kept_property(cls, name)}
+        return {"type": key_of(cls), "state": {name: inner(item) for name, item in attributes.items()}}
+    raise NotPortableError(f"a {cls.__qualname__} object cannot be compared with that of another process")
+
+
+def is_described(value: Any, description: dict[str, Any]) -> bool:
+    """Whether `describe` says this of the value."""
+    try:
+        return same(describe(value), description)
+    except NotPortableError:
+        return False
+
+
+def _classes_of(value: Any) -> Iterator[type]:
+    for cls in (value, type(value)):
+        if isinstance(cls, type) and not is_of_exact_build(cls):
+            yield cls
+
+
+def is_of_exact_build(cls: type) -> bool:
+    """Whether a class belongs to torch or the standard library, which a package names by version."""
+    top = str(cls.__module__).partition(".")[0]
+    return top == "torch" or top in sys.stdlib_module_names
+
+
+def _is_kept_property(cls: type, name: str) -> bool:
+    return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property)
+
+
+def _is_plain_object(value: Any) -> bool:
+    """Whether the attributes of an object of the program are all that there is to it."""
+    cls = type(value)
+    native = any(base.__module__ != "builtins" and is_of_exact_build(base) for base in cls.__mro__)
+    holds_more = any("__slots__" in vars(base) for base in cls.__mro__) or isinstance(value, (dict, list, set, tuple, str, int))
+    return hasattr(value, "__dict__") and not native and not holds_more and not is_of_exact_build(cls)
+
+
+def describe_function(function: types.FunctionType, met: set[type] | None = None, depth: int = 0) -> dict[str, Any]:
+    """A function by its code, defaults and closure."""
+    cells = (_content(cell) for cell in function.__closure__ or ())
+    return {
+        "code": semantic_digest(function.__code__),
+        "defaults": tuple(describe(value, met, depth) for value in function.__defaults__ or ()),
+        "kwdefaults": {name: describe(value, met, depth) for name, value in (function.__kwdefaults__ or {}).items()},
+        "closure": tuple({} if value in (MISSING, function) else describe(value, met, depth) for value in cells),
+    }
+
+
+def is_function(function: types.FunctionType, description: dict[str, Any]) -> bool:
+    """Whether `describe_function` says this of the function."""
+    if semantic_digest(function.__code__) != description["code"]:
+        return False
+    try:
+        return same(describe_function(function), description)
+    except NotPortableError:
+        return False
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def holds(function: types.FunctionType) -> bool:
+    """Whether there is more to a function than its code and globals."""
+    return bool(function.__closure__ or function.__defaults__ or function.__kwdefaults__)
+
+
+def functions_under(module: str, qualname: str) -> Iterator[types.FunctionType]:
+    """The function under this name in an imported module, and those that it or what stands there in its place wraps."""
+    value: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        value = inspect.getattr_static(value, part, None)
+    return functions_of(value)
+
+
+def functions_of(value: Any) -> Iterator[types.FunctionType]:
+    """A function, or those that make up what is called or read as one, and the functions that these wrap."""
+    stack, seen = [value], set[int]()
+    while stack and len(seen) < _UNWRAPPED:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, types.FunctionType):
+            yield value
+            stack.append(vars(value).get("__wrapped__"))
+            stack.extend(each for each in map(_content, value.__closure__ or ()) if isinstance(each, types.FunctionType))
+        else:
+            stack.extend(_held_functions(value))
+
+
+def name_of(function: types.FunctionType, module: str) -> tuple[str, str] | None:
+    """The module and the name that lead to a function over the globals of `module`: its own, those that functools.wraps gave it
+    or, of a generated method, its place in a class."""
+    names = [(module, function.__qualname__), (str(function.__module__), function.__qualname__)]
+    if function.__code__.co_filename.startswith("<"):
+        method = function.__code__.co_name
+        classes = (value for value in list(vars(sys.modules[module]).values()) if isinstance(value, type))
+        owning = (cls for cls in classes if cls.__module__ == module and method in vars(cls))
+        names.extend((module, f"{cls.__qualname__}.{method}") for cls in owning)
+    return next((name for name in names if function in functions_under(*name)), None)
+
+
+def owners(module: str, qualname: str) -> Iterator[type]:
+    """The classes of the program in whose bodies the name lies."""
+    value: Any = sys.modules.get(module)
+    for part in qualname.split(".")[:-1]:
+        value = inspect.getattr_static(value, part, None)
+        if isinstance(value, type):
+            yield value
+
+
+def _held_functions(value: Any) -> Iterable[Any]:
+    if isinstance(value, (staticmethod, classmethod, types.MethodType)):
+        return (value.__func__,)
+    if isinstance(value, property):
+        return tuple(each for each in (value.fget, value.fset, value.fdel) if each is not None)
+    if isinstance(value, (functools.partial, functools.cached_property)):
+        return (value.func,)
+    if isinstance(value, functools._lru_cache_wrapper):
+        return (value.__wrapped__,)
+    if value is None or isinstance(value, (type, types.ModuleType)):
+        return ()
+    return tuple(each for each in getattr(value, "__dict__", {}).values() if isinstance(each, types.FunctionType))
+
+
+def read(namespace: dict[str, Any], chain: Chain) -> tuple[Any, Chain]:
+    """What a chain leads to, and how much of it: attributes are followed where reading them runs nothing of the program."""
+    value = namespace[chain[0]]
+    for used, name in enumerate(chain[1:], 1):
+        found = _attribute(value, name)
+        if found is MISSING:
+            return value, chain[:used]
+        value = found
+    return value, chain
+
+
+def _attribute(value: Any, name: str) -> Any:
+    if isinstance(value, types.ModuleType):
+        return getattr(value, name, MISSING)
+    if isinstance(value, types.FunctionType) and name in OF_FUNCTIONS:
+        return getattr(value, name)
+    if name == "__dict__" or _is_kept_property(type(value), name):
+        return MISSING
+    static = inspect.getattr_static(value, name, MISSING)
+    if isinstance(value, type):
+        return static
+    if name in getattr(value, "__dict__", {}) or not hasattr(type(static), "__get__"):
+        return static
+    return MISSING
+
+
+def can_be_shared(value: Any) -> bool:
+    """Whether it matters that two names lead to the same object: it can be changed, or is told from others by itself alone."""
+    if isinstance(value, (torch.Tensor, torch.nn.Module, list, dict, set, collections.deque, types.CellType)):
+        return True
+    return not isinstance(value, (type, enum.Enum, *_VALUES)) and not is_of_exact_build(type(value))
+
+
+def has_other_equals(value: Any) -> bool:
+    """Whether something else is equal to it that is not the same: 0.0 and -0.0, (1,) and (True,)."""
+    if isinstance(value, (tuple, list, set, frozenset)):
+        return any(isinstance(item, (bool, int, float, complex)) or has_other_equals(item) for item in value)
+    return isinstance(value, (float, complex)) and (value == 0 or value != value or isinstance(value, complex))
+
+
+def numbered(places: Iterable[tuple[tuple[str, Chain], Any]]) -> tuple[tuple[str, Chain, int], ...]:
+    """The places of objects, each with the number of the first one where the same object lies."""
+    numbers: dict[int, int] = {}
+    return tuple((*place, numbers.setdefault(id(value), number)) for number, (place, value) in enumerate(places))
+
+
+def lacks(module: str, name: str) -> bool:
+    """Whether a module has neither such an attribute, nor such a submodule; one that has not been imported has nothing."""
+    found = sys.modules.get(module)
+    if found is None or hasattr(found, name):
+        return found is None
+    return not hasattr(found, "__path__") or importlib.util.find_spec(f"{module}.{name}") is None
+
+
+def has(value: Any, name: str) -> bool:
+    """Whether an object, or its class, has an attribute. Runs nothing of the program: __getattr__ does not count."""
+    if isinstance(value, types.ModuleType):
+        return not lacks(value.__name__, name)
+    if isinstance(value, torch.nn.Module):
+        tables = (vars(value).get(table) for table in ("_parameters", "_buffers", "_modules"))
+        if any(name in table for table in tables if table):
+            return True
+    found = inspect.getattr_static(value, name, MISSING)
+    if isinstance(found, types.MemberDescriptorType) and not isinstance(value, type):
+        try:
+            found.__get__(value)  # of a slot that may be empty
+        except AttributeError:
+            return False
+    return found is not MISSING
+
+
+def installed(name: str) -> str | bool:
+    """The version of a distribution of this name; whether there is a module of this name where there is none."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    try:
+        package = name.rpartition(".")[0]
+        return importlib.util.find_spec(name if package in sys.modules else name.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,345 @@
+"""How classes are made up, as far as a compilation depends on it.
+
+Dynamo guards on the type of an object and then takes the type for granted: its bases, its special methods, the methods it
+inlines, the fields of a dataclass, the members of an enum. Between two processes a source edit, a setting or a replaced
+method changes them under the same name. `describe` says how classes are made up; `difference` compares a description with the
+classes of this process. Edits that cannot matter (another method's body, a new method, a comment) make no difference.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import enum
+import types
+from collections.abc import Callable, Iterable, Iterator, Set
+from typing import Any
+
+import torch
+
+from ... import _core
+from ...errors import NotPortableError, PackageError
+from ..fingerprint import state
+from . import operands
+
+_registry_of: Any = vars(abc)["_get_dump"]
+_IN_TABLES = frozenset({"__dataclass_fields__", "_abc_impl", "_member_map_"})  # below
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
+
+ANY_NAME = "*"  # stands among the names that were read where they were not to be seen, and among a class's entries
+# What the interpreter and the standard library put into every class, or into some as they go.
+_IGNORED = frozenset(
+    f"__{name}__"
+    for name in [
+        "abstractmethods",
+        "annotations",
+        "annotate",
+        "annotations_cache",
+        "classcell",
+        "classdictcell",
+        "dataclass_params",
+        "dict",
+        "doc",
+        "firstlineno",
+        "module",
+        "orig_bases",
+        "parameters",
+        "qualname",
+        "slotnames",
+        "static_attributes",
+        "type_params",
+        "weakref",
+    ]
+)
+# Of classes that belong to the exact python and torch builds, what programs are known to replace, besides what was inlined.
+_REPLACED = frozenset({"__call__", "__getattr__", "__getattribute__", "__setattr__", "_call_impl", "_wrapped_call_impl"})
+# What Dynamo replaces in torch.nn.Module when it is imported.
+_BY_DYNAMO = frozenset({"__init__", "__setstate__"})
+
+Inlined = Callable[[types.CodeType], bool]
+
+
+def describe(
+    roots: Iterable[type],
+    inlined: Inlined,
+    read: Set[str] = frozenset(),
+    needed: Set[str] = frozenset(),
+    met: set[type] | None = None,
+) -> dict[str, Any]:
+    """A portable description of `roots` and all classes in their method resolution orders.
+
+    inlined: whether the compilation looked into a code object; read: names of attributes that code of the program may have read
+    while it ran, needed: those that stand in it; of the classes in `met`, to which those are added that these attributes are
+    made with. NotPortableError for a root without an importable name, and for a needed attribute that cannot be compared.
+    """
+    classes: dict[type, int] = {}
+    named = []
+    for root in _with_metaclasses(roots):
+        order = []
+        for cls in root.__mro__:
+            made_by_python = bool(cls.__flags__ & _HEAP_TYPE)
+            order.append((state.key_of(cls), classes.setdefault(cls, len(classes)) if made_by_python else None))
+        named.append(({"class": operands.reference(root)}, tuple(order)))
+    known = {name for cls in classes for name, value in vars(cls).items() if _is_inlined(value, inlined)}
+    entries = {cls: _entries(cls, known, inlined) for cls in classes}
+    of_met = set[type]().union(*(cls.__mro__ for cls in met or ()))
+    for cls in classes:
+        if not state.is_of_exact_build(cls):
+            entries[cls].update(_read_entries(cls, read - _IGNORED, needed, inlined, met if cls in of_met else None))
+            if ANY_NAME in read and cls in of_met:
+                entries[cls][ANY_NAME] = {}
+    return {
+        "roots": tuple(named),
+        "known": tuple(sorted(known)),
+        "read": tuple(sorted(read)) if any(not state.is_of_exact_build(cls) for cls in classes) else (),
+        "classes": tuple(entries.values()),
+    }
+
+
+def difference(description: dict[str, Any]) -> str | None:
+    """What is different now from `description`, in words; None when nothing is."""
+    known, read = set(description["known"]), set(description["read"])
+    done: set[tuple[type, int]] = set()
+    for root, order in description["roots"]:
+        try:
+            cls = _core.resolve(root["class"])
+        except PackageError as error:
+            return str(error)
+        if not isinstance(cls, type):
+            return f"{_key_text(order[0][0])} is not a class any more"
+        if tuple(state.key_of(base) for base in cls.__mro__) != tuple(key for key, _ in order):
+            return f"class {_key_text(order[0][0])} has other bases"
+        for base, (key, index) in zip(cls.__mro__, order, strict=True):
+            if index is not None and (base, index) not in done:
+                done.add((base, index))
+                if (name := _changed(base, description["classes"][index], known, read)) is not None:
+                    return f"{name!r} of class {_key_text(key)} is not what it was"
+    return None
+
+
+def describe_made(cls: type) -> dict[str, Any]:
+    """What must be equal for another class to stand for `cls`, which torch made at run time and no name leads to.
+
+    For example the class of one module with a parametrized weight. Every member counts, so that of a class which was made in
+    another way none fits. NotPortableError for a class of anyone else, whose members might be anything, and where a member
+    cannot be held by a package.
+    """
+    if str(cls.__module__).partition(".")[0] != "torch":
+        raise NotPortableError(f"no name leads to class {cls.__qualname__!r}")
+    members = {name: value for name, value in vars(cls).items() if name not in _IGNORED}
+    for name, value in members.items():
+        if not _functions(value) and "value" not in _describe_member(value, _every_function):
+            raise NotPortableError(f"no name leads to class {cls.__qualname__!r}, and its {name!r} is not portable")
+    return {
+        "module": cls.__module__,
+        "qualname": cls.__qualname__,
+        "metaclass": operands.reference(type(cls)),
+        "bases": tuple(operands.reference(base) for base in cls.__bases__),
+        "members": {name: _describe_member(value, _every_function) for name, value in members.items()},
+    }
+
+
+def is_described(cls: type, description: dict[str, Any]) -> bool:
+    """Whether `cls` may stand for the described class: it was made in the same way."""
+    members = {name: value for name, value in vars(cls).items() if name not in _IGNORED}
+    return (
+        cls.__module__ == description["module"]
+        and cls.__qualname__ == description["qualname"]
+        and type(cls) is _core.resolve(description["metaclass"])
+        and cls.__bases__ == _core.resolve(description["bases"])
+        and members.keys() == description["members"].keys()
+        and all(_fits_member(value, description["members"][name]) for name, value in members.items())
+    )
+
+
+def _every_function(code: types.CodeType) -> bool:
+    return True
+
+
+def without_code(description: dict[str, Any] | None) -> dict[str, Any]:
+    """`description`, with any function in the place of those that were inlined."""
+    if not description:
+        return {"roots": (), "known": (), "read": (), "classes": ()}
+    return {**description, "classes": tuple(_without_code(entries) for entries in description["classes"])}
+
+
+def _without_code(entry: Any) -> Any:
+    if isinstance(entry, dict):
+        if "function" in entry or "code" in entry:
+            return {"any function": True}
+        return {name: value if name.startswith("(") else _without_code(value) for name, value in entry.items()}
+    return tuple(map(_without_code, entry)) if isinstance(entry, tuple) else entry
+
+
+def _with_metaclasses(roots: Iterable[type]) -> Iterator[type]:
+    seen: set[type] = set()
+    for root in roots:
+        for cls in (root, type(root)):
+            if cls not in seen and cls.__flags__ & _HEAP_TYPE:
+                seen.add(cls)
+                yield cls
+
+
+def _key_text(key: str) -> str:
+    return key.replace(":", ".", 1)
+
+
+def _entries(cls: type, known: set[str], inlined: Inlined) -> dict[str, Any]:
+    entries = {
+        name: _describe_member(value, inlined)
+        for name, value in list(vars(cls).items())
+        if _matters(cls, name, value, known) or _is_inlined(value, inlined)
+    }
+    return {**entries, **_generated_tables(cls)}
+
+
+def _read_entries(
+    cls: type, read: Set[str], needed: Set[str], inlined: Inlined, met: set[type] | None
+) -> Iterator[tuple[str, Any]]:
+    """Of attributes that were read by name, which no guard speaks of, the content counts."""
+    for name in sorted(read & vars(cls).keys()):
+        value = vars(cls)[name]
+        entry = _describe_member(value, inlined)
+        if met is not None and ("type" in entry or isinstance(value, type)):
+            try:
+                entry = {"content": state.describe(value, met)}
+            except NotPortableError as error:
+                if name in needed and name not in _IN_TABLES and not hasattr(type(value), "__get__"):
+                    raise NotPortableError(f"{cls.__qualname__}.{name} was read: {error}") from None
+        yield name, entry
+
+
+def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str]) -> str | None:
+    """The name of the first member of `cls` that is not as recorded."""
+    if not state.is_of_exact_build(cls):
+        known = known | (read - _IGNORED)
+    members = dict(vars(cls))
+    tables = _generated_tables(cls)
+    if ANY_NAME in recorded:
+        known = known | (members.keys() - _IGNORED)
+    for name, entry in recorded.items():
+        if name == ANY_NAME:
+            continue
+        if name.startswith("("):
+            same = name in tables and state.same(tables[name], entry)
+        else:
+            same = name in members and _fits_member(members[name], entry)
+        if not same:
+            return name
+    for name, value in members.items():
+        if name not in recorded and _matters(cls, name, value, known):
+            return name
+    return None
+
+
+def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
+    """Whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
+    if name in _IGNORED or (cls is torch.nn.Module and name in _BY_DYNAMO):
+        return False
+    if name in known:
+        return True
+    if state.is_of_exact_build(cls):
+        return name in _REPLACED
+    if issubclass(cls, enum.Enum) and name in cls._member_map_:
+        return False  # in the table of members
+    special = name.startswith("__") and name.endswith("__")
+    if isinstance(value, (types.FunctionType, staticmethod, classmethod)):
+        return special
+    return special or hasattr(type(value), "__get__") or hasattr(type(value), "__set__")
+
+
+def _functions(value: Any) -> list[types.FunctionType]:
+    if isinstance(value, types.FunctionType):
+        return [value]
+    if isinstance(value, (staticmethod, classmethod)):
+        return _functions(value.__func__)
+    if isinstance(value, property):
+        return [f for part in (value.fget, value.fset, value.fdel) for f in _functions(part)]
+    return []
+
+
+def _is_inlined(value: Any, inlined: Inlined) -> bool:
+    return any(inlined(function.__code__) for function in _functions(value))
+
+
+def _describe_member(value: Any, inlined: Inlined) -> dict[str, Any]:
+    if isinstance(value, (staticmethod, classmethod)):
+        return {type(value).__name__: _describe_member(value.__func__, inlined)}
+    if isinstance(value, property):
+        return {"property": tuple(_describe_member(part, inlined) for part in (value.fget, value.fset, value.fdel))}
+    if isinstance(value, types.FunctionType):
+        if inlined(value.__code__) or value.__code__.co_filename.startswith("<"):
+            return _describe_function(value)
+        return {"name": f"{value.__module__}.{value.__qualname__}"}
+    if hasattr(type(value), "__get__"):
+        return {"type": state.key_of(type(value))}
+    try:
+        return {"value": _core.decode(_core.encode(value), resolve=False)}
+    except NotPortableError:
+        return {"type": state.key_of(type(value))}
+
+
+def _fits_member(value: Any, entry: dict[str, Any]) -> bool:
+    for kind in (staticmethod, classmethod):
+        if kind.__name__ in entry:
+            return isinstance(value, kind) and _fits_member(value.__func__, entry[kind.__name__])
+    if "property" in entry:
+        return isinstance(value, property) and all(
+            _fits_member(part, e) for part, e in zip((value.fget, value.fset, value.fdel), entry["property"], strict=True)
+        )
+    if "content" in entry:
+        return state.is_described(value, entry["content"])
+    if "any function" in entry:
+        return isinstance(value, types.FunctionType)
+    if "function" in entry or "code" in entry:
+        return isinstance(value, types.FunctionType) and state.same(_describe_function(value), entry)
+    if "name" in entry:
+        return isinstance(value, types.FunctionType) and entry["name"] == f"{value.__module__}.{value.__qualname__}"
+    return state.same(_describe_member(value, lambda code: False), entry)
+
+
+def _describe_function(function: types.FunctionType) -> dict[str, Any]:
+    try:
+        return {"function": operands.describe_function(function)}
+    except NotPortableError:  # globals of its own: __new__ of a namedtuple, say
+        return {"code": operands.semantic_digest(function.__code__)}
+
+
+def _generated_tables(cls: type) -> dict[str, Any]:
+    """What decides over code that the standard library generates or implements: fields and members."""
+    tables: dict[str, Any] = {}
+    if issubclass(cls, enum.Enum):
+        members = cls._member_map_.items()
+        tables["(members)"] = tuple((name, member.name, _plain(member._value_)) for name, member in members)
+    if isinstance(cls, abc.ABCMeta) and not state.is_of_exact_build(cls):
+        tables["(registered)"] = tuple(sorted({state.key_of(each) for each in _registered(cls)}))
+    if "__dataclass_fields__" in vars(cls):
+        tables["(fields)"] = tuple(_field(field) for field in vars(cls)["__dataclass_fields__"].values())
+    elif issubclass(cls, tuple) and "_fields" in vars(cls):
+        names = tuple(vars(cls)["_fields"])
+        tables["(fields)"] = names, tuple((k, _plain(v)) for k, v in getattr(cls, "_field_defaults", {}).items())
+    return tables
+
+
+def _registered(cls: type) -> Iterator[type]:
+    """The classes that count as subclasses of an abstract one, or of a subclass of it, without being made from it."""
+    for each in (cls, *cls.__subclasses__()):
+        if each is not cls:
+            yield from _registered(each)
+        elif isinstance(cls, abc.ABCMeta):
+            yield from (found for ref in _registry_of(cls)[0] if (found := ref()) is not None)
+
+
+def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
+    factory = field.default_factory
+    made = None if factory is dataclasses.MISSING else _plain(factory)
+    default = None if field.default is dataclasses.MISSING else (_plain(field.default),)
+    return field.name, default, made, field.init, field.compare, field.repr, bool(field.kw_only)
+
+
+def _plain(value: Any) -> Any:
+    """`value` as a package holds it, its type where it cannot."""
+    try:
+        return _core.decode(_core.encode(value), resolve=False)
+    except NotPortableError:
+        return state.key_of(type(value))

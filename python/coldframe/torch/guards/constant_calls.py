@@ -1,0 +1,59 @@
+"""The functions whose results Dynamo takes for constants: a premise of what it compiled is what they gave.
+
+A package says which were called, and they are called again to find out whether it may be used. So it can only be these: what
+the program has marked itself, and a closed list of torch's and of Python's own, which say what the process is like.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+_OF_TORCH = (
+    "torch._C._get_cudnn_sdp_enabled",
+    "torch._C._get_flash_sdp_enabled",
+    "torch._C._get_math_sdp_enabled",
+    "torch._C._get_mem_efficient_sdp_enabled",
+    "torch._C._get_overrideable_sdp_enabled",
+    "torch._C._get_privateuse1_backend_name",
+    "torch.accelerator.is_available",
+    "torch.cuda.is_available",
+    "torch.distributed.get_rank",
+    "torch.distributed.get_world_size",
+    "torch.distributed.is_available",
+    "torch.distributed.is_initialized",
+    "torch.get_autocast_dtype",
+    "torch.get_autocast_gpu_dtype",
+    "torch.xpu.is_available",
+)
+# What decides within operators, and context managers, of these names: what Dynamo asks itself says nothing of it.
+DECIDING = {
+    "autocast": tuple(("torch.get_autocast_dtype", (device,)) for device in ("cpu", "cuda")),
+    "scaled_dot_product_attention": tuple((name, ()) for name in _OF_TORCH if name.endswith("_sdp_enabled")),
+}
+# Dynamo has polyfills for them.
+OF_PYTHON = frozenset([sys.getrecursionlimit, sys.get_int_max_str_digits, sys.set_int_max_str_digits])
+
+
+def of_torch() -> Iterator[Any]:
+    """Those that Dynamo calls while it traces."""
+    for name in _OF_TORCH:
+        if (found := find(name)) is not None:
+            yield found
+
+
+def find(name: str) -> Any:
+    """The function of torch at a dotted path; None where this torch has none."""
+    return functools.reduce(lambda value, part: getattr(value, part, None), name.split(".")[1:], torch)
+
+
+def gives_constant(function: Any) -> bool:
+    """Whether `function` is one of those."""
+    if isinstance(function, (types.FunctionType, types.MethodType)) and getattr(function, "_dynamo_marked_constant", False):
+        return True
+    return any(function is each for each in (*OF_PYTHON, *of_torch()))

@@ -1,0 +1,407 @@
+"""What Dynamo takes for granted while a process lives, said so that another process can tell.
+
+Some of what a compilation reads is never guarded, because within one process it hardly changes: how classes are made up, that
+a module has no hooks, the rank in a process group, the result of a function marked as constant, the standard library's globals
+(the environment variables are one), the order of an OrderedDict. Between processes all of this changes. While a frame is being
+compiled it is collected here; it becomes the last check of the frame's guard program, made until it has held once.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import contextlib
+import enum
+import importlib
+import sys
+import types
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from ... import _core
+from ...errors import NotPortableError
+from ..fingerprint import state
+from ..seam import symbols
+from . import classes, constant_calls, operands
+from .expressions import Expression, parse
+
+# By what code reads attributes whose names do not stand in it.
+BY_ANY_NAME = frozenset(
+    ["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers", "hasattr", "vars"]
+)
+_OF_SITE = frozenset(["copyright", "credits", "exit", "help", "license", "quit"])  # builtins for people
+_LARGEST = 1 << 20  # bytes of a value that is compared
+NAME = "premises"  # of the named_check
+
+_HOOKS = ("_global_backward_pre_hooks", "_global_backward_hooks", "_global_forward_hooks", "_global_forward_pre_hooks")
+
+# Guards that Dynamo leaves out for the standard library, by what they would have said: of these the exact python build says
+# enough, because they are about functions, classes and modules.
+_BY_BUILD = frozenset(
+    [
+        "BUILTIN_MATCH",
+        "CLASS_MATCH",
+        "CLOSURE_MATCH",
+        "DUPLICATE_INPUT",
+        "FUNCTION_MATCH",
+        "HASATTR",
+        "ID_MATCH",
+        "MODULE_MATCH",
+        "NN_MODULE",
+        "NOT_PRESENT_IN_GENERIC_DICT",
+        "TYPE_MATCH",
+    ]
+)
+
+
+class Premises:
+    """Those of one frame. Not thread-safe: one compilation is traced on one thread."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+        self._calls: dict[bytes, tuple[Any, ...]] = {}
+        self._unguarded: dict[tuple[str, str, Any], Callable[[Any], None]] = {}
+        self._classes: dict[int, type] = {}
+        self._hookless: dict[str, set[str]] = {}
+        self._orders: dict[str, tuple[int, ...]] = {}
+        self._values: dict[bytes, tuple[Expression, Any]] = {}
+        self._contained: dict[bytes, tuple[Expression, Any, bool]] = {}
+        self._hashes: dict[Any, int] = {}
+        self._executed: dict[int, types.CodeType] = {}  # code of the program that ran
+        self._modules: set[str] = set()  # that it lies in
+        self._met: set[type] = set()  # classes of the program that it has to do with
+        self._of_tensors: set[str] = set()
+        self._of_program = False  # whether any code of it has been looked into
+        self._of_metaclasses: set[str] = set()  # names looked up in metaclasses of the program
+        self._functions: dict[tuple[str, str], Any] = {}
+        self._reads: dict[tuple[str, state.Chain], Any] = {}
+        self._installed: dict[str, str | bool] = {}
+        self._unshadowed: dict[str, set[str]] = {}
+        self._instances: dict[bytes, tuple[Any, ...]] = {}
+        self._distinct: list[Expression] = []
+        self._shareable: dict[tuple[str, state.Chain], Any] = {}
+        self._missing: set[tuple[str, str]] = set()
+        self._same: dict[tuple[str, str], tuple[Expression, Expression]] = {}
+        self._dirs: dict[str, tuple[Expression, Any]] = {}
+        self._of_inputs: dict[tuple[str, str], tuple[Expression, str, bool]] = {}
+        self._held: dict[str, tuple[Expression, dict[str, Any]]] = {}
+        self._absent: dict[tuple[str, str], Expression] = {}
+        self.ids: set[int] = set()  # of objects, which the program has asked for
+        self._lookups: dict[tuple[str, str, int], tuple[Any, bool]] = {}
+        self.finding_key = 0  # whether a dict or a set is asking a key for its hash
+        self.registry_read = False  # of pytree's nodes: not only looked up in
+        self.sets_mixed = False  # a set whose order comes from hashes went into another one
+
+    def restart(self) -> None:
+        """Guards are built anew: what was noted while they were built is void."""
+        self._classes.clear()
+        self._hookless.clear()
+        self._orders.clear()
+
+    def called(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Dynamo called `function` while tracing and keeps the result."""
+        try:
+            if not constant_calls.gives_constant(function):
+                raise NotPortableError("nothing says that it may be called again to see")
+            call = (operands.reference(function), args, kwargs, result)
+            self._calls[_core.digest(call)] = call
+        except NotPortableError as error:
+            name = getattr(function, "__qualname__", repr(function))
+            self.failure = f"the result of {name} was taken for a constant: {error}"
+
+    def decided(self, names: Collection[str]) -> None:
+        """Code with these names was traced, or ran."""
+        for name in constant_calls.DECIDING.keys() & set(names):
+            for path, args in constant_calls.DECIDING[name]:
+                if (function := constant_calls.find(path)) is not None:
+                    self.called(function, args, {}, function(*args))
+
+    def iterated(self, items: Iterable[Any]) -> None:
+        """The program went through a set of these constants, in an order that comes from their hashes."""
+        for item in items:
+            if not isinstance(item, (int, float)):
+                self._hashes[item] = hash(item)
+
+    def shown(self, source: Any, text: str) -> None:
+        """Dynamo keeps the text of an object without having looked at what it is made of."""
+        try:
+            expression = ("call", ("name", "str"), parse(source.name if source is not None else ""))
+            self._values[_core.digest((expression, text))] = expression, text
+        except NotPortableError as error:
+            self.failure = f"the text of an object was taken for a constant: {error}"
+
+    def lacks(self, source: str, key: Any) -> None:
+        """A key was looked up in a dict, was not there, and no guard says so."""
+        try:
+            entry = (parse(source), key, False)
+            self._contained[_core.digest(entry)] = entry
+        except NotPortableError as error:
+            self.failure = f"{source} has no key {key!r:.80}: {error}"
+
+    def listed(self, source: str, keys: list[Any]) -> None:
+        """The program went through a dict, or asked how many items it has, and no guard says so."""
+        try:
+            entry = ("call", ("name", "list"), parse(source)), keys
+            self._values[_core.digest(entry)] = entry
+        except NotPortableError as error:
+            self.failure = f"the keys of {source} were taken for constants: {error}"
+
+    def equal_by_bits(self, source: str, value: Any) -> None:
+        """A guard finds it equal to this value, which others are equal to, too."""
+        try:
+            entry = parse(source), value
+            self._values[_core.digest(entry)] = entry
+        except NotPortableError as error:
+            self.failure = f"{source} is {value!r:.80}: {error}"
+
+    def dir_of(self, source: Any, value: Any) -> None:
+        """The program has asked which names there are."""
+        try:
+            if not isinstance(value, types.ModuleType):
+                raise NotPortableError("more than what it is made of decides")
+            self._dirs[source.name] = parse(source.name), dir(value)
+        except NotPortableError as error:
+            self.failure = f"dir() of {source.name} was taken for a constant: {error}"
+
+    def of_input(self, source: Any, name: str, value: Any) -> None:
+        """An attribute of a tensor was read that no guard speaks of: whether it is true, or there at all."""
+        try:
+            self._of_inputs[source.name, name] = parse(source.name), name, value is not None and value is not False
+        except NotPortableError as error:
+            self.failure = f"{source.name}.{name} was taken for a constant: {error}"
+
+    def held(self, source: Any, value: Any) -> None:
+        """Dynamo has taken something that is called as it is, without a guard."""
+        try:
+            self._held[source.name] = parse(source.name), state.describe(value, self._met)
+        except NotPortableError as error:
+            self.failure = f"{source.name} was taken for a constant: {error}"
+
+    def has_not(self, source: Any, name: str) -> None:
+        """An attribute was asked for that an object, its class apart from __getattr__ included, does not have."""
+        if (source.name, name) in self._absent or source.name.startswith("G['__import_"):
+            return  # what Dynamo imports for itself is torch's
+        try:
+            self._absent[source.name, name] = parse(source.name)
+        except NotPortableError as error:
+            self.failure = f"{source.name} has no {name}: {error}"
+
+    def looked_up(self, module: str, registry: str, key: Any) -> None:
+        """Whether a registry, a dict of the module, knows the key decided how a tree was walked."""
+        known = key in getattr(importlib.import_module(module), registry)
+        self._lookups[module, registry, id(key)] = (key, known)
+
+    def executed(self, function: types.FunctionType, module: str) -> None:
+        """A function of the program ran."""
+        self._executed[id(function.__code__)] = function.__code__
+        self._modules.add(module)
+        self._met.update(state.owners(module, function.__qualname__))
+
+    def holding(self, function: types.FunctionType, module: str, name: str) -> None:
+        """What a function that ran holds, to which this name leads."""
+        self._functions[module, name] = state.describe_function(function, self._met)
+
+    def read(self, module: str, chain: state.Chain) -> Any:
+        """A function that ran has read a global, and attributes of it. Returns the value."""
+        value, chain = state.read(vars(sys.modules[module]), chain)
+        self._reads[module, chain] = content = state.describe(value, self._met)
+        if state.can_be_shared(value):
+            self._shareable[module, chain] = value
+        if len(_core.encode(content)) > _LARGEST:
+            raise NotPortableError(f"it reads {'.'.join(chain)}, which is too large to be compared")
+        return value
+
+    def used_of_tensors(self, names: Iterable[str]) -> None:
+        """Attributes of these names were used, of tensors perhaps: Dynamo takes what torch.Tensor has for granted."""
+        self._of_program = True
+        self._of_tensors.update(name for name in names if hasattr(torch.Tensor, name))
+
+    def looked_up_in_metaclass(self, metaclass: type, name: str) -> None:
+        """Dynamo has looked for an attribute of a class in its metaclass."""
+        if not state.is_of_exact_build(metaclass):
+            self._met.add(metaclass)
+            self._of_metaclasses.add(name)
+
+    def classes(self) -> Iterator[type]:
+        """Those of the program that what ran has to do with, and their bases."""
+        return (base for base in {base for cls in self._met for base in cls.__mro__} if not state.is_of_exact_build(base))
+
+    def installed(self, name: str) -> None:
+        """A function that ran may have asked whether there is a module or distribution of this name."""
+        self._installed[name] = state.installed(name)
+
+    def missing(self, module: str, names: Iterable[str]) -> None:
+        """A function that ran may have asked a module for these names, which it does not have."""
+        self._missing.update((module, name) for name in names)
+
+    def unshadowed(self, module: str, names: Collection[str]) -> None:
+        """Names of builtins were read in a module that does not have them."""
+        self._unshadowed.setdefault(module, set()).update(names)
+        for name in vars(builtins).keys() & set(names) - _OF_SITE:
+            self.read(builtins.__name__, (name,))
+
+    def instance_checked(self, cls: type, of: tuple[type, ...], result: bool) -> None:
+        """Dynamo has asked whether `cls` is a subclass of any of these, which more than their bases decides."""
+        try:
+            entry = operands.reference(cls), tuple(map(operands.reference, of)), result
+            if issubclass(cls, of) is not result:
+                raise NotPortableError("its own attributes decided")
+            self._instances[_core.digest(entry)] = entry
+        except (NotPortableError, TypeError) as error:
+            self.failure = f"isinstance() of a {cls.__qualname__} object was taken for a constant: {error}"
+
+    def unguarded(self, source: Any, create: Any) -> None:
+        """Dynamo did without the guard that `create` (a method of GuardBuilder) would have made for `source`."""
+        annotations = source
+        while annotations is not None and getattr(annotations, "member", None) != "__annotations__":
+            annotations = getattr(annotations, "base", None)
+        if annotations is not None:
+            self._unguarded[annotations.name, "", None] = lambda builder: self.shown(annotations, str(builder.get(annotations)))
+        keywords = getattr(create, "keywords", {})
+        kind = getattr(getattr(create, "func", create), "__name__", "?")
+        if kind not in _BY_BUILD:
+            key = keywords.get("key")
+            self._unguarded[source.name, kind, key if isinstance(key, (str, bytes, int)) else id(key)] = lambda builder: (
+                self._resolve(kind, source, builder, key)
+            )
+
+    def guards_built(self, builder: Any) -> None:
+        """The values behind the sources can be asked for now."""
+        for resolve in self._unguarded.values():
+            try:
+                resolve(builder)
+            except Exception as error:
+                self.failure = f"unguarded value: {error}"
+        self._unguarded.clear()
+
+    def _resolve(self, kind: str, source: Any, builder: Any, key: Any) -> None:
+        expression = parse(source.name)
+        if kind in ("DICT_CONTAINS", "DICT_NOT_CONTAINS", "SET_CONTAINS", "SET_NOT_CONTAINS"):
+            entry = (expression, key, "NOT" not in kind)
+            self._contained[_core.digest(entry)] = entry
+            return
+        value = builder.get(source)
+        if kind == "SEQUENCE_LENGTH" and isinstance(value, dict):
+            return  # a registry may have grown: what is looked up in it is a premise of its own
+        if kind == "SEQUENCE_LENGTH":
+            expression, value = ("call", ("name", "len"), expression), len(value)
+        elif kind in ("DICT_KEYS_MATCH", "MAPPING_KEYS_CHECK"):
+            expression, value = ("call", ("name", "list"), expression), list(value)
+        elif kind not in ("BOOL_MATCH", "CONSTANT_MATCH", "EQUALS_MATCH", "NONE_MATCH"):
+            raise NotPortableError(f"{source.name} is read and not guarded ({kind})")
+        if isinstance(value, types.CodeType):
+            return
+        self._values[_core.digest((expression, value))] = expression, value
+
+    def type_guarded(self, cls: type) -> None:
+        self._classes[id(cls)] = cls
+
+    def constant_guarded(self, value: Any) -> None:
+        """Members of enums are compared by name, registered constants as they say; what they stand for is in their class."""
+        if isinstance(value, enum.Enum) or pytree.is_constant_class(type(value)):
+            self.type_guarded(type(value))
+        elif isinstance(value, type):
+            self.type_guarded(value)
+        elif isinstance(value, (tuple, list, set, frozenset)):
+            for item in value:
+                self.constant_guarded(item)
+
+    def distinct(self, sources: Iterable[str]) -> None:
+        """These lead to different objects, and no guard says so: what the frame does to one does nothing to the others."""
+        self._distinct.clear()
+        for source in sources:
+            with contextlib.suppress(NotPortableError):  # in ways that no expression has: torch's accessors by functions
+                self._distinct.append(parse(source))
+
+    def is_same(self, sources: Sequence[str]) -> None:
+        """These lead to one cell, which torch does not guard."""
+        if len(sources) > 1:
+            with contextlib.suppress(NotPortableError):
+                self._same[sources[0], sources[-1]] = parse(sources[0]), parse(sources[-1])
+
+    def hookless(self, module_source: str, hooks: str) -> None:
+        """A module without hooks of this kind, which Dynamo does not guard."""
+        self._hookless.setdefault(module_source, set()).add(hooks)
+
+    def ordered(self, source: str, value: Any) -> None:
+        """A dict whose order matters. Guards see the order of insertion; that of an OrderedDict is another."""
+        if isinstance(value, collections.OrderedDict):
+            inserted = {id(key): index for index, key in enumerate(dict.keys(value))}
+            self._orders[source] = tuple(inserted[id(key)] for key in value)
+
+    def add_to(self, program: _core.GuardProgram, traced: Iterable[types.CodeType]) -> None:
+        """Appends the check, if there is anything to check. NotPortableError with the reason when it cannot be said."""
+        if self.failure is not None:
+            raise NotPortableError(self.failure)
+        self._add_lookups(program)
+        checks: dict[str, Any] = {
+            "absent": tuple((expression, name) for (_, name), expression in self._absent.items()),
+            "calls": tuple(self._calls.values()),
+            "contained": tuple(self._contained.values()),
+            "distinct": tuple(self._distinct) if len(self._distinct) > 1 else (),
+            "hashes": tuple(self._hashes.items()),
+            "hookless": tuple((parse(source), tuple(sorted(hooks))) for source, hooks in self._hookless.items()),
+            "functions": tuple((*where, content) for where, content in sorted(self._functions.items())),
+            "installed": tuple(sorted(self._installed.items())),
+            "instances": tuple(self._instances.values()),
+            "modules": tuple(sorted(self._modules)),
+            "operators": operands.claims_of_tensors(operands.OPERATORS) if self._of_program else b"",
+            "orders": tuple((parse(source), order) for source, order in self._orders.items()),
+            "missing": tuple(sorted(self._missing)),
+            "same": tuple(self._same.values()),
+            "dirs": tuple(self._dirs.values()),
+            "of_inputs": tuple(self._of_inputs.values()),
+            "held": tuple(self._held.values()),
+            "shared": state.numbered(sorted(self._shareable.items())) if len(self._shareable) > 1 else (),
+            "reads": tuple((*where, content) for where, content in sorted(self._reads.items())),
+            "tensors": self._of_tensors and (tuple(sorted(self._of_tensors)), operands.claims_of_tensors(self._of_tensors)),
+            "unshadowed": tuple((module, tuple(sorted(names))) for module, names in sorted(self._unshadowed.items()) if names),
+            "values": tuple(self._values.values()),
+        }
+        if self._hookless:
+            module = symbols.module("torch.nn.modules.module")
+            checks["global_hooks"] = tuple((name, len(getattr(module, name))) for name in _HOOKS)
+        description = self._describe_classes(list(traced))
+        if description["roots"]:
+            checks["classes"] = description
+        checks = {name: value for name, value in checks.items() if value}
+        if checks:
+            program.add("named_check", (0,), (NAME, (checks,)), "", ["what Dynamo takes for granted"])
+
+    def _describe_classes(self, traced: Sequence[types.CodeType]) -> dict[str, Any]:
+        inlined = {id(code) for code in traced} | self._executed.keys()
+        read = {name for code in self._executed.values() for name in (*code.co_names, *_matched(code))}
+        if self._of_metaclasses:
+            read |= self._of_metaclasses | {name for code in traced for name in code.co_names}
+        needed, count = set(read), -1
+        while count != len(self._met):  # what attributes of classes hold is made with further ones
+            count = len(self._met)
+            if read & BY_ANY_NAME:
+                read |= {classes.ANY_NAME, *(name for cls in self.classes() for name in vars(cls))}
+            roots = {**self._classes, **{id(cls): cls for cls in self._met}}
+            description = classes.describe(roots.values(), lambda code: id(code) in inlined, read, needed, self._met)
+        return description
+
+    def _add_lookups(self, program: _core.GuardProgram) -> None:
+        """Not as premises: what is registered between two calls counts from then on, as in torch."""
+        registries: dict[tuple[str, str], int] = {}
+        for (module, name, _), (key, known) in self._lookups.items():
+            place = f"{module}.{name}"
+            if (module, name) not in registries:
+                of_module = (operands.reference(types.ModuleType), False, None, False)
+                node = program.add("named_accessor", (0,), ("import_module", (module,)), module, (), of_module)
+                assert node is not None
+                node = program.add("getattr", (node,), (name,), place, (), (operands.reference(dict), False, 0, False))
+                assert node is not None
+                registries[module, name] = node
+            text = f"{getattr(key, '__qualname__', repr(key))} {'in' if known else 'not in'} {place}"
+            program.add("dict_contains", (registries[module, name],), (known, key), "", [text])
+
+
+def _matched(code: types.CodeType) -> Iterator[str]:
+    """Names in a code's tuples: patterns for classes name attributes there."""
+    tuples = (const for const in code.co_consts if isinstance(const, tuple))
+    return (name for const in tuples for name in const if isinstance(name, str))

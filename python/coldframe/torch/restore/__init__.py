@@ -1,1 +1,0 @@
-"""Putting what a package holds back into a process."""
