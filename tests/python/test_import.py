@@ -68,11 +68,12 @@ def test_importing_coldframe_does_not_import_torch() -> None:
     assert run(script) == "False\n"
 
 
-def test_importing_coldframe_loads_few_libraries() -> None:
+def test_importing_coldframe_loads_few_libraries_and_modules() -> None:
     libraries = json.loads(run(IMPORT))
     assert "libcrypto.so.3" in libraries, "what is counted are names of libraries"
     assert len(libraries) <= MOST
     assert of_remotes(libraries) == []
+    assert run("import sys, coldframe; print({'re', 'typing', 'importlib.util'} & set(sys.modules))") == "set()\n"
 
 
 @pytest.mark.parametrize("remote", ["", "directory"])
