@@ -17,6 +17,7 @@ from pathlib import Path
 
 from . import native, sections, tables
 from .automatic import automatic
+from .importing import importing
 from .process import ROOT
 from .sections import Plan
 
@@ -31,6 +32,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Plan], str]]] = {
     "e": ("What a call costs beyond the graph", sections.call_cost),
     "f": ("The C++ core", lambda plan: native.native()),
     "g": ("Automatic mode", automatic),
+    "h": ("What an import costs", importing),
 }
 
 
@@ -73,7 +75,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md too")
     options = parser.parse_args()
     models = ["mlp"] if options.quick else options.models.split(",")
-    wanted = options.only.replace(",", "") or ("abcdeg" if options.quick else "".join(SECTIONS))
+    wanted = options.only.replace(",", "") or ("abcdegh" if options.quick else "".join(SECTIONS))
     folder = Path(tempfile.mkdtemp(prefix="coldframe-bench-"))
     try:
         with progress() as say:

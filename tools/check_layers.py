@@ -1,7 +1,9 @@
 """The rules of the source tree that no compiler checks.
 
-util < model < archive < trust < store < remote < cli  a folder of src/coldframe includes only itself and those before it
-src/python                                             includes all of them but cli
+util < model < archive < trust < store < remote        a folder of src/coldframe includes only itself and those before it
+     < network < cli
+src/python                                             includes all of them but network and cli
+src/python/network                                     includes all of them but cli
 python/coldframe                                       imports torch only inside python/coldframe/torch
 every source                                           is ASCII; code files have at most 450 lines
 """
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ("util", "model", "archive", "trust", "store", "remote", "cli")
+LAYERS = ("util", "model", "archive", "trust", "store", "remote", "network", "cli")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]coldframe/([^/>"]+)/', re.MULTILINE)
 RELATIVE_INCLUDE = re.compile(r'^\s*#\s*include\s*"(\.\./[^"]*)"', re.MULTILINE)
 CODE = {".c", ".cmake", ".cpp", ".h", ".hpp", ".in", ".py", ".pyi", ".sh"}
@@ -44,8 +46,10 @@ def allowed_folders(path: Path) -> frozenset[str] | None:
             return frozenset(LAYERS[: LAYERS.index(folder) + 1])
         case ("src", "coldframe", *_):
             return frozenset()
-        case ("src", "python", *_):
+        case ("src", "python", "network", *_):
             return frozenset(LAYERS) - {"cli"}
+        case ("src", "python", *_):
+            return frozenset(LAYERS) - {"network", "cli"}
     return None
 
 

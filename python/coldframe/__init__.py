@@ -1,15 +1,14 @@
 """torch.compile pays once: verified compile packages, served in other processes and on other hosts.
 
-Importing this package does not import torch; its functions do, when they are first used.
+Importing this package imports neither torch nor `typing`, which takes longer than the rest together; its functions do, when
+they are first used.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import os
 
 from coldframe._core import __version__
-from coldframe.automatic import disable, enable, enable_as_told, flush
 from coldframe.errors import (
     CorruptPackageError,
     IncompatiblePackageError,
@@ -28,7 +27,11 @@ from coldframe.errors import (
     UntrustedPackageError,
 )
 
+TYPE_CHECKING = False  # as typing has it: true for type checkers
 if TYPE_CHECKING:
+    from typing import Any
+
+    from coldframe.automatic import disable, enable, flush
     from coldframe.torch.api import compile, explain, load, save, stats  # noqa: A004
 
 __all__ = [
@@ -58,13 +61,25 @@ __all__ = [
     "stats",
 ]
 
-_LAZY = frozenset({"compile", "explain", "load", "save", "stats"})
+_LAZY = {
+    **dict.fromkeys(("disable", "enable", "flush"), "coldframe.automatic"),
+    **dict.fromkeys(("compile", "explain", "load", "save", "stats"), "coldframe.torch.api"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module("coldframe.torch.api"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LAZY[name]), name)
 
 
-enable_as_told()
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if os.environ.get("COLDFRAME") == "1":
+    from coldframe.automatic import enable_as_told
+
+    enable_as_told()

@@ -98,9 +98,7 @@ def flush(seconds: float = 60.0) -> bool:
 
 
 def enable_as_told() -> None:
-    """`enable`, as the environment says: COLDFRAME=1 and the variables beside it. Never raises."""
-    if os.environ.get(_ENABLED) != "1":
-        return
+    """`enable`, as the variables beside COLDFRAME=1 say. Never raises."""
     try:
         spawned.install()
         enable(

@@ -1,7 +1,7 @@
+#include <python/network.hpp>
 #include <python/python_remote.hpp>
 
 #include <coldframe/remote/blob_remote.hpp>
-#include <coldframe/remote/open_remote.hpp>
 
 #include <mutex>
 #include <vector>
@@ -138,7 +138,7 @@ remote::RemoteSource to_remote(PyObject* remote) {
     if (!PyUnicode_Check(remote)) return source_of(remote);
     const std::string url = to_utf8(remote);
     if (remote::is_known_scheme(url) || url.find("://") == std::string::npos) {
-        return value_or_raise(remote::open_remote(url));
+        return value_or_raise(remote::open_remote(url, &open_network));
     }
     const Ref module = owned(PyImport_ImportModule("coldframe.fsspec_remote"));
     const Ref made = owned(PyObject_CallMethod(module.get(), "FsspecRemote", "O", remote));

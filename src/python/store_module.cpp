@@ -4,7 +4,6 @@
 #include <python/records.hpp>
 #include <python/store_module.hpp>
 
-#include <coldframe/remote/open_remote.hpp>
 #include <coldframe/remote/tiered_store.hpp>
 #include <coldframe/store/memory_store.hpp>
 

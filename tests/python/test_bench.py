@@ -15,6 +15,7 @@ TITLES = (
     "### Size",
     "### What a call costs beyond the graph",
     "### Automatic mode",
+    "### What an import costs",
 )
 
 

@@ -4,8 +4,8 @@
 #include <coldframe/cli/store_access.hpp>
 #include <coldframe/cli/store_report.hpp>
 #include <coldframe/cli/text.hpp>
+#include <coldframe/network/open_network.hpp>
 #include <coldframe/remote/download.hpp>
-#include <coldframe/remote/open_remote.hpp>
 #include <coldframe/remote/upload.hpp>
 
 #include <ostream>
@@ -71,7 +71,7 @@ void print(const TransferReport& report, bool json, std::ostream& out) {
 }  // namespace
 
 Result<ExitCode> push(const PushOptions& options, std::ostream& out, std::ostream& err) {
-    const Result<remote::RemoteSource> source = remote::open_remote(options.remote);
+    const Result<remote::RemoteSource> source = remote::open_remote(options.remote, &remote::open_network);
     if (!source) return std::unexpected(source.error());
     const auto store = open_store(options, store::Access::read_only);
     if (!store) return std::unexpected(store.error());
@@ -109,7 +109,7 @@ Result<ExitCode> push(const PushOptions& options, std::ostream& out, std::ostrea
 }
 
 Result<ExitCode> pull(const PullOptions& options, std::ostream& out, std::ostream& err) {
-    const Result<remote::RemoteSource> source = remote::open_remote(options.remote);
+    const Result<remote::RemoteSource> source = remote::open_remote(options.remote, &remote::open_network);
     if (!source) return std::unexpected(source.error());
     const auto store = open_store(options, store::Access::read_write);
     if (!store) return std::unexpected(store.error());

@@ -103,4 +103,15 @@ std::string Url::authority() const { return port ? host + ":" + std::to_string(*
 
 std::string Url::printable() const { return scheme + "://" + authority() + "/" + path; }
 
+std::string Url::take(const std::string& name) {
+    const auto node = query.extract(name);
+    return node ? node.mapped() : std::string();
+}
+
+Status Url::check_query() const {
+    if (query.empty()) return {};
+    return fail(ErrorCode::invalid_argument,
+                "the remote's URL has the parameter '" + query.begin()->first + "', which means nothing for " + scheme + "://");
+}
+
 }  // namespace coldframe::remote

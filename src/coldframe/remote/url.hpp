@@ -31,6 +31,10 @@ struct Url {
 
     [[nodiscard]] std::string printable() const;
     [[nodiscard]] std::string authority() const;  // host and port
+    // The value of a parameter, which is then known; empty where there is none.
+    [[nodiscard]] std::string take(const std::string& name);
+    // Whether all parameters were known.
+    [[nodiscard]] Status check_query() const;
 };
 
 [[nodiscard]] Result<Url> parse_url(std::string_view text);

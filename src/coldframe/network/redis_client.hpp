@@ -9,7 +9,7 @@
 // that it does not know), no_space (OOM), corrupt (a reply that is or announces to be larger than the bounds, or none at all).
 #pragma once
 
-#include <coldframe/remote/stream.hpp>
+#include <coldframe/network/stream.hpp>
 
 #include <cstdint>
 #include <optional>

@@ -1,4 +1,4 @@
-#include <coldframe/remote/http_blobs.hpp>
+#include <coldframe/network/http_blobs.hpp>
 
 namespace coldframe::remote {
 namespace {

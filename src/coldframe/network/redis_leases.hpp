@@ -7,8 +7,8 @@
 // Thread-safety and failure: as lease.hpp says; untrusted or unsupported where there are no scripts for this user.
 #pragma once
 
+#include <coldframe/network/redis_client.hpp>
 #include <coldframe/remote/lease.hpp>
-#include <coldframe/remote/redis_client.hpp>
 
 namespace coldframe::remote {
 

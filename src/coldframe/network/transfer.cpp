@@ -1,7 +1,7 @@
-#include <coldframe/remote/transfer.hpp>
+#include <coldframe/network/transfer.hpp>
 
-#include <coldframe/remote/curl_support.hpp>
-#include <coldframe/remote/pause.hpp>
+#include <coldframe/network/curl_support.hpp>
+#include <coldframe/network/pause.hpp>
 
 #include <cstring>
 #include <new>

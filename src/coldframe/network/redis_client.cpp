@@ -1,6 +1,6 @@
-#include <coldframe/remote/redis_client.hpp>
+#include <coldframe/network/redis_client.hpp>
 
-#include <coldframe/remote/pause.hpp>
+#include <coldframe/network/pause.hpp>
 
 #include <hiredis/hiredis.h>
 

@@ -8,8 +8,8 @@
 // Thread-safety: one object serves one thread. Failure: as remote.hpp says.
 #pragma once
 
+#include <coldframe/network/transfer.hpp>
 #include <coldframe/remote/blob_remote.hpp>
-#include <coldframe/remote/transfer.hpp>
 
 namespace coldframe::remote {
 

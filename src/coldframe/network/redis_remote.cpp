@@ -1,6 +1,6 @@
-#include <coldframe/remote/redis_remote.hpp>
+#include <coldframe/network/redis_remote.hpp>
 
-#include <coldframe/remote/redis_leases.hpp>
+#include <coldframe/network/redis_leases.hpp>
 #include <coldframe/store/layout.hpp>
 
 namespace coldframe::remote {

@@ -1,4 +1,4 @@
-#include <coldframe/remote/curl_support.hpp>
+#include <coldframe/network/curl_support.hpp>
 
 #include <fcntl.h>
 

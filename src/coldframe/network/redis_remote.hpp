@@ -10,7 +10,7 @@
 // Thread-safety: one object serves one thread. Failure: as remote.hpp says.
 #pragma once
 
-#include <coldframe/remote/redis_client.hpp>
+#include <coldframe/network/redis_client.hpp>
 #include <coldframe/remote/remote.hpp>
 
 #include <map>

@@ -1,4 +1,4 @@
-#include <coldframe/remote/redis_leases.hpp>
+#include <coldframe/network/redis_leases.hpp>
 
 #include <charconv>
 

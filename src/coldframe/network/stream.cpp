@@ -1,6 +1,6 @@
-#include <coldframe/remote/stream.hpp>
+#include <coldframe/network/stream.hpp>
 
-#include <coldframe/remote/curl_support.hpp>
+#include <coldframe/network/curl_support.hpp>
 
 #include <poll.h>
 
