@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test reliability bench lint format asan clean
+.PHONY: help setup demo test reliability bench lint format asan fuzz clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -29,6 +29,10 @@ format: setup  ## rewrite the sources in the house format
 
 asan: setup  ## C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset asan && cmake --build --preset asan && ctest --preset asan
+
+FUZZ_SECONDS ?= 60
+fuzz:  ## libFuzzer looks for inputs that break a parser, FUZZ_SECONDS (60) for each
+	@tools/setup fuzz && tools/fuzz $(FUZZ_SECONDS)
 
 clean:  ## remove build trees and caches, keep .venv
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

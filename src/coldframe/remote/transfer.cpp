@@ -3,6 +3,7 @@
 #include <coldframe/remote/curl_support.hpp>
 #include <coldframe/remote/pause.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <string_view>
@@ -49,7 +50,10 @@ struct Exchange {
         std::string_view value = line.substr(k_name.size());
         while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
         while (!value.empty() && (value.back() == '\r' || value.back() == '\n' || value.back() == ' ')) value.remove_suffix(1);
-        self.etag = value;
+        // It goes into the headers of later requests.
+        const bool is_plain =
+            std::ranges::none_of(value, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
+        self.etag = is_plain ? value : "";
         return size;
     }
     static std::size_t on_read(char* out, std::size_t, std::size_t size, void* self_pointer) {
