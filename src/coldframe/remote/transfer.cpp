@@ -81,9 +81,10 @@ bool is_worth_another_try(const Result<Response>& result) {
 
 }  // namespace
 
+// Connections are the multi handle's. Each request has an easy handle of its own: libcurl 7.83 to 7.88 follows a freed header
+// of the last request when an answer begins with a folded one.
 struct Transfer::State {
     CurlMulti multi = make_curl_multi();
-    CurlHandle easy = make_curl();
 };
 
 Transfer::Transfer(Credentials credentials) : credentials_(std::move(credentials)), state_(std::make_unique<State>()) {}
@@ -157,10 +158,10 @@ Result<Response> finish(CURL* easy, CURLcode code, Exchange& exchange, const std
 }  // namespace
 
 Result<Response> Transfer::perform_once(const Request& request, const Limits& limits) {
-    CURL* easy = state_->easy.get();
+    const CurlHandle handle = make_curl();
+    CURL* easy = handle.get();
     CURLM* multi = state_->multi.get();
     if (easy == nullptr || multi == nullptr) return fail(ErrorCode::io, "not enough memory for a connection");
-    curl_easy_reset(easy);
     set_common_options(easy, limits);
     Exchange exchange{.request = request, .body = {}, .etag = {}};
     set_request(easy, exchange);
