@@ -27,8 +27,9 @@ lint: setup  ## format, lint, type and layer checks
 format: setup  ## rewrite the sources in the house format
 	@tools/format
 
-asan: setup  ## C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: setup  ## C++ tests, and those of the extension, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset asan && cmake --build --preset asan && ctest --preset asan
+	@tools/test-asan
 
 FUZZ_SECONDS ?= 60
 fuzz:  ## libFuzzer looks for inputs that break a parser, FUZZ_SECONDS (60) for each
