@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test reliability bench lint format asan fuzz clean
+.PHONY: help setup demo test wheel reliability bench lint format asan fuzz clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-setup:  ## .venv with torch, the tools, and coldframe built and installed
+setup:  ## .venv with torch, the tools, and coldframe built and installed, editable
 	@tools/setup
 
 demo: setup  ## compile a BERT once, serve it in another process without a compiler, and compare
@@ -14,6 +14,9 @@ demo: setup  ## compile a BERT once, serve it in another process without a compi
 
 test: setup  ## every test, C++ and Python
 	@tools/test
+
+wheel: setup  ## build the wheel that others install, and show that it is whole
+	@tools/wheel
 
 reliability: setup  ## the long run of the store's tests: 2,000 processes killed, 10,000 power losses, every call failing
 	@tools/reliability
