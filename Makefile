@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test reliability bench lint format asan clean
+.PHONY: help setup demo test wheel reliability bench lint format asan fuzz clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:  ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-setup:  ## .venv with torch, the tools, and coldframe built and installed
+setup:  ## .venv with torch, the tools, and coldframe built and installed, editable
 	@tools/setup
 
 demo: setup  ## compile a BERT once, serve it in another process without a compiler, and compare
@@ -14,6 +14,9 @@ demo: setup  ## compile a BERT once, serve it in another process without a compi
 
 test: setup  ## every test, C++ and Python
 	@tools/test
+
+wheel: setup  ## build the wheel that others install, and show that it is whole
+	@tools/wheel
 
 reliability: setup  ## the long run of the store's tests: 2,000 processes killed, 10,000 power losses, every call failing
 	@tools/reliability
@@ -27,8 +30,13 @@ lint: setup  ## format, lint, type and layer checks
 format: setup  ## rewrite the sources in the house format
 	@tools/format
 
-asan: setup  ## C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: setup  ## C++ tests, and those of the extension, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset asan && cmake --build --preset asan && ctest --preset asan
+	@tools/test-asan
+
+FUZZ_SECONDS ?= 60
+fuzz:  ## libFuzzer looks for inputs that break a parser, FUZZ_SECONDS (60) for each
+	@tools/setup fuzz && tools/fuzz $(FUZZ_SECONDS)
 
 clean:  ## remove build trees and caches, keep .venv
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

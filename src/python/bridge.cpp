@@ -47,7 +47,7 @@ void check(int status) {
     if (status < 0) throw PythonError();
 }
 
-void raise(Error error) {
+void raise(const Error& error) {
     Ref cause = Ref::steal(take_exception());
     Ref errors = owned(PyImport_ImportModule("coldframe.errors"));
     Ref type = owned(PyObject_GetAttrString(errors.get(), exception_name(error.code)));
@@ -84,7 +84,7 @@ Ref from_bytes(ByteView bytes) {
 
 std::string to_path(PyObject* path) {
     PyObject* encoded = nullptr;
-    if (PyUnicode_FSConverter(path, &encoded) == 0) throw PythonError();
+    if (PyUnicode_FSConverter(path, static_cast<void*>(&encoded)) == 0) throw PythonError();
     const Ref bytes = Ref::steal(encoded);
     return {PyBytes_AS_STRING(encoded), static_cast<std::size_t>(PyBytes_GET_SIZE(encoded))};
 }
@@ -119,7 +119,7 @@ std::string type_name(PyTypeObject* type) {
     Ref module = find_attribute(object, "__module__");
     Ref qualname = find_attribute(object, "__qualname__");
     if (!qualname || !PyUnicode_Check(qualname.get())) return type->tp_name;
-    const std::string name = to_utf8(qualname.get());
+    std::string name = to_utf8(qualname.get());
     if (!module || !PyUnicode_Check(module.get())) return name;
     const std::string prefix = to_utf8(module.get());
     return prefix == "builtins" ? name : prefix + "." + name;

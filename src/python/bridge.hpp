@@ -56,13 +56,13 @@ class PythonError : public std::exception {
 void check(int status);
 
 // Sets the exception of coldframe.errors that stands for the code, with the present exception as its cause, and throws.
-[[noreturn]] void raise(Error error);
+[[noreturn]] void raise(const Error& error);
 // Any other exception, say a TypeError for a caller's argument.
 [[noreturn]] void raise(PyObject* type, const std::string& message);
 
 template <typename T>
 T value_or_raise(Result<T> result) {
-    if (!result) raise(std::move(result.error()));
+    if (!result) raise(result.error());
     if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 

@@ -151,7 +151,7 @@ Slot* find_slot(PyObject* code) {
 void memoise(PyObject* python_code, const CodePtr& code) {
     auto slot = std::make_unique<Slot>(code, nullptr, python_code);
     check(set_code_extra(python_code, slot_index(), slot.get()));
-    slot.release();
+    static_cast<void>(slot.release());  // is the code object's now
     living_codes().try_emplace(code.get(), python_code);
 }
 
@@ -213,7 +213,7 @@ CodePtr without_docstring(const CodePtr& code) {
 }
 
 void lives_as(const CodePtr& portable, PyObject* code) {
-    from_code(code);  // has a slot
+    static_cast<void>(from_code(code));  // has a slot
     Slot& slot = *find_slot(code);
     const auto before = living_codes().find(slot.portable.get());
     if (before != living_codes().end() && before->second == code) living_codes().erase(before);

@@ -36,7 +36,7 @@ Instruction instruction_at(const std::string& bytes, std::size_t offset) {
     return result;
 }
 
-std::size_t backward_target(const Instruction& jump) { return jump.next - std::min<std::size_t>(jump.next, 2 * jump.argument); }
+std::size_t backward_target(const Instruction& jump) { return jump.next - std::min(jump.next, 2 * std::size_t{jump.argument}); }
 
 bool jumps_back(std::uint8_t operation) {
     switch (operation) {

@@ -99,7 +99,7 @@ void bind_values(nb::module_& m) {
         .def_ro("module", &ImportRef::module)
         .def_ro("qualname", &ImportRef::qualname)
         .def("resolve", &resolve)
-        .def(nb::self == nb::self)
+        .def(nb::self == nb::self)  // NOLINT(misc-redundant-expression): how nanobind says it
         .def("__hash__", [](Self self) { return std::hash<std::string>()(self.module + ":" + self.qualname); })
         .def("__repr__", [](Self self) { return "ImportRef('" + self.module + "', '" + self.qualname + "')"; });
 
@@ -152,7 +152,7 @@ void bind_code(nb::module_& m) {
         .def_prop_ro("digest", [](Self self) { return from_bytes(self.digest()); })
         .def_prop_ro("semantic_digest",
                      [](const CodePtr& self) { return from_bytes(without_docstring(self)->semantic_digest()); })
-        .def(nb::self == nb::self)
+        .def(nb::self == nb::self)  // NOLINT(misc-redundant-expression): how nanobind says it
         .def("__hash__", [](Self self) { return hash_of(self.digest()); })
         .def("__repr__", [](Self self) { return "<CodeObject " + self.fields().name + ">"; });
 }

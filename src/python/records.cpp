@@ -48,7 +48,7 @@ const std::vector<ValuePair>& pairs_of(std::string_view field, const Value& valu
 void set_field(Environment& environment, const std::string& name, const Value& value) {
     const auto* text = std::ranges::find(k_text_fields, name, &TextField::name);
     if (text != std::end(k_text_fields)) {
-        environment.*(text->member) = text_of(name, value);
+        environment.*text->member = text_of(name, value);
     } else if (name == "cpu_features") {
         const List* list = value.get_if<List>();
         if (list == nullptr) refuse(name, "is not a list");
@@ -66,7 +66,7 @@ void set_field(Environment& environment, const std::string& name, const Value& v
 
 Ref environment_to_dict(const Environment& environment) {
     Ref dict = owned(PyDict_New());
-    for (const TextField& field : k_text_fields) set_item(dict, field.name, from_utf8(environment.*(field.member)));
+    for (const TextField& field : k_text_fields) set_item(dict, field.name, from_utf8(environment.*field.member));
     Ref features = owned(PyList_New(0));
     for (const std::string& feature : environment.cpu_features) {
         check(PyList_Append(features.get(), from_utf8(feature).get()));

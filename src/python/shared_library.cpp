@@ -111,7 +111,7 @@ Result<Loaded> open_in_directory(ByteView bytes, const std::string& name, const 
     std::string directory = parent + "/coldframe-" + number + "-XXXXXX";
     if (mkdtemp(directory.data()) == nullptr) return std::unexpected(errno_error(errno, "create a directory in", parent));
     const std::string path = directory + "/" + name;
-    Result<Loaded> loaded = [&]() -> Result<Loaded> {
+    Result<Loaded> loaded = [&] -> Result<Loaded> {
         {
             const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0500));
             if (file.get() < 0) return std::unexpected(errno_error(errno, "create", path));

@@ -272,7 +272,7 @@ nb::dict stats(const StoreHandle& self) {
     dict["max_bytes"] = statistics.max_bytes;
     for (std::size_t i = 0; i < store::k_counter_count; ++i) {
         const auto counter = static_cast<store::Counter>(i);
-        dict[nb::str(store::name_of(counter).data())] = statistics.counters[counter];
+        dict[nb::str(store::name_of(counter).data(), store::name_of(counter).size())] = statistics.counters[counter];
     }
     return dict;
 }

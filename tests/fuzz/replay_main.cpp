@@ -1,7 +1,9 @@
 // Runs a fuzz target over files, and over mutations of them that are the same in every run: what keeps the targets alive where
-// there is no libFuzzer.
+// there is no libFuzzer. Of the files themselves each must be accepted; see fuzz.hpp.
 //
 //   value_fuzz [MUTATIONS] FILE-OR-DIRECTORY...
+#include <fuzz.hpp>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -17,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
+using coldframe::Bytes;
 
 std::vector<std::filesystem::path> files_under(const std::filesystem::path& path) {
     if (!std::filesystem::is_directory(path)) return {path};
@@ -64,10 +66,16 @@ int main(int argc, char** argv) {
         first = 2;
     }
     std::uint64_t runs = 0;
+    std::uint64_t refused = 0;
     for (int i = first; i < argc; ++i) {
         for (const std::filesystem::path& path : files_under(argv[i])) {
             const Bytes bytes = load(path);
+            const std::uint64_t accepted = coldframe::fuzz::accepted;
             LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+            if (coldframe::fuzz::accepted == accepted && !path.filename().string().starts_with("refused")) {
+                std::cerr << path << " is not accepted\n";
+                ++refused;
+            }
             std::mt19937_64 random(1);
             for (std::uint64_t k = 0; k < mutations; ++k) {
                 const Bytes changed = mutated(bytes, random);
@@ -76,6 +84,6 @@ int main(int argc, char** argv) {
             runs += 1 + mutations;
         }
     }
-    std::cout << runs << " inputs\n";
-    return runs == 0 ? 1 : 0;
+    std::cout << runs << " inputs, of which " << coldframe::fuzz::accepted << " were accepted\n";
+    return runs == 0 || refused != 0 ? 1 : 0;
 }

@@ -262,9 +262,10 @@ def test_without_files_in_memory(files: list[str], tmp_path: pathlib.Path) -> No
     shim = compile_library(NO_MEMFD, tmp_path / "shim.so")
     private = tmp_path / "runtime"
     private.mkdir()
-    paths = run(files, LD_PRELOAD=str(shim), XDG_RUNTIME_DIR=str(private))
+    preloaded = " ".join(filter(None, [os.environ.get("LD_PRELOAD"), str(shim)]))
+    paths = run(files, LD_PRELOAD=preloaded, XDG_RUNTIME_DIR=str(private))
     assert all(path.startswith(f"{private}/coldframe-") for path in paths)
     assert list(private.iterdir()) == []
-    paths = run(files, LD_PRELOAD=str(shim), XDG_RUNTIME_DIR="/proc/nowhere", TMPDIR=str(private))
+    paths = run(files, LD_PRELOAD=preloaded, XDG_RUNTIME_DIR="/proc/nowhere", TMPDIR=str(private))
     assert all(path.startswith(f"{private}/coldframe-") for path in paths)
     assert list(private.iterdir()) == []

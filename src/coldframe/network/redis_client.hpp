@@ -1,4 +1,4 @@
-// Commands to a Redis server and their replies. hiredis writes and reads the protocol; a Stream carries it.
+// Commands to a Redis server and their replies (redis_reply.hpp). hiredis writes the protocol; a Stream carries it.
 //
 //   RedisClient client({.authority = "localhost:6379"});
 //   Result<RedisReply> reply = client.call({"GET", "key"}, {.size = 4096}, limits);  // reply->bytes, if reply->has_value
@@ -9,9 +9,9 @@
 // that it does not know), no_space (OOM), corrupt (a reply that is or announces to be larger than the bounds, or none at all).
 #pragma once
 
+#include <coldframe/network/redis_reply.hpp>
 #include <coldframe/network/stream.hpp>
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,19 +25,6 @@ struct RedisPlace {
     std::string user;
     std::string password;
     std::string database;  // its number; empty: 0
-};
-
-struct RedisReply {
-    bool has_value = false;         // else nil
-    std::int64_t number = 0;        // of an integer
-    Bytes bytes;                    // of a string
-    std::vector<std::string> list;  // of an array of strings
-};
-
-// What the answer to a command may be at most.
-struct Bounds {
-    std::uint64_t size = 0;  // in bytes
-    std::size_t items = 0;   // of an array
 };
 
 class RedisClient {

@@ -3,6 +3,7 @@
 #include <coldframe/network/curl_support.hpp>
 #include <coldframe/network/pause.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <string_view>
@@ -49,7 +50,10 @@ struct Exchange {
         std::string_view value = line.substr(k_name.size());
         while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
         while (!value.empty() && (value.back() == '\r' || value.back() == '\n' || value.back() == ' ')) value.remove_suffix(1);
-        self.etag = value;
+        // It goes into the headers of later requests.
+        const bool is_plain =
+            std::ranges::none_of(value, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
+        self.etag = is_plain ? value : "";
         return size;
     }
     static std::size_t on_read(char* out, std::size_t, std::size_t size, void* self_pointer) {
@@ -77,9 +81,10 @@ bool is_worth_another_try(const Result<Response>& result) {
 
 }  // namespace
 
+// Connections are the multi handle's. Each request has an easy handle of its own: libcurl 7.83 to 7.88 follows a freed header
+// of the last request when an answer begins with a folded one.
 struct Transfer::State {
     CurlMulti multi = make_curl_multi();
-    CurlHandle easy = make_curl();
 };
 
 Transfer::Transfer(Credentials credentials) : credentials_(std::move(credentials)), state_(std::make_unique<State>()) {}
@@ -153,10 +158,10 @@ Result<Response> finish(CURL* easy, CURLcode code, Exchange& exchange, const std
 }  // namespace
 
 Result<Response> Transfer::perform_once(const Request& request, const Limits& limits) {
-    CURL* easy = state_->easy.get();
+    const CurlHandle handle = make_curl();
+    CURL* easy = handle.get();
     CURLM* multi = state_->multi.get();
     if (easy == nullptr || multi == nullptr) return fail(ErrorCode::io, "not enough memory for a connection");
-    curl_easy_reset(easy);
     set_common_options(easy, limits);
     Exchange exchange{.request = request, .body = {}, .etag = {}};
     set_request(easy, exchange);
