@@ -21,7 +21,7 @@ import coldframe
 from coldframe import _core
 from coldframe.torch.guards.hosted import replay
 from coldframe.torch.guards.native import steps_of
-from coldframe.torch.session.session import session_of
+from coldframe.torch.session.sessions import session_of
 
 Undo = Callable[[], Any]
 ABSENT = object()

@@ -14,7 +14,7 @@ from torch import nn
 import coldframe
 from coldframe.torch.guards.native import UnsupportedError
 from coldframe.torch.serve import native as native_path
-from coldframe.torch.session.session import session_of
+from coldframe.torch.session.sessions import session_of
 
 said: list[str] = []
 

@@ -18,7 +18,7 @@ import zoo
 from torch import nn
 
 import coldframe
-from coldframe.torch.session.session import session_of
+from coldframe.torch.session.sessions import session_of
 
 COMPILER = ("torch._dynamo", "torch._inductor.compile_fx", "torch._functorch.aot_autograd")
 

@@ -12,7 +12,7 @@ from native_steps import function, net, reduction, x
 from torch import nn
 
 import coldframe
-from coldframe.torch.session.session import session_of
+from coldframe.torch.session.sessions import session_of
 
 
 def words(folder: Path) -> None:

@@ -18,7 +18,7 @@ from guard_programs import PROGRAMS, Call, Compiled, Fresh
 import coldframe
 from coldframe import _core
 from coldframe.torch.guards.hosted import replay
-from coldframe.torch.session.session import session_of
+from coldframe.torch.session.sessions import session_of
 
 
 def arguments(call: Call) -> tuple[Any, ...]:

@@ -19,7 +19,8 @@ from .fingerprint.keys import package_key, unnamed
 from .seam.stats import stats as _stats
 from .session.plain import plain_because
 from .session.reports import SaveReport
-from .session.session import OnMiss, Session, session_of
+from .session.session import OnMiss, Session
+from .session.sessions import session_of
 
 
 def compile(

@@ -16,6 +16,7 @@ from .. import graphs
 from ..fingerprint import environment, locate
 from ..fingerprint.keys import Key
 from ..fingerprint.sources import SourceSet
+from ..guards.premises import NAME
 from ..seam.stats import stats
 from . import names as naming
 from .files import alone
@@ -42,7 +43,8 @@ class _Parts:
     features: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
     sources: SourceSet = field(default_factory=SourceSet)
-    settings: dict[str, dict[str, Any]] | None = None  # under which the last of the variants was compiled
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # under which the callable was made
+    decided: tuple[str, ...] = ()  # settings that its options decide
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -53,13 +55,10 @@ def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: d
     """
     built = Built(_core.Package())
     built.bypasses.extend(capture.unrecorded)
-    parts = _Parts(details=details or {})
+    settings = environment.settings() if capture.made_under is None else capture.made_under
+    parts = _Parts(details=details or {}, settings=settings, decided=environment.decided_by(options))
     entries = []
-    records = list(_records(capture))
-    compiled = [variant for _, variants in records for variant in variants]
-    if compiled:
-        parts.settings = max(compiled, key=lambda variant: variant.number).settings
-    for record, variants in records:
+    for record, variants in _records(capture):
         entry = _entry(record, variants, capture, parts, built)
         if entry is not None:
             entries.append(entry)
@@ -114,8 +113,6 @@ def _entry(
     ids: list[str] = []
     for variant in variants:
         try:
-            if variant.settings != parts.settings:
-                raise NotPortableError("it was compiled under other settings of torch than what was compiled last")
             guarded, own = _guarded_code(variant, parts, built, record, capture)
         except NotPortableError as error:
             stats.count_bypass(str(error))
@@ -178,8 +175,12 @@ def _guarded_code(
     if pending:
         built.pending.append(locate.frame_name(record.code, record.module, capture.target))
     reentered = record.role == "entry" and (capture.reentered or not capture.repeated.isdisjoint(variant.backends))
+    program = naming.rename_program(variant.program, names)
+    under = environment.without(variant.settings, parts.decided)
+    if under != environment.without(parts.settings, parts.decided):
+        program.add("named_check", (0,), (NAME, ({"settings": (under, parts.decided)},)), "", ["torch's settings are the same"])
     guarded = _core.GuardedCode(
-        naming.rename_program(variant.program, names),
+        program,
         naming.rename_code(variant.dynamo_code, names),
         sorted(graph.name for graph in variant.backends.values()),
         variant.compile_seconds,

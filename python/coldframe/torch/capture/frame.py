@@ -59,8 +59,7 @@ class FrameCapture:
         self.functions: list[types.FunctionType] | None = None  # of the program, that ran; None when nobody listened
         self.device_type = "cpu"
         self.settings = package.settings
-        self.number = next(_numbers)
-        self.name = f"compilation {self.number}"
+        self.name = f"compilation {next(_numbers)}"
         self.started = time.perf_counter()
 
     @contextmanager
@@ -148,7 +147,6 @@ class FrameCapture:
         self.record.variants.append(
             Variant(
                 self.name,
-                self.number,
                 self.dynamo_code,
                 self.program,
                 self.backend,

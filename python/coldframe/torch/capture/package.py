@@ -27,6 +27,7 @@ from ..seam import cxx, gc_pause, symbols
 from ..seam.process import Lock
 from ..seam.stats import stats
 from . import listening, shapes
+from .deferred_backend import own_backend
 from .frame import FrameCapture, contain
 from .misses import Miss
 from .registry import BackendKey, Graph, registry
@@ -77,26 +78,6 @@ def runs_with(backend_key: BackendKey) -> Callable[[Any], bool]:
 
 
 _LIMITS = ("recompile_limit", "accumulated_recompile_limit")
-_backend_types: dict[type, type] = {}
-
-
-def own_backend(backend: Any) -> Any:
-    """Gives the backend object that torch.compile just made a subclass of its type, equal only to others of that subclass.
-
-    Dynamo reuses an entry of its cache for every callable whose backend is equal. So it never takes an entry that was
-    compiled before coldframe listened, and still shares entries between our callables of equal options.
-    """
-    cls: Any = type(backend)
-    own = _backend_types.get(cls)
-    if own is None:
-
-        def equal(self: Any, other: object) -> bool:
-            return type(other) is type(self) and cls.__eq__(self, other) is True
-
-        members = {"__eq__": equal, "__hash__": cls.__hash__, "is_coldframe": True}
-        own = _backend_types[cls] = type(f"Coldframe{cls.__name__}", (cls,), members)
-    backend.__class__ = own
-    return backend
 
 
 def run_eagerly(reason: str, *, inner_as_known: bool = False) -> Any:
@@ -195,6 +176,7 @@ class CapturePackage:
         self.namespace: dict[str, Any] = {}
         self.depth = 0  # calls that are running
         self.ran: set[str] = set()  # names of what the last call ran
+        self.made_under: dict[str, dict[str, Any]] | None = None  # the settings under which the callable was; those of now
         self._settings: dict[str, dict[str, Any]] | None = None
         self._lock = Lock()
         self._counted = 0  # graphs that are accounted for in the statistics
@@ -453,6 +435,8 @@ class CapturePackage:
     def update_device_type(self, graph: Any) -> None:
         frame = listening.current()
         assert isinstance(frame, FrameCapture)
+        if graph is not None:
+            frame.premises.calls(graph)
         frame.device_type = symbols.module("torch._dynamo.package")._graph_device_type(graph)
 
     def bypass_current_entry(self) -> None:

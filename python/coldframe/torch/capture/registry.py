@@ -25,7 +25,6 @@ class Variant:
     """One compilation of one code object, under the names that torch gave."""
 
     name: str  # tells it apart from others of this process
-    number: int  # later ones have greater ones
     dynamo_code: types.CodeType
     program: _core.GuardProgram
     backend: BackendKey

@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -54,6 +54,17 @@ _INERT = (
 
 # While it compiles with dynamic=True or False, torch sets these itself.
 _BY_DYNAMIC = ("assume_static_by_default", "automatic_dynamic_shapes")
+
+
+def decided_by(options: dict[str, Any]) -> tuple[str, ...]:
+    """The settings that torch sets itself while it compiles with these options."""
+    return _BY_DYNAMIC if options.get("dynamic") is not None else ()
+
+
+def without(found: dict[str, dict[str, Any]], names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Settings but those of these names."""
+    kept = {module: {key: value for key, value in of.items() if key not in names} for module, of in found.items()}
+    return {module: of for module, of in kept.items() if of}
 
 
 def describe(
@@ -101,13 +112,11 @@ def check(recorded: dict[str, Any], with_settings: bool = True) -> None:
 def check_settings(recorded: dict[str, Any], now: dict[str, Any]) -> None:
     """Raises IncompatiblePackageError for the first setting that is not the one of the recorded environment, with both."""
     before = recorded["settings"]  # by name: nothing is looked up or made of what the package says
-    options = before.get("options")
-    decided = _BY_DYNAMIC if isinstance(options, dict) and options.get("dynamic") is not None else ()
     for module in _CONFIGS:
         old, new = before.get(module, {}), now.get(module, {})
         if not isinstance(old, dict):
             raise CorruptPackageError(f"{module}: not settings but {old!r:.80}")
-        for name in sorted((old.keys() | new.keys()).difference(decided)):
+        for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
                 raise _refusal(f"{module}.{name}", old.get(name, "the default"), new.get(name, "the default"))
 

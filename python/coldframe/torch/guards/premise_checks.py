@@ -14,9 +14,9 @@ from typing import Any
 
 from ... import _core
 from ...errors import CorruptPackageError, PackageError
-from ..fingerprint import state
+from ..fingerprint import environment, state
 from ..seam import symbols
-from . import classes, operands
+from . import classes, operands, registrations
 from .constant_calls import gives_constant
 from .expressions import NAMES, Expression, is_called, render
 
@@ -147,6 +147,24 @@ def _tensors(entry: Any, scope: dict[str, Any]) -> str | None:
     return None if operands.claims_of_tensors(names) == expected else f"torch.Tensor has its own {', '.join(names)}"
 
 
+def _settings(entry: Any, scope: dict[str, Any]) -> str | None:
+    expected, decided = entry
+    found = environment.without(environment.settings(), decided)
+    for module in expected.keys() | found.keys():
+        before, now = expected.get(module, {}), found.get(module, {})
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                return f"{module}.{name} == {before.get(name, 'the default')!r}"
+    return None
+
+
+def _registrations(entries: Any, scope: dict[str, Any]) -> str | None:
+    for name, expected in entries:
+        if (found := registrations.of(name)) != expected:
+            return f"{name} has the rules {', '.join(sorted(set(expected) ^ set(found)))} as before"
+    return None
+
+
 def _same_cells(entries: Any, scope: dict[str, Any]) -> str | None:
     for one, other in entries:
         if _value(one, scope) is not _value(other, scope):
@@ -255,7 +273,9 @@ _CHECKS = {
     "dirs": _dirs,
     "held": _held,
     "of_inputs": _of_inputs,
+    "registrations": _registrations,
     "same": _same_cells,
+    "settings": _settings,
     "shared": _shared,
     "tensors": _tensors,
     "unshadowed": _unshadowed,

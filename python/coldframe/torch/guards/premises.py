@@ -25,13 +25,14 @@ from ... import _core
 from ...errors import NotPortableError
 from ..fingerprint import state
 from ..seam import symbols
-from . import classes, constant_calls, operands
+from . import classes, constant_calls, operands, registrations
 from .expressions import Expression, parse
 
 # By what code reads attributes whose names do not stand in it.
 BY_ANY_NAME = frozenset(
     ["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers", "hasattr", "vars"]
 )
+_OF_DYNAMO = "G['__import_"  # sources of modules that Dynamo imports for what it traces of torch and the standard library
 _OF_SITE = frozenset(["copyright", "credits", "exit", "help", "license", "quit"])  # builtins for people
 _LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
@@ -88,6 +89,7 @@ class Premises:
         self._dirs: dict[str, tuple[Expression, Any]] = {}
         self._of_inputs: dict[tuple[str, str], tuple[Expression, str, bool]] = {}
         self._held: dict[str, tuple[Expression, dict[str, Any]]] = {}
+        self._operators: dict[str, tuple[str, ...]] = {}
         self._absent: dict[tuple[str, str], Expression] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
         self._lookups: dict[tuple[str, str, int], tuple[Any, bool]] = {}
@@ -118,6 +120,10 @@ class Premises:
             for path, args in constant_calls.DECIDING[name]:
                 if (function := constant_calls.find(path)) is not None:
                     self.called(function, args, {}, function(*args))
+
+    def calls(self, graph: Any) -> None:
+        """A graph that was made of the frame calls operators of libraries: which rules they have decides what these do."""
+        self._operators.update({name: registrations.of(name) for name in registrations.called_by(graph)})
 
     def iterated(self, items: Iterable[Any]) -> None:
         """The program went through a set of these constants, in an order that comes from their hashes."""
@@ -175,6 +181,8 @@ class Premises:
 
     def held(self, source: Any, value: Any) -> None:
         """Dynamo has taken something that is called as it is, without a guard."""
+        if source.name.startswith(_OF_DYNAMO):
+            return
         try:
             self._held[source.name] = parse(source.name), state.describe(value, self._met)
         except NotPortableError as error:
@@ -182,8 +190,8 @@ class Premises:
 
     def has_not(self, source: Any, name: str) -> None:
         """An attribute was asked for that an object, its class apart from __getattr__ included, does not have."""
-        if (source.name, name) in self._absent or source.name.startswith("G['__import_"):
-            return  # what Dynamo imports for itself is torch's
+        if (source.name, name) in self._absent or source.name.startswith(_OF_DYNAMO):
+            return
         try:
             self._absent[source.name, name] = parse(source.name)
         except NotPortableError as error:
@@ -351,6 +359,7 @@ class Premises:
             "operators": operands.claims_of_tensors(operands.OPERATORS) if self._of_program else b"",
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
             "missing": tuple(sorted(self._missing)),
+            "registrations": tuple(sorted(self._operators.items())),
             "same": tuple(self._same.values()),
             "dirs": tuple(self._dirs.values()),
             "of_inputs": tuple(self._of_inputs.values()),

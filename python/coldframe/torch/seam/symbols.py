@@ -133,9 +133,11 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch._inductor.runtime.cache_dir_utils", "where torch's own packages lie", "cache_dir"),
     ("torch._inductor.select_algorithm", "kernels of torch's that graphs call", "extern_kernels"),
     ("torch._library.custom_ops", "operators of the program", "OPDEFS"),
+    ("torch._library.simple_registry", "... and their rules for dispatch", "singleton"),
+    ("torch.library", "... and their rules", "_impls"),
     ("torch._library.fake_class_registry", "guards on script objects", "FakeScriptObject"),
     ("torch._library.opaque_object", "guards on opaque objects", "get_opaque_obj_info"),
-    ("torch._ops", "operators", "OpOverloadPacket OperatorBase"),
+    ("torch._ops", "operators", "OpOverload OpOverloadPacket OperatorBase"),
     ("torch.autograd.forward_ad", "guards on levels of forward mode", "_current_level"),
     (
         "torch.compiler._cache",

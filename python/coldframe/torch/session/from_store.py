@@ -29,7 +29,8 @@ from .calls import Call, NotLookedUp, Slot, Step, calls
 from .packages import beside, for_other_calls, with_structure, without, without_structure
 from .peers import may_wait_for_peers, seconds_to_wait
 from .reasons import ABSENT, Reasons
-from .session import Session, sessions
+from .session import Session
+from .sessions import sessions
 from .structure import Structure
 from .writer import Led, writer
 
@@ -308,12 +309,11 @@ class StoredSession(Session):
         with self._hosting:
             view = copy.copy(self.capture)
             view.group, view.used = set(self.capture.group), set(slot.names)  # what belongs to other structures is left out
+            view.made_under = slot.settings
             key = self.key()
             built = build(view, key, self.portable_options)
             package = built.package
             slot.unstored.add(built.bypasses)
-            settings = {"options": self.portable_options, **slot.settings}
-            package.environment = {**package.environment, "settings": settings}
             compiled = weakref.WeakMethod(self._backward_compiled)
             for artifact in built.pending_artifacts:
                 artifact.on_backward = artifact.on_backward or (lambda: (hears := compiled()) and hears(slot))

@@ -9,7 +9,6 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import CellType, FunctionType
 from typing import Any, ClassVar, Literal
@@ -25,7 +24,7 @@ from ..capture.build import Built, add_to_file, build, merge
 from ..capture.files import said_of
 from ..capture.misses import Miss
 from ..capture.package import CapturePackage, run_eagerly, runs_with
-from ..fingerprint import acceptance, locate
+from ..fingerprint import acceptance, environment, locate
 from ..fingerprint.keys import Key, package_key, portable, unknown
 from ..guards.native import UnsupportedError
 from ..seam import plain_compile
@@ -37,9 +36,9 @@ from ..serve.code_map import Program
 from ..serve.frames import Live
 from ..serve.hosted import Install, abandon, install, packages_of
 from ..serve.native import Native
-from .plain import plain_because
 from .progress import Progress
 from .reports import SaveReport
+from .sessions import of_others, sessions
 
 OnMiss = Literal["compile", "eager", "error"]
 # What torch.compile sets on what it returns.
@@ -81,6 +80,7 @@ class Session:
         self.capture = CapturePackage(self)
         self.capture.of(self.target)
         self.capture.compiled_by(self.options["backend"], self.portable_options)
+        self.capture.made_under = environment.settings()
         self._saved_version = self.capture.version()
 
     @classmethod
@@ -255,7 +255,7 @@ class Session:
             compiled = self._hosted
         sessions.add(self)
         if self._change is None:
-            _of_others[compiled] = self
+            of_others[compiled] = self
         if compiled is not self.target:
             weakref.finalize(compiled, abandon, self.capture.installs).atexit = False
         return compiled
@@ -430,26 +430,9 @@ class Session:
         self._saved_version = version
 
 
-# What coldframe makes keeps its session itself, so that both can go together when the target refers to what was made of it.
-sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-_of_others: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
-
-
 @atexit.register
 def _save_at_exit() -> None:
     # A backward that was compiled after the last call is only seen now.
     for session in list(sessions):
         if session.stale():
             session.autosave()
-
-
-def session_of(compiled: Any) -> Session:
-    """The session of what `compile` or `load` returned. InvalidArgumentError for anything else."""
-    found = getattr(compiled, "__dict__", {}).get("_session")
-    if not isinstance(found, Session):
-        with suppress(TypeError):  # of a type that has no weak references: not one of ours
-            found = _of_others.get(compiled)
-    if not isinstance(found, Session):
-        why = plain_because(compiled) and f"; served by torch.compile alone: {plain_because(compiled)}"
-        raise InvalidArgumentError(f"{type(compiled).__name__} object was not made by coldframe.compile or coldframe.load{why}")
-    return found

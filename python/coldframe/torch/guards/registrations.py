@@ -1,0 +1,40 @@
+"""Which rules operators of libraries have: under which of the dispatcher's keys, for which classes.
+
+A rule decides what an operator does although nothing of the program runs while a frame that calls it is compiled: a kernel of
+torch's own that was registered, autocast, the rule that was not there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..seam import symbols
+
+_OF_TORCH = frozenset(["aten", "prim", "prims"])  # thousands of rules, which come with what torch imports
+
+_ops = symbols.module("torch._ops")
+
+
+def called_by(graph: Any) -> Iterator[str]:
+    """Qualified names ("library::name") of the operators that a torch.fx.Graph calls, those of torch itself apart."""
+    for node in graph.nodes:
+        if isinstance(node.target, _ops.OpOverload):
+            name = node.target.name().partition(".")[0]
+        elif isinstance(node.target, _ops.OpOverloadPacket):
+            name = node.target._qualified_op_name
+        else:
+            continue
+        if name.partition("::")[0] not in _OF_TORCH:
+            yield name
+
+
+def of(name: str) -> tuple[str, ...]:
+    """What is registered for an operator by Python: keys, classes with a rule for dispatch, the type that autocast gives."""
+    library, _, operator = name.partition("::")
+    impls = (key.split("/") for key in symbols.module("torch.library")._impls)
+    keys = ["/".join(key) for key in impls if key[0] == library and key[1].partition(".")[0] == operator]
+    entry = symbols.module("torch._library.simple_registry").singleton._data.get(name)
+    classes = [f"{cls.__module__}.{cls.__qualname__}" for cls in entry.torch_dispatch_rules._data] if entry is not None else []
+    definition = symbols.module("torch._library.custom_ops").OPDEFS.get(name)
+    return (*sorted(keys), *sorted(classes), str(getattr(definition, "_autocast_dtype", None)))

@@ -1,0 +1,44 @@
+"""Programs that change torch's settings between wrapping, calling and saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch._functorch.config
+
+import coldframe
+
+
+def doubled(x: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+    return x * sizes.item()
+
+
+def squared(x: torch.Tensor) -> torch.Tensor:
+    return (x.sin() * x.cos()).square()
+
+
+def compiled_under_a_patch(path: Path) -> None:
+    compiled = coldframe.compile(doubled, backend="eager")
+    with torch._dynamo.config.patch(capture_scalar_outputs=True):
+        compiled(torch.ones(2), torch.tensor(3))
+    coldframe.save(compiled, path)
+
+
+def called(path: Path, patched: bool) -> dict[str, Any]:
+    """The stats that a call adds, under the patch or not."""
+    loaded = coldframe.load(path, doubled)
+    with torch._dynamo.config.patch(capture_scalar_outputs=patched):
+        assert torch.equal(loaded(torch.ones(2), torch.tensor(3)), torch.full((2,), 3.0))
+    return coldframe.stats()
+
+
+def reset_before_the_end(path: Path) -> dict[str, Any]:
+    """A training program that takes a setting back when it is done."""
+    torch._functorch.config.activation_memory_budget = 0.5
+    compiled = coldframe.compile(squared, package=path, backend="aot_eager")
+    x = torch.ones(2, requires_grad=True)
+    compiled(x).sum().backward()
+    torch._functorch.config.activation_memory_budget = 1.0
+    return coldframe.stats()

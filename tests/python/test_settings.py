@@ -1,0 +1,25 @@
+"""A package knows under which settings of torch each variant was compiled, whenever it is saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import settings_steps
+from harness import Processes
+
+
+def test_what_was_compiled_under_a_patch_serves_under_it_alone(processes: Processes, tmp_path: Path) -> None:
+    path = tmp_path / "patched.cfp"
+    processes.run(settings_steps.compiled_under_a_patch, path=path).get()
+    under = processes.run(settings_steps.called, path=path, patched=True).get()
+    assert under["compiles"] == 0 and under["hits"] == 1
+    outside = processes.run(settings_steps.called, path=path, patched=False).get()
+    assert outside["hits"] == 0 and outside["misses"]["guard"] == 1
+
+
+def test_a_setting_that_is_taken_back_before_the_end_loses_no_backward(processes: Processes, tmp_path: Path) -> None:
+    path = tmp_path / "reset.cfp"
+    first = processes.run(settings_steps.reset_before_the_end, path=path).get()
+    assert first["compiles"] == 1
+    second = processes.run(settings_steps.reset_before_the_end, path=path)
+    assert second.error is None and second.stats["compiles"] == 0 and second.stats["misses"] == {}
