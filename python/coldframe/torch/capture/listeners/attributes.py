@@ -9,6 +9,8 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
+
 from ...fingerprint import state
 from ...guards.premises import Premises
 from ...seam import symbols
@@ -54,9 +56,11 @@ def _asking(current: Current, original: Any) -> Callable[..., Any]:
 def _note(premises: Premises, tx: Any, variable: Any, source: Any, name: str) -> None:
     if tx.output.side_effects.has_pending_mutation_of_attr(variable, name):
         return
-    value: Any = state.MISSING
-    with contextlib.suppress(Exception):  # of variables that stand for no object, and of sources that cannot be asked
-        value = tx.output.resolve_source_value(source)
+    known = vars(variable)
+    value = known.get("value", known.get("fn", state.MISSING))  # of a variable that has its object
+    if value is state.MISSING and not hasattr(torch.Tensor, name):
+        with contextlib.suppress(Exception):  # of variables that stand for no object, and of sources that cannot be asked
+            value = tx.output.resolve_source_value(source)
     if value is state.MISSING or state.has(value, name):
         return
     if isinstance(value, types.ModuleType):
