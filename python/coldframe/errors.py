@@ -1,4 +1,4 @@
-"""What can go wrong with a package. Every error says what, where and what to do.
+"""The errors of packages. Each says what, where and what to do.
 
 Explicit calls (`load`, `save`, `Package.open`) raise these; the automatic path counts and explains them as misses.
 """

@@ -20,7 +20,8 @@ MAX_STUCK = 4  # calls that were given up and have not ended yet
 
 
 class RemoteBlobs(Protocol):
-    """What can be the remote of a store: named blobs. Each call may take `timeout` seconds; what comes is verified."""
+    """A remote of a store, as Python code gives it: named blobs. Each call may take `timeout` seconds; what comes is
+    verified."""
 
     def get(self, name: str, timeout: float) -> bytes | None:
         """None: it is not there."""

@@ -120,7 +120,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What serves a compiled callable, and why calls missed. str() of it is for people."""
+    """An account of what serves a compiled callable, and of why calls missed. str() of it is for people."""
 
     frames: tuple[Frame, ...]
     refused: tuple[str, ...]  # variants of the package that could not be installed, and why

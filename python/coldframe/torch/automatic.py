@@ -1,4 +1,4 @@
-"""What `coldframe.enable` does to torch: `torch.compile` is served from a store."""
+"""The torch half of `coldframe.enable`: `torch.compile` is served from a store."""
 
 from __future__ import annotations
 

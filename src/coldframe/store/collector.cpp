@@ -166,7 +166,7 @@ Result<Collector::Excess> Collector::excess(const CollectOptions& options) const
     const std::uint64_t limit = options.max_bytes.value_or(state_.options.max_bytes);
     const bool limited = options.max_bytes.has_value() || limit != 0;
     Excess excess;
-    // By itself, a store makes room for a while; told how large it may be, it takes that at its word.
+    // An explicit size is met exactly; the store's own limit leaves 10 % slack.
     if (limited && needed > limit) excess.of_store = needed - (options.max_bytes ? limit : limit / 10 * 9);
     const Result<std::uint64_t> lacking = bytes_lacking_on_disk();
     if (!lacking) return std::unexpected(lacking.error());

@@ -37,7 +37,7 @@ enum class Counter : std::uint8_t {
     quarantined,
     evicted,
     milliseconds_saved,    // of compiling, as the variants found say it
-    compiled_absent,       // calls that had to be compiled, by why: there was no package for one like it
+    compiled_absent,       // compilations, by reason: there was no package for such a call
     compiled_guard,        // a guard refused it, of all variants that there were
     compiled_environment,  // packages were made with other versions, processors or settings
     compiled_source,       // of other source code

@@ -8,7 +8,7 @@
 //   }
 //
 // A leader holds a lock on a file, which ends with its process, and touches the file twice a second from a thread of its own,
-// as long as its process or one that it has started gets on with anything: none that hangs in a compiler does so.
+// while its process, or one that it has started, uses the processor; a hung compiler does not.
 // Who waits goes by his own clock: when the file does not change for `stalled`, its holder is stopped or hangs, and the next
 // file of the same key is tried. A leader that ends its flight removes the file, so those who wait and find nothing new know
 // that there is nothing to wait for. Nothing rests on this but how often the same is compiled.

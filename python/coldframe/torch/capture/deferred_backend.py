@@ -8,7 +8,7 @@ from typing import Any
 
 
 class DeferredBackend:
-    """What Dynamo makes of a backend, `prepare(backend)`, made at the first compilation.
+    """Dynamo's form of a backend, `prepare(backend)`, made at the first compilation.
 
     Preparing imports Inductor, which takes longer than everything else that a load does, and which a callable that a package
     serves never needs.

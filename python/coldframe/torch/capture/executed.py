@@ -103,7 +103,7 @@ def listener() -> _core.FrameListener:
 
 
 def is_of_program(code: types.CodeType) -> bool:
-    """Whether a code lies in a file of the program's, or of a library that is not the compiler's."""
+    """Returns whether a code lies in a file of the program's, or of a library that is not the compiler's."""
     return is_of_program_file(code.co_filename)
 
 
@@ -211,7 +211,7 @@ def _add_looks(premises: Premises, module: str, chain: state.Chain) -> None:
 
 
 def _looks_into_functions(code: types.CodeType, read: Iterable[_Read]) -> bool:
-    """Whether a code may ask what functions are like, without running them."""
+    """Returns whether a code may ask what functions are like, without running them."""
     names = {*code.co_names, *(const for const in code.co_consts if isinstance(const, str))}
     modules = (
         value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None) for *_, value in read
@@ -298,7 +298,7 @@ def _add_read(premises: Premises, function: types.FunctionType, module: str, cha
 
 
 def _reads_modules(function: types.FunctionType) -> bool:
-    """Whether it is how attributes of a module are read: what is read counts by its value, however it is found."""
+    """Returns whether it is how attributes of a module are read: what is read counts by its value, however it is found."""
     module, qualname = operands.globals_module(function), function.__qualname__
     if module is None:
         return False

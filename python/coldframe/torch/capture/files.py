@@ -24,7 +24,7 @@ def said_of(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Within it no other process adds to the package at `path`, or it would write over what this one adds.
+    """Holds a lock so that concurrent savers of the package at `path` merge instead of overwriting each other.
 
     It is a lock on the directory; where there are no locks, or the other process takes too long, it goes on without.
     """

@@ -31,7 +31,7 @@ _SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ITERABLE_C
 
 
 def contain(error: Exception) -> None:
-    """An error that has become a bypass, and is no verdict about the program, is a defect: counted, and raised for tests."""
+    """Counts unexpected errors (anything but a PackageError) as defects; COLDFRAME_STRICT raises them."""
     if not isinstance(error, PackageError):
         stats.contain("capture", error)
 

@@ -1,4 +1,4 @@
-"""What is heard on this thread: the frames that are being compiled, and the callables of ours that are running."""
+"""The listening state of this thread: the frames that are being compiled, and the callables of ours that are running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GUARDS_TOKEN = b"coldframe"  # what stands for torch's pickled guards, which do 
 
 
 class Frame(Protocol):
-    """What a wrapper reports to: the frame being compiled (see frame.FrameCapture)."""
+    """The frame being compiled, to which wrappers report (see frame.FrameCapture)."""
 
     recording: record.Recording | None
     premises: Premises

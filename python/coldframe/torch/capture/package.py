@@ -81,8 +81,8 @@ _LIMITS = ("recompile_limit", "accumulated_recompile_limit")
 
 
 def run_eagerly(reason: str, *, inner_as_known: bool = False) -> Any:
-    """What tells Dynamo to run a frame as it is. inner_as_known: frames within it are served by known variants or run as they
-    are, too."""
+    """Returns the answer that makes Dynamo run a frame as it is. inner_as_known: frames within it are served by known variants
+    or run as they are, too."""
     # With fullgraph=True torch refuses a call in which it has counted no compiled frame. Below 0 it does not count.
     set_count = symbols.module("torch._C._dynamo.eval_frame").set_fullgraph_compiled_frame_count
     set_count(count + 1 if (count := set_count(-1)) >= 0 else count)
@@ -94,7 +94,7 @@ def run_eagerly(reason: str, *, inner_as_known: bool = False) -> Any:
 
 
 def _tensors(values: dict[str, Any]) -> tuple[bool, bool]:
-    """Whether there are tensors among the values, and whether modules among them have any."""
+    """Returns whether there are tensors among the values, and whether modules among them have any."""
     leaves = pytree.tree_leaves(values)
     modules = (leaf for leaf in leaves if isinstance(leaf, torch.nn.Module))
     own = any(True for module in modules for _ in itertools.chain(module.parameters(), module.buffers()))
@@ -102,7 +102,7 @@ def _tensors(values: dict[str, Any]) -> tuple[bool, bool]:
 
 
 def _is_unbuilt(values: dict[str, Any]) -> bool:
-    """Whether there is a module that its first call gives its parameters, and another class: Dynamo guards what it leaves."""
+    """True if a lazily built module still lacks its parameters: Dynamo guards what its first call leaves."""
     lazy = torch.nn.modules.lazy.LazyModuleMixin
     modules = (each for leaf in pytree.tree_leaves(values) if isinstance(leaf, torch.nn.Module) for each in leaf.modules())
     return any(isinstance(each, lazy) and each.has_uninitialized_params() for each in modules)
@@ -114,7 +114,7 @@ def _skips_code(error: BaseException) -> bool:
 
 
 def _is_limited(entry: _core.CodeEntry) -> bool:
-    """Whether torch compiled no more variants of the entry, and would not here."""
+    """Returns whether torch compiled no more variants of the entry, and would not here."""
     if not entry.skipped or entry.bypass_reason != NO_MORE:
         return False
     config = symbols.module("torch._dynamo.config")
@@ -129,12 +129,12 @@ class Owner(Protocol):
         """None to compile the frame, or what Dynamo is to do instead. May raise MissError."""
 
     def entering(self, begins: bool, compiles: bool) -> bool:
-        """Hears of a frame that nothing serves, before anything is counted; `begins`: a call may begin with it; `compiles`:
+        """Notes a frame that nothing serves, before anything is counted; `begins`: a call may begin with it; `compiles`:
         it would be compiled now. Whether something more was loaded that may serve it. May raise."""
 
     @property
     def keeps_limits(self) -> bool:
-        """Whether calls that begin with a frame of which torch compiled no more variants run as they are when none serves."""
+        """True if calls run as they are when none serves, where torch compiled no more variants of their first frame."""
 
     def compiling(self, frame: str) -> None: ...
     def compiled(self) -> None: ...
@@ -196,11 +196,11 @@ class CapturePackage:
         return self._owner or self
 
     def of(self, target: Any) -> None:
-        """Hears of what is compiled: a function, method or module."""
+        """Notes what is compiled: a function, method or module."""
         self.target = target
 
     def compiled_by(self, backend: Any, options: dict[str, Any]) -> None:
-        """Hears of the backend, as the user named it, and of the portable options."""
+        """Notes the backend, as the user named it, and of the portable options."""
         self.backend = backend
         self.backend_key = (_core.digest(options), backend)
 
@@ -218,7 +218,7 @@ class CapturePackage:
         return own_backend(backend)
 
     def optimize_context(self, context: Any) -> None:
-        """Hears of the context that torch made for this package: the compiled callable enters it at each call."""
+        """Notes the context that torch made for this package: the compiled callable enters it at each call."""
         context.enter_exit_hooks.append(self._enter)
         self.context = context
 
@@ -261,12 +261,12 @@ class CapturePackage:
         return self._changes + len(self.limited), self._foreign
 
     def limit_reached(self, code: types.CodeType) -> None:
-        """Hears that torch has compiled as many variants of `code` as it does."""
+        """Notes that torch has compiled as many variants of `code` as it does."""
         self._frame(code)  # it may have been others that compiled them
         self.limited.add(id(code))
 
     def not_compiled(self, code: types.CodeType, error: Exception) -> Any:
-        """Hears that `code` could not be compiled: None where that is for the program to hear, or what Dynamo is to do."""
+        """Notes that `code` could not be compiled: None where that is for the program to hear, or what Dynamo is to do."""
         if self._owner is None or not cxx.is_missing(error):
             return None
         self.given_up.add(id(code))
@@ -286,7 +286,7 @@ class CapturePackage:
     def before_compile(
         self, code: types.CodeType, namespace: dict[str, Any], frame_locals: Any, closure: shapes.Closure
     ) -> Any:
-        """Hears of a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
+        """Notes a frame that nothing serves: None to compile it, or what Dynamo is to do. May raise MissError."""
         begins = id(code) in self.entries
         if begins and self._find_more(code, frame_locals, begins):
             return run_eagerly(_FOUND_LATE, inner_as_known=True)
@@ -339,7 +339,7 @@ class CapturePackage:
         return self.owner.keeps_limits and any(_is_limited(entry) for entry in self._known(code))
 
     def _find_more(self, code: types.CodeType, frame_locals: Any, begins: bool) -> bool:
-        """Whether the owner loads more just now, and that serves the frame."""
+        """Returns whether the owner loads more just now, and that serves the frame."""
         while self.owner.entering(begins, not self._is_given_up(code)):
             if any(variant.serves(frame_locals) for done in self.installs for variant in done.variants_of(code)):
                 return True

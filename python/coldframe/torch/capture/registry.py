@@ -1,4 +1,4 @@
-"""What this process has compiled, by code object.
+"""The compilations of this process, by code object.
 
 Dynamo caches by code object, so the second callable of a function sees no compilation at all. Captures therefore go into one
 registry; a package is a view of it. Records are keyed by the identity of the code object (code objects of equal text over
@@ -39,14 +39,14 @@ class Variant:
     settings: dict[str, dict[str, Any]]  # of the compiler, under which it was made
 
     def graphs(self, record: CodeRecord) -> dict[str, Any]:
-        """What runs its graphs in this process, by their name in packages."""
+        """Returns what runs its graphs in this process, by their name in packages."""
         namespace = vars(sys.modules[record.module])
         return {graph.name: namespace[name].graph for name, graph in self.backends.items() if name in namespace}
 
 
 @dataclass
 class Graph:
-    """What a backend made of a graph: an artifact, a pending one, or nothing that can be kept, for a reason."""
+    """A backend's form of a graph: an artifact, a pending one, or nothing that can be kept, for a reason."""
 
     name: str  # in packages
     artifact: Any
@@ -117,8 +117,8 @@ class Registry:
         return sum(len(r.variants) + r.trivial + len(r.bypasses) for r in found if r is not None)
 
     def view(self, group: set[int], used: set[str], backend: BackendKey) -> Iterator[tuple[CodeRecord, list[Variant]]]:
-        """What one callable compiled (`group`: its codes) or hit (`used`: the names of the graphs, and of the variants without
-        a graph, that it ran). A code object may serve many functions: a decorator's wrapper, say."""
+        """Returns the variants that one callable compiled (`group`: its codes) or hit (`used`: the names of the graphs, and of
+        the variants without a graph, that it ran). A code object may serve many functions: a decorator's wrapper, say."""
         with self._lock:
             variants = [(key, v) for key, record in self._records.items() for v in record.variants if v.backend == backend]
             chosen: dict[int, list[Variant]] = {}

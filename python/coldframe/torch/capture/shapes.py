@@ -1,4 +1,4 @@
-"""What earlier processes have seen of the sizes of a frame's inputs: Dynamo compiles for any size of what has differed.
+"""Sizes of a frame's inputs that earlier processes have seen: Dynamo compiles for any size of what has differed.
 
 Dynamo keeps it by code, in its profile (torch._dynamo.pgo). A process that loads variants and must compile their frame after
 all tells Dynamo what their guards say, so that it goes on as the process that saved them would have.

@@ -1,4 +1,4 @@
-"""Whether a package may be used: it is of this function, for these options, this place and these sources.
+"""The check that a package may be used: it is of this function, for these options, this place and these sources.
 
 Until that is known nothing that the package names is looked up, made or called: all is compared as the package holds it.
 """

@@ -1,4 +1,4 @@
-"""What a package demands of the place that runs it, and whether this place is like that.
+"""The demands of a package on the place that runs it, and the check of this place.
 
 Exact where the bytecode or the ABI demands it (python, torch); a superset for CPU instruction sets; of the settings only
 those that change generated code and are not at their default. Every refusal names the field, the recorded and the present

@@ -1,4 +1,4 @@
-"""What importing a module does beyond giving names to functions, classes and constants, told from its source.
+"""The effects of importing a module, beyond giving names to functions, classes and constants, told from its source.
 
 What importing a module did may have decided that a function runs while a frame is compiled: registrations, decorators, how
 classes are made up. These acts are compared as a whole and in order. Definitions that can do nothing to the rest of the module
@@ -81,7 +81,7 @@ class _Module:
         yield from map(_digest_of, definitions)
 
     def _called_by(self, acts: list[ast.AST]) -> list[ast.AST]:
-        """What runs of the module's functions and classes, as far as names tell."""
+        """Returns what runs of the module's functions and classes, as far as names tell."""
         found: dict[str, list[ast.AST]] = {}
         waiting = list(acts)
         while waiting:
@@ -111,7 +111,7 @@ class _Module:
             yield statement
 
     def is_inert(self, statement: ast.stmt, within: frozenset[str] = frozenset()) -> bool:
-        """Whether making what the statement defines can do nothing to anything else."""
+        """Returns whether making what the statement defines can do nothing to anything else."""
         if isinstance(statement, _FUNCTIONS):
             made = self._only_makes(statement.args, statement.returns)
             return made and all(self._decorates_only(each, statement.name) for each in statement.decorator_list)
@@ -142,7 +142,7 @@ class _Module:
         return _is_one_of(_DECORATING, self._qualified(called)) and self._only_makes(*given)
 
     def _only_makes(self, *parts: ast.AST | None) -> bool:
-        """Whether evaluating makes values and does nothing else."""
+        """Returns whether evaluating makes values and does nothing else."""
         nodes = (node for part in parts if part is not None for node in ast.walk(part))
         return all(self._makes(node.func) for node in nodes if isinstance(node, ast.Call))
 
@@ -152,7 +152,7 @@ class _Module:
         return _is_one_of(_MAKING, self._qualified(called))
 
     def _is_never_run(self, condition: ast.expr) -> bool:
-        """Whether the condition never holds in a module that is imported."""
+        """Returns whether the condition never holds in a module that is imported."""
         return ast.unparse(condition) == "__name__ == '__main__'" or self._qualified(condition) == "typing.TYPE_CHECKING"
 
     def _qualified(self, node: ast.expr) -> str:
@@ -228,5 +228,5 @@ def _assigned(statement: ast.Assign | ast.AnnAssign) -> set[str]:
 
 
 def _only_names(statement: ast.Assign | ast.AnnAssign) -> bool:
-    """Whether the statement names values, and changes no object."""
+    """Returns whether the statement names values, and changes no object."""
     return not any(isinstance(node, (ast.Attribute, ast.Subscript)) for node in _targets(statement))

@@ -1,4 +1,4 @@
-"""What a package is of: the function by module, qualified name and code, and the options that it was compiled with."""
+"""The key of a package: the function by module, qualified name and code, and the options that it was compiled with."""
 
 from __future__ import annotations
 

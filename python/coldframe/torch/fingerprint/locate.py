@@ -79,7 +79,7 @@ def _start(target: Any, steps: str) -> tuple[Any, str]:
 
 
 def uncompiled(target: Any) -> Any:
-    """What torch.compile, ours or plain, was given to make `target`; `target` itself when it is not compiled."""
+    """Returns what torch.compile, ours or plain, was given to make `target`; `target` itself when it is not compiled."""
     eval_frame = symbols.imported("torch._dynamo.eval_frame")
     of_torch = () if eval_frame is None else eval_frame.OptimizedModule
     while getattr(type(target), "is_served", False) or isinstance(target, of_torch):
@@ -98,8 +98,8 @@ def called(target: Any) -> Any:
 
 
 def frame_name(code: types.CodeType, module: str, target: Any) -> str:
-    """What people call the frames of `code`. torch runs the forward of its own module classes, and callable objects, through a
-    function of Dynamo."""
+    """Returns the name of the frames of `code` for people. torch runs the forward of its own module classes, and callable
+    objects, through a function of Dynamo."""
     if code.co_qualname == "wrap_inline.<locals>.inner" and module.startswith("torch."):
         if isinstance(target, torch.nn.Module):
             return f"{type(target).__module__}.{type(target).__qualname__}.forward"
@@ -108,7 +108,7 @@ def frame_name(code: types.CodeType, module: str, target: Any) -> str:
 
 
 def name_of(target: Any) -> str:
-    """What people call a target that is no module: the function that it runs, or a class."""
+    """Returns what people call a target that is no module: the function that it runs, or a class."""
     owner = function_of(target) or (target if isinstance(target, type) else type(target))
     return f"{owner.__module__}.{owner.__qualname__}"
 
@@ -197,7 +197,7 @@ def _paths(value: Any, code: types.CodeType, depth: int, seen: set[int]) -> Iter
 
 
 def is_being_imported(target: Any) -> bool:
-    """Whether the module of a function or method may still lack names: its body is running."""
+    """Returns whether the module of a function or method may still lack names: its body is running."""
     namespace = getattr(getattr(target, "__func__", target), "__globals__", {})
     spec = namespace.get("__spec__")
     return namespace.get("__name__") == "__main__" or bool(getattr(spec, "_initializing", False))

@@ -1,4 +1,4 @@
-"""What functions of the program hold and read, said so that another process can compare.
+"""Descriptions of what functions of the program hold and read, for another process to compare.
 
 Functions that run while a frame is compiled (rules of operators, say) are not traced, so no guard speaks of what they hold in
 defaults and closures, or read of their module's globals. `describe` says what a value is made of, by content; where that
@@ -60,7 +60,7 @@ def key_of(cls: type) -> str:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two descriptions are equal by the bits: NaN is like itself, 1 is not like True."""
+    """Returns whether two descriptions are equal by the bits: NaN is like itself, 1 is not like True."""
     return _core.encode(one) == _core.encode(other)
 
 
@@ -129,7 +129,7 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
 
 
 def is_described(value: Any, description: dict[str, Any]) -> bool:
-    """Whether `describe` says this of the value."""
+    """Returns whether `describe` says this of the value."""
     try:
         return same(describe(value), description)
     except NotPortableError:
@@ -143,7 +143,7 @@ def _classes_of(value: Any) -> Iterator[type]:
 
 
 def is_of_exact_build(cls: type) -> bool:
-    """Whether a class belongs to torch or the standard library, which a package names by version."""
+    """Returns whether a class belongs to torch or the standard library, which a package names by version."""
     top = str(cls.__module__).partition(".")[0]
     return top == "torch" or top in sys.stdlib_module_names
 
@@ -153,7 +153,7 @@ def _is_kept_property(cls: type, name: str) -> bool:
 
 
 def _is_plain_object(value: Any) -> bool:
-    """Whether the attributes of an object of the program are all that there is to it."""
+    """Returns whether the attributes of an object of the program are all that there is to it."""
     cls = type(value)
     native = any(base.__module__ != "builtins" and is_of_exact_build(base) for base in cls.__mro__)
     holds_more = any("__slots__" in vars(base) for base in cls.__mro__) or isinstance(value, (dict, list, set, tuple, str, int))
@@ -172,7 +172,7 @@ def describe_function(function: types.FunctionType, met: set[type] | None = None
 
 
 def is_function(function: types.FunctionType, description: dict[str, Any]) -> bool:
-    """Whether `describe_function` says this of the function."""
+    """Returns whether `describe_function` says this of the function."""
     if semantic_digest(function.__code__) != description["code"]:
         return False
     try:
@@ -189,7 +189,7 @@ def _content(cell: types.CellType) -> Any:
 
 
 def holds(function: types.FunctionType) -> bool:
-    """Whether there is more to a function than its code and globals."""
+    """Returns whether there is more to a function than its code and globals."""
     return bool(function.__closure__ or function.__defaults__ or function.__kwdefaults__)
 
 
@@ -253,7 +253,8 @@ def _held_functions(value: Any) -> Iterable[Any]:
 
 
 def read(namespace: dict[str, Any], chain: Chain) -> tuple[Any, Chain]:
-    """What a chain leads to, and how much of it: attributes are followed where reading them runs nothing of the program."""
+    """Returns the value at the end of a chain, and the part of the chain that was followed: as far as reading runs nothing of
+    the program."""
     value = namespace[chain[0]]
     for used, name in enumerate(chain[1:], 1):
         found = _attribute(value, name)
@@ -279,14 +280,14 @@ def _attribute(value: Any, name: str) -> Any:
 
 
 def can_be_shared(value: Any) -> bool:
-    """Whether it matters that two names lead to the same object: it can be changed, or is told from others by itself alone."""
+    """Returns whether it matters that two names lead to one object: it can be changed, or is equal to itself alone."""
     if isinstance(value, (torch.Tensor, torch.nn.Module, list, dict, set, collections.deque, types.CellType)):
         return True
     return not isinstance(value, (type, enum.Enum, *_VALUES)) and not is_of_exact_build(type(value))
 
 
 def has_other_equals(value: Any) -> bool:
-    """Whether something else is equal to it that is not the same: 0.0 and -0.0, (1,) and (True,)."""
+    """Returns whether something else is equal to it that is not the same: 0.0 and -0.0, (1,) and (True,)."""
     if isinstance(value, (tuple, list, set, frozenset)):
         return any(isinstance(item, (bool, int, float, complex)) or has_other_equals(item) for item in value)
     return isinstance(value, (float, complex)) and (value == 0 or value != value or isinstance(value, complex))
@@ -299,7 +300,7 @@ def numbered(places: Iterable[tuple[tuple[str, Chain], Any]]) -> tuple[tuple[str
 
 
 def lacks(module: str, name: str) -> bool:
-    """Whether a module has neither such an attribute, nor such a submodule; one that has not been imported has nothing."""
+    """Returns whether a module has neither such an attribute nor such a submodule; one that is not imported has nothing."""
     found = sys.modules.get(module)
     if found is None or hasattr(found, name):
         return found is None
@@ -307,7 +308,7 @@ def lacks(module: str, name: str) -> bool:
 
 
 def has(value: Any, name: str) -> bool:
-    """Whether an object, or its class, has an attribute. Runs nothing of the program: __getattr__ does not count."""
+    """Returns whether an object, or its class, has an attribute. Runs nothing of the program: __getattr__ does not count."""
     if isinstance(value, types.ModuleType):
         return not lacks(value.__name__, name)
     if isinstance(value, torch.nn.Module):

@@ -51,7 +51,7 @@ def capturing(backend: str | Callable[..., Any] = "inductor") -> Iterator[None]:
 
 
 def artifact_for(backend_id: str, compiled_fn: object, backend: str | Callable[..., Any]) -> Artifact | Pending:
-    """What `compiled_fn`, as Dynamo hands it to add_backend_id, was compiled to. Holds no tensor, module or graph of it.
+    """Returns the artifact of `compiled_fn`, as Dynamo hands it to add_backend_id. Holds no tensor, module or graph of it.
 
     A Pending, instead of an Artifact, for a training graph whose backward torch will compile when it first runs.
     NotPortableError with the reason when it cannot be written down.
@@ -100,7 +100,7 @@ def restore(artifact: Artifact, context: RestoreContext | None = None) -> Callab
 
 
 def describe(artifact: Artifact) -> dict[str, Any]:
-    """What an artifact needs and holds.
+    """Returns the needs and contents of an artifact.
 
     `kind`; `backward`: "none", "missing" or "compiled"; `kernels`: how many native; `uses_openmp`: some kernel was made for
     the thread count; `cpu_features`: what the CPU must have, by the kernel's names; `vec_isa`: what Inductor vectorised for
@@ -113,7 +113,7 @@ def describe(artifact: Artifact) -> dict[str, Any]:
 
 
 def lacks_backward(artifact: Artifact) -> bool:
-    """Whether it is a training graph whose backward had not been compiled when the artifact was made."""
+    """Returns whether it is a training graph whose backward had not been compiled when the artifact was made."""
     return describe(artifact).get("backward") == "missing"
 
 

@@ -86,7 +86,7 @@ def serve_compiled_autograd(function: Any) -> None:
 
 
 def _saver(node: dict[str, Any]) -> Callable[[Any, Sequence[Any]], None]:
-    """What keeps the forward's extra outputs for the backward."""
+    """Returns what keeps the forward's extra outputs for the backward."""
     checked, unchecked, symints = node["saved"]
     dynamic: list[tuple[int, set[int]]] = node["dynamic_saved"]
 
@@ -149,7 +149,7 @@ def _donates_buffers() -> bool:
 
 
 def _is_compiled_autograd() -> bool:
-    """Whether what runs is a backward that compiled autograd has compiled."""
+    """Returns whether what runs is a backward that compiled autograd has compiled."""
     dynamo = symbols.imported("torch._dynamo.compiled_autograd")
     return dynamo is not None and bool(dynamo.in_compiled_autograd_region)
 

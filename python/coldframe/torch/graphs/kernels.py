@@ -72,13 +72,13 @@ class KernelReport:
 
 
 def host() -> str:
-    """What decides here which instructions -march=native and Inductor's choice of a vector ISA stand for."""
+    """Returns the facts that decide here which instructions -march=native and Inductor's choice of a vector ISA stand for."""
     usable = sorted(filter(_COMPILER_USES.match, cpu_features()))
     return f"{platform.machine()} {os.environ.get('ATEN_CPU_CAPABILITY', '')} {' '.join(usable)}"
 
 
 def forbidden_flags() -> list[str]:
-    """What keeps the compiler from the instructions that ATEN_CPU_CAPABILITY rules out: -march=native knows nothing of it."""
+    """Returns the flags that rule out the instructions that ATEN_CPU_CAPABILITY does: -march=native knows nothing of it."""
     forbidden = set(cpu_features()) - usable_cpu_features()
     if sys.modules["torch._inductor.config"].cpp.march is not None or not forbidden:
         return []

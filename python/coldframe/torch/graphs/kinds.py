@@ -1,4 +1,4 @@
-"""What both sides of a backend artifact agree on: names, the registry of artifact kinds, the context of a restore.
+"""The agreement of both sides of a backend artifact: names, the registry of artifact kinds, the context of a restore.
 
     register_artifact_kind("my_kind", serialize=to_recipe, restore=from_recipe, backends=["mine"])
 
@@ -47,7 +47,7 @@ wants_backward: list[Callable[[str], None]] = []
 
 @dataclass
 class RestoreContext:
-    """What restoring may need from, and tells to, the caller.
+    """The needs of a restore from its caller, and what it tells back.
 
     `missing_backward` is called with the backend id when a backward is wanted that the package lacks; it may raise. If it
     returns, BackwardNotCompiledError is raised.

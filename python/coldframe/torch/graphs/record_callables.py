@@ -100,7 +100,7 @@ def _deduplicated(encoder: Encoder, closure: dict[str, Any], where: str) -> Node
 
 
 def _fakified(encoder: Encoder, closure: dict[str, Any], where: str) -> Node:
-    """Of a split graph: the first call, while it is compiled, gives what the next part is compiled for."""
+    """Runs a split graph once while it is compiled: each part gives what the next is compiled for."""
     return encode_callable(encoder, closure["compiled_fn"], where)
 
 

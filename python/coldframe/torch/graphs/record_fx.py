@@ -17,7 +17,7 @@ _INTERPRETED = frozenset(["autograd_function_apply", "dynamo_bypassing_wrapper",
 
 
 def split_part(target: Any) -> tuple[Any, bool] | None:
-    """Of a part of a graph that torch's DDPOptimizer split: what it was compiled to, whether only the first output counts."""
+    """Returns the compiled part of a graph that torch's DDPOptimizer split, and whether only its first output counts."""
     cls = type(target)
     if cls.__name__ != "WrapperModule" or aot.closure_kind(cls.forward.__code__) != "split_part":
         return None

@@ -126,7 +126,7 @@ def _is_definition(statement: ast.stmt) -> bool:
 
 
 def _stand_in(statement: ast.stmt, reduced: ReducedWrapper, stand_ins: Collection[tuple[str, str]]) -> bool:
-    """Whether an import needs not run, because a stand-in is bound to its name; notes what still imports the compiler."""
+    """Returns whether an import need not run, because a stand-in has its name; notes what still imports the compiler."""
     if isinstance(statement, ast.ImportFrom):
         module = statement.module or ""
         names = [alias.name for alias in statement.names]

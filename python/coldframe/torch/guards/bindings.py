@@ -19,8 +19,8 @@ from . import classes, operands
 
 @dataclass
 class Bindings:
-    """What the guards of one variant were bound to when they were first made in this process: whoever makes them again, for
-    another executor, binds them to the same."""
+    """The objects that the guards of one variant were bound to when they were first made in this process: whoever makes them
+    again, for another executor, binds them to the same."""
 
     threads: int = field(default_factory=torch.get_num_threads)
     functions: dict[int, Rebinding] = field(default_factory=dict)  # by number of the op
@@ -32,7 +32,7 @@ class Bindings:
         return self.types.setdefault(description["number"], TypeRebinding(description, self.types))
 
     def object(self, number: int, operand: Any, *, same_sources: bool = True) -> Any:
-        """What a guard on an identity refers to. IncompatiblePackageError when something else has its name."""
+        """Returns what a guard on an identity refers to. IncompatiblePackageError when something else has its name."""
         if number not in self.objects:
             self.objects[number] = _find(operand, same_sources) if isinstance(operand, dict) else _core.resolve(operand)
         return self.objects[number]
@@ -61,7 +61,8 @@ class Rebinding:
 
 class TypeRebinding:
     """A guard that objects are of a class without a name: the class of the first one that fits the description is bound, and
-    compared by identity from then on. What were two classes stay two, and what was one stays one."""
+    compared by identity from then on. Distinct recorded classes bind to
+    distinct classes; one class binds once."""
 
     def __init__(self, description: dict[str, Any], others: dict[int, TypeRebinding]) -> None:
         self.description = description
@@ -103,7 +104,7 @@ def _has_state(value: object, description: dict[str, Any]) -> bool:
 
 
 def fits(function: types.FunctionType, description: dict[str, Any]) -> bool:
-    """Whether `function` may stand for the described one: name, globals, code, defaults and closure are the same."""
+    """Returns whether `function` may stand for the described one: name, globals, code, defaults and closure are the same."""
     module = sys.modules.get(description["globals"])
     return (
         function.__module__ == description["module"]

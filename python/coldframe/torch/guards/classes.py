@@ -97,7 +97,7 @@ def describe(
 
 
 def difference(description: dict[str, Any]) -> str | None:
-    """What is different now from `description`, in words; None when nothing is."""
+    """Returns what is different now from `description`, in words; None when nothing is."""
     known, read = set(description["known"]), set(description["read"])
     done: set[tuple[type, int]] = set()
     for root, order in description["roots"]:
@@ -118,7 +118,7 @@ def difference(description: dict[str, Any]) -> str | None:
 
 
 def describe_made(cls: type) -> dict[str, Any]:
-    """What must be equal for another class to stand for `cls`, which torch made at run time and no name leads to.
+    """Returns what must be equal for another class to stand for `cls`, which torch made at run time and no name leads to.
 
     For example the class of one module with a parametrized weight. Every member counts, so that of a class which was made in
     another way none fits. NotPortableError for a class of anyone else, whose members might be anything, and where a member
@@ -140,7 +140,7 @@ def describe_made(cls: type) -> dict[str, Any]:
 
 
 def is_described(cls: type, description: dict[str, Any]) -> bool:
-    """Whether `cls` may stand for the described class: it was made in the same way."""
+    """Returns whether `cls` may stand for the described class: it was made in the same way."""
     members = {name: value for name, value in vars(cls).items() if name not in _IGNORED}
     return (
         cls.__module__ == description["module"]
@@ -196,7 +196,7 @@ def _entries(cls: type, known: set[str], inlined: Inlined) -> dict[str, Any]:
 def _read_entries(
     cls: type, read: Set[str], needed: Set[str], inlined: Inlined, met: set[type] | None
 ) -> Iterator[tuple[str, Any]]:
-    """Of attributes that were read by name, which no guard speaks of, the content counts."""
+    """Returns the content of attributes that were read by name, which no guard speaks of."""
     for name in sorted(read & vars(cls).keys()):
         value = vars(cls)[name]
         entry = _describe_member(value, inlined)
@@ -233,7 +233,7 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
 
 
 def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
-    """Whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
+    """Returns whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
     if name in _IGNORED or (cls is torch.nn.Module and name in _BY_DYNAMO):
         return False
     if name in known:
@@ -306,7 +306,7 @@ def _describe_function(function: types.FunctionType) -> dict[str, Any]:
 
 
 def _generated_tables(cls: type) -> dict[str, Any]:
-    """What decides over code that the standard library generates or implements: fields and members."""
+    """Returns what decides over code that the standard library generates or implements: fields and members."""
     tables: dict[str, Any] = {}
     if issubclass(cls, enum.Enum):
         members = cls._member_map_.items()

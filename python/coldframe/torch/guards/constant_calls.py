@@ -53,7 +53,7 @@ def find(name: str) -> Any:
 
 
 def gives_constant(function: Any) -> bool:
-    """Whether `function` is one of those."""
+    """Returns whether `function` is one of those."""
     if isinstance(function, (types.FunctionType, types.MethodType)) and getattr(function, "_dynamo_marked_constant", False):
         return True
     return any(function is each for each in (*OF_PYTHON, *of_torch()))

@@ -1,4 +1,4 @@
-"""What a guard found in place of what it wants, for people: a miss is explained by what was recorded and what is there now."""
+"""Texts of what a guard found in place of what it wants: a miss is explained by what was recorded and what is there now."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ _COMPARE = {
 
 
 def is_called(function: Expression, arguments: int) -> bool:
-    """Whether `function` is one that an expression may call with so many arguments."""
+    """Returns whether `function` is one that an expression may call with so many arguments."""
     match function:
         case ("name", name):
             return name in _FUNCTIONS

@@ -252,7 +252,7 @@ class _Replay:
         self.nodes[0].add_epilogue_lambda_guard(function, op.explanations, None)
 
     def scope(self) -> dict[str, Any]:
-        """What guard expressions may name, but for the locals of the frame."""
+        """Returns what guard expressions may name, but for the locals of the frame."""
         return {**self.dynamo._get_closure_vars(), **self.dynamo.SYMPY_INTERP, "G": self.namespace}
 
 

@@ -40,7 +40,7 @@ class UnsupportedError(Exception):
 
 
 def is_lazy(module: str) -> bool:
-    """Whether a module is part of torch's compiler and not imported. Its content is that of the exact torch build: a guard
+    """True if a module is part of torch's compiler and not imported. Its content is that of the exact torch build: a guard
     on it holds, for nobody can have changed what is not there."""
     return module.startswith(_COMPILER) and symbols.imported(module) is None
 
@@ -292,7 +292,7 @@ class _Steps:
         self.last.append(("frame_test", (), 0, function, 0))
 
     def identity(self, part: Any) -> bool:
-        """Whether the part says that the ends of two paths are one object: then as steps."""
+        """Returns whether the part says that the ends of two paths are one object: then as steps."""
         match part:
             case ("compare", tuple(left), ("is", tuple(right))):
                 made = self.made

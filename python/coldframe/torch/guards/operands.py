@@ -166,7 +166,7 @@ def semantic_digest(code: types.CodeType) -> bytes:
 
 
 def describe_function(function: types.FunctionType, depth: int = 0) -> dict[str, Any]:
-    """What must be equal for another function object to stand for this one.
+    """Returns what must be equal for another function object to stand for this one.
 
     Its code by semantic digest is not enough: two modules may hold the same text over different globals. Defaults and closure
     count where a package can hold them; what it cannot hold (modules, tensors) Dynamo guards by itself where it reads them.

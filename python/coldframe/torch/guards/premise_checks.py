@@ -1,4 +1,4 @@
-"""Whether what Dynamo took for granted when it compiled a frame is so in this process.
+"""Checks of premises: what Dynamo took for granted when it compiled a frame is so in this process.
 
 A premise is about the process or about the objects that a variant is first used with; torch itself would look at it once, while
 it compiles, and never again. So here: checked after all other guards hold, until it has held once.
@@ -41,7 +41,7 @@ class PremiseCheck:
 
 
 def unmet(checks: dict[str, Any], scope: dict[str, Any]) -> str | None:
-    """What does not hold, in words; None when everything does. `scope`: what guard expressions may name."""
+    """Returns what does not hold, in words; None when everything does. `scope`: what guard expressions may name."""
     for name, check in checks.items():
         try:
             reason = _CHECKS[name](check, scope) if name in _CHECKS else f"unknown premise {name!r}"

@@ -1,4 +1,4 @@
-"""What Dynamo takes for granted while a process lives, said so that another process can tell.
+"""Premises: what Dynamo takes for granted while a process lives, said so that another process can tell.
 
 Some of what a compilation reads is never guarded, because within one process it hardly changes: how classes are made up, that
 a module has no hooks, the rank in a process group, the result of a function marked as constant, the standard library's globals
@@ -198,7 +198,7 @@ class Premises:
             self.failure = f"{source.name} has no {name}: {error}"
 
     def looked_up(self, module: str, registry: str, key: Any) -> None:
-        """Whether a registry, a dict of the module, knows the key decided how a tree was walked."""
+        """Returns whether a registry, a dict of the module, knows the key decided how a tree was walked."""
         known = key in getattr(importlib.import_module(module), registry)
         self._lookups[module, registry, id(key)] = (key, known)
 
@@ -209,7 +209,7 @@ class Premises:
         self._met.update(state.owners(module, function.__qualname__))
 
     def holding(self, function: types.FunctionType, module: str, name: str) -> None:
-        """What a function that ran holds, to which this name leads."""
+        """Returns what a function that ran holds, to which this name leads."""
         self._functions[module, name] = state.describe_function(function, self._met)
 
     def read(self, module: str, chain: state.Chain) -> Any:

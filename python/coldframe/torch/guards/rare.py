@@ -125,7 +125,7 @@ def range_iterator(start: int, stop: int, step: int, cls: type) -> Check:
 
 
 def marking(marked: Mapping[str, set[int]], unmarked: Sequence[str], dependent: Mapping[str, tuple[Any, str]]) -> Check:
-    """Whether what mark_dynamic and the like say of a tensor now is what the graph was compiled for, or less."""
+    """Returns whether what mark_dynamic and the like say of a tensor now is what the graph was compiled for, or less."""
 
     def check(tensor: Any) -> bool:
         if not hasattr(tensor, "_has_dynamo_dim_marking"):
@@ -144,13 +144,13 @@ def dispatch_keys(expected: int) -> Check:
 
 
 def real_type(cls: type) -> Check:
-    """Of an object, or of the one that a fake script object stands for."""
+    """A check of an object, or of the one that a fake script object stands for."""
     fake = symbols.module("torch._library.fake_class_registry").FakeScriptObject
     return lambda value: type(value.real_obj if isinstance(value, fake) else value) is cls
 
 
 def function_modes(classes: Sequence[type]) -> Callable[[], bool]:
-    """Of the whole stack of torch function modes."""
+    """A check of the whole stack of torch function modes."""
 
     def check() -> bool:
         count = _C._len_torch_function_stack()
@@ -234,7 +234,7 @@ def tensor_checks(infos: Sequence[dict[str, Any]]) -> list[tuple[list[int], Call
 
 
 def overlapping(count: int) -> Callable[..., bool]:
-    """Whether of these tensors the first `count` share memory with one another, and no others with any."""
+    """Returns whether of these tensors the first `count` share memory with one another, and no others with any."""
 
     def check(*tensors: torch.Tensor) -> bool:
         found = _guards.compute_overlapping_tensors(tensors, symbolic=False)

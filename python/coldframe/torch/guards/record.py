@@ -208,11 +208,11 @@ class Recording:
             self.expressions(parts.python_code_parts.exprs, verbose)
 
     def _is_registry(self, value: Any) -> bool:
-        """Of pytree, which the frame has only looked up types in."""
+        """Returns whether it is pytree's, in which the frame has only looked up types."""
         return value is pytree.SUPPORTED_NODES and not self._reads_registry
 
     def _is_part(self, kind: str, node: int, value: Any) -> bool:
-        """Whether it is a part of what lies around it, and nothing else leads to it: a namespace, a table of a module's."""
+        """True for a part of what lies around it, to which nothing else leads: a namespace, a table of a module's."""
         if kind in ("generic_dict", "globals_dict"):
             return True
         return isinstance(value, dict) and isinstance(self._values.get(self._parents.get(node, -1)), torch.nn.Module)

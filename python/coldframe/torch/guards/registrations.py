@@ -30,7 +30,8 @@ def called_by(graph: Any) -> Iterator[str]:
 
 
 def of(name: str) -> tuple[str, ...]:
-    """What is registered for an operator by Python: keys, classes with a rule for dispatch, the type that autocast gives."""
+    """Returns the registrations for an operator in Python: keys, classes with a rule for dispatch, the type that autocast
+    gives."""
     library, _, operator = name.partition("::")
     impls = (key.split("/") for key in symbols.module("torch.library")._impls)
     keys = ["/".join(key) for key in impls if key[0] == library and key[1].partition(".")[0] == operator]

@@ -19,7 +19,7 @@ TORCH_ARTIFACT = "torch_backend_artifact"  # an artifact of another class, which
 
 
 class BackendCacheArtifact(ABC, Generic[T]):
-    """What one graph was compiled to. `key` is its backend id; `content` depends on the class.
+    """The compiled form of one graph. `key` is its backend id; `content` depends on the class.
 
     Subclasses give `after_deserialization`: the compiled callable. An artifact of a class of your own goes into a package by
     pickle; those of coldframe do not.
@@ -33,7 +33,7 @@ class BackendCacheArtifact(ABC, Generic[T]):
 
     @abstractmethod
     def after_deserialization(self) -> T:
-        """What the Dynamo bytecode calls."""
+        """Returns what the Dynamo bytecode calls."""
 
     def edit_contents(self, edit_fn: Callable[..., Any]) -> None:
         """Replaces the content by `edit_fn(content)`."""
@@ -45,8 +45,8 @@ class BackendCacheArtifact(ABC, Generic[T]):
 
 
 class CompiledArtifact(BackendCacheArtifact[Callable[..., Any]]):
-    """What a backend of coldframe's made: Inductor's kernels and wrapper, for example. `content` is the core's Artifact as it
-    is now; that of a training graph grows when its backward is compiled."""
+    """The artifact of a backend of coldframe's: Inductor's kernels and wrapper, for example. `content` is the core's Artifact
+    as it is now; that of a training graph grows when its backward is compiled."""
 
     def __init__(self, key: str, content: Any) -> None:
         super().__init__(key, content)
@@ -103,7 +103,7 @@ def _from_bytes(key: str, data: bytes) -> CompiledArtifact:
 
 
 def as_artifact(artifact: Any) -> _core.Artifact:
-    """What the core keeps of a backend artifact, of coldframe's classes or of torch's. NotPortableError."""
+    """Returns what the core keeps of a backend artifact, of coldframe's classes or of torch's. NotPortableError."""
     made = artifact.to_artifact() if isinstance(artifact, BackendCacheArtifact) else pickled(artifact.key, artifact)
     assert isinstance(made, _core.Artifact)
     return made

@@ -41,7 +41,7 @@ def check_function(fn: Any, package: _core.Package) -> None:
 
 
 def _target(fn: Any) -> Any:
-    """What was compiled: torch hands over the bound forward of a module."""
+    """Returns what was compiled: torch hands over the bound forward of a module."""
     target = locate.uncompiled(fn)
     owner = getattr(target, "__self__", None)
     if isinstance(owner, torch.nn.Module) and getattr(target, "__func__", None) is type(owner).forward:
@@ -52,7 +52,7 @@ def _target(fn: Any) -> Any:
 
 
 class CompilePackage(CapturePackage):
-    """What Dynamo compiled, or a package holds, for one function.
+    """The compilations of one function: Dynamo's, or those that a package holds.
 
         package = CompilePackage(fn)
         torch._dynamo.optimize("inductor", package=package)(fn)(x)
@@ -245,7 +245,7 @@ class CompilePackage(CapturePackage):
             self._unloaded.pop().close(at_once=True)
 
     def forget(self) -> None:
-        """Hears of torch._dynamo.reset(): nothing is served until it is installed again. That may be in a call that it serves,
+        """Notes torch._dynamo.reset(): nothing is served until it is installed again. That may be in a call that it serves,
         so what such a call reads stays until `uninstall`."""
         self._unload()
 
@@ -263,7 +263,7 @@ class CompilePackage(CapturePackage):
         weakref.finalize(getattr(target, "__func__", target), abandon, self.installs + self._unloaded).atexit = False
 
     def cache_entry(self) -> DynamoCacheEntry:
-        """What was loaded and compiled so far, without the backends."""
+        """Returns what was loaded and compiled so far, without the backends."""
         self._require("cache_entry")
         self.validate()
         package = build(self, (*self._key[:3], _core.digest({})), {}, {"options": _core.digest(self._options)}).package

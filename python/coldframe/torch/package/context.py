@@ -1,4 +1,4 @@
-"""What this process has compiled for packages: PrecompileContext."""
+"""PrecompileContext: the compilations of this process for packages."""
 
 from __future__ import annotations
 

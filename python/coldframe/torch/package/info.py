@@ -1,4 +1,4 @@
-"""What a package remembers of its sources and of the system that made it."""
+"""A package's record of its sources and of the system that made it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class SystemInfo:
 
     @classmethod
     def current(cls) -> SystemInfo:
-        """Of this process."""
+        """Returns that of this process."""
         for device_type in cls.CHECK_GPUS:
             device = getattr(torch, device_type)
             if device.is_available():
@@ -94,7 +94,7 @@ class SystemInfo:
 
     @classmethod
     def of(cls, recorded: dict[str, Any]) -> SystemInfo:
-        """Of a package's environment."""
+        """Returns that of a package's environment."""
         device = recorded["device"]
         return cls(recorded["python_version"], recorded["torch_version"], device.get("toolkit"), _triton(), device.get("name"))
 

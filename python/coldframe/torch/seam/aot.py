@@ -120,7 +120,7 @@ def kernel_cache() -> Any:
 
 
 def graph_cache_details() -> Any:
-    """What its objects hold is the key of a graph in Inductor's cache, and in AOTAutograd's."""
+    """Returns what its objects hold is the key of a graph in Inductor's cache, and in AOTAutograd's."""
     return symbol(CODE_CACHE, "FxGraphHashDetails")
 
 

@@ -15,7 +15,7 @@ _said = False
 
 
 def is_missing(error: BaseException) -> bool:
-    """Whether Inductor has failed with `error`, and no C++ compiler works here."""
+    """Returns whether Inductor has failed with `error`, and no C++ compiler works here."""
     cause: BaseException | None = error
     while cause is not None:
         if type(cause).__module__ == "torch._inductor.exc":
@@ -34,7 +34,7 @@ def note_missing() -> None:
 
 
 def _works() -> bool:
-    """Whether Inductor's compiler makes a library of an empty file."""
+    """Returns whether Inductor's compiler makes a library of an empty file."""
     try:
         compiler = symbols.module("torch._inductor.cpp_builder").get_cpp_compiler()
         with tempfile.TemporaryDirectory() as folder:

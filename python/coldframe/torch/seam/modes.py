@@ -6,5 +6,5 @@ import torch
 
 
 def is_transforming() -> bool:
-    """Whether tensors that are made now are not plain ones: within torch.func's transforms, or a dispatch mode."""
+    """Returns whether tensors that are made now are not plain ones: within torch.func's transforms, or a dispatch mode."""
     return torch._C._functorch.peek_interpreter_stack() is not None or bool(torch._C._len_torch_dispatch_stack())

@@ -1,4 +1,4 @@
-"""What coldframe replaces in torch: in groups, all of a group or none, listed, and undone exactly."""
+"""Replacements in torch: in groups, all of a group or none, listed, and undone exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fork must make anew: locks that threads of the parent may have held, and what counts such threads."""
+"""State that a fork must make anew: locks that threads of the parent may have held, and counts of such threads."""
 
 from __future__ import annotations
 

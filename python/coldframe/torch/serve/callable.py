@@ -1,4 +1,5 @@
-"""What serves a target on the native path: a module for a module, a function for a function, as torch.compile gives them.
+"""The callable that serves a target on the native path: a module for a module, a function for a function, as torch.compile
+gives them.
 
 Dynamo may trace this file: when somebody compiles a caller, it looks through to the target.
 """
@@ -30,7 +31,7 @@ GLOBAL_HOOKS = (
 
 
 class Session(Protocol):
-    """What knows how the module was compiled or loaded."""
+    """The session of a served module."""
 
     def again(self, target: Any) -> Any:
         """The same for another target: a copy of the module."""
@@ -39,7 +40,7 @@ class Session(Protocol):
         """As object.__reduce__."""
 
     def as_torch(self) -> Any:
-        """What torch.compile makes of the target."""
+        """Returns what torch.compile makes of the target."""
 
 
 # What torch.compile's modules have of their own and keep. Where it is not here it is asked of one that torch makes then.
@@ -141,14 +142,14 @@ NativeModule.__name__ = "OptimizedModule"  # as people and frameworks read it; f
 
 
 def runs_hooks(target: Any) -> bool:
-    """Whether a call of a module runs hooks before its forward."""
+    """Returns whether a call of a module runs hooks before its forward."""
     if not isinstance(target, torch.nn.Module):
         return False
     return any(vars(target)[name] for name in HOOKS) or any(vars(module_hooks)[name] for name in GLOBAL_HOOKS)
 
 
 def can_be_served(target: Any) -> bool:
-    """Whether `target` is a function, a method, or a module that is called as modules are: what `serving` makes something
+    """Returns whether `target` is a function, a method, or a module that is called as modules are: `serving` makes something
     for."""
     if isinstance(target, torch.nn.Module):
         plain = type(target).__call__ is torch.nn.Module.__call__ and not hasattr(target, "_initialize_hook")

@@ -1,4 +1,4 @@
-"""The program's own code objects, where compiled code was recorded with what it has of them."""
+"""Maps recorded code objects to the program's own."""
 
 from __future__ import annotations
 

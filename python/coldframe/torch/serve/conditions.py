@@ -39,7 +39,7 @@ class Conditions:
         self._add("set_contains", (1,), item)
 
     def imported(self, aliases: dict[str, str], namespace: dict[str, Any]) -> None:
-        """What a program imports by these names is what compiled code takes for it: these globals."""
+        """Returns what a program imports by these names is what compiled code takes for it: these globals."""
         for alias, name in aliases.items():
             for value, (found, key) in enumerate(((sys.modules, name), (namespace, alias)), start=1):
                 self._add("constant", (), found, value)
@@ -97,7 +97,7 @@ def of_the_process(lazy: set[str]) -> Conditions:
 
 
 def not_reset(dynamo_code: types.CodeType) -> list[_core.Step]:
-    """What was compiled in this process is gone after torch._dynamo.reset()."""
+    """Returns what was compiled in this process is gone after torch._dynamo.reset()."""
     made = Conditions()
     made.contains(symbols.module("torch._dynamo.convert_frame").output_codes.seen_ids, id(dynamo_code))
     return made.steps
@@ -111,6 +111,6 @@ def default_stance() -> Any:
 
 
 def state_of_the_process(lazy: set[str]) -> tuple[Any, ...]:
-    """What a plan depends on: which modules of torch's compiler are imported, and Dynamo's stance."""
+    """Returns what a plan depends on: which modules of torch's compiler are imported, and Dynamo's stance."""
     stance = default_stance() if (imported := symbols.imported(EVAL_FRAME) is not None) else None
     return imported, stance, {name for name in lazy if symbols.imported(name) is not None}

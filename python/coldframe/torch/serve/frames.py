@@ -53,14 +53,14 @@ class Frame:
     imported: set[str] = field(default_factory=set)  # modules of torch's compiler that its graphs could not do without
 
     def lazy_imports(self) -> list[str]:
-        """What of torch's compiler had to be imported on its behalf, and why."""
+        """Returns what of torch's compiler had to be imported on its behalf, and why."""
         graphs = [f"{name}, which a graph needs to be made again" for name in sorted(self.imported)]
         modules = sorted(set(self.entry.import_sources.values()) & asked.keys())
         return graphs + [f"{name}, for {', '.join(sorted(asked[name]))} in compiled code" for name in modules]
 
     @property
     def inline(self) -> bool:
-        """Whether the target is called from a frame of torch's: as a module of torch's own classes is."""
+        """Returns whether the target is called from a frame of torch's: as a module of torch's own classes is."""
         return self.entry.code_source.startswith(_INLINE)
 
     @property
@@ -129,7 +129,7 @@ def own_function(target: Any, entry: _core.CodeEntry, module: types.ModuleType) 
 
 
 def _inline(target: Any, module: types.ModuleType) -> types.FunctionType:
-    """What torch makes of a module of its own classes: a frame in which the module is called."""
+    """Returns what torch makes of a module of its own classes: a frame in which the module is called."""
     if not isinstance(target, torch.nn.Module) or hasattr(target, "_initialize_hook"):
         raise UnsupportedError("a function that is called through one of Dynamo's")
 
@@ -154,7 +154,7 @@ class Resume(Frame):
         super().__init__(entry, module, function, _core.Dispatcher(function, partial(missed, self, ())))
 
     def called(self) -> Any:
-        """What compiled code calls: the function, or what makes it of a closure."""
+        """Returns what compiled code calls: the function, or what makes it of a closure."""
         return self._over if self.function.__closure__ else self.dispatcher
 
     def uncompiled(self, closure: tuple[types.CellType, ...]) -> types.FunctionType:

@@ -1,4 +1,4 @@
-"""What all hosted installs of this process have put where, counted, because several packages may share a global or a code."""
+"""The globals, skipped codes and variants of all hosted installs of this process, counted: packages may share them."""
 
 from __future__ import annotations
 

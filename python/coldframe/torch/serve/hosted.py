@@ -93,7 +93,7 @@ _orphans: list[Install] = []
 
 
 def abandon(installs: list[Install]) -> None:
-    """Hears that the callable or package which these belong to is gone, and takes them out: at once, or, while a guard of
+    """Notes that the callable or package which these belong to is gone, and takes them out: at once, or, while a guard of
     theirs may be under evaluation, at the next occasion."""
     _orphans.extend(installs)
     _take_out_orphans()
@@ -149,10 +149,10 @@ class Graphs(Protocol):
         """Raises a PackageError when there is none of this name."""
 
     def is_complete(self, name: str) -> bool:
-        """Whether nothing better can come, as for a training graph without its backward."""
+        """Returns whether nothing better can come, as for a training graph without its backward."""
 
     def identity(self, name: str) -> Any:
-        """What equals that of another graph of this name only when the two are the same; None when the name says it all."""
+        """Returns a value that two graphs of this name share only if they are the same; None when the name says it all."""
 
 
 class _Restored:

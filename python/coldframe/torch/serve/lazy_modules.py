@@ -1,4 +1,4 @@
-"""What compiled code asks of torch's compiler on the native path: without importing it."""
+"""Stand-ins for modules of torch's compiler that code on the native path names, without importing them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..seam import symbols
 
 
 def has_own(name: str) -> bool:
-    """Whether functions of the module are here, and better for compiled code than its own."""
+    """Returns whether functions of the module are here, and better for compiled code than its own."""
     return name in _OWN
 
 

@@ -92,7 +92,7 @@ class Native:
 
     @property
     def dispatcher(self) -> _core.Dispatcher:
-        """What is called in place of the target."""
+        """Returns what is called in place of the target."""
         return self.frames[0].dispatcher
 
     def _take(self, package: _core.Package, live: Sequence[Live]) -> None:
@@ -121,7 +121,7 @@ class Native:
                 old.close()
 
     def known_of(self, package: _core.Package) -> dict[bytes, list[Known]]:
-        """What is planned of the variants of each entry, by the digest of its code."""
+        """Returns what is planned of the variants of each entry, by the digest of its code."""
         frames = {frame.entry.python_code.digest: frame for frame in self.frames}
         found = {}
         for entry in package.codes:
@@ -169,7 +169,7 @@ class Native:
         return [self._variant(frame, known, artifacts, names, around.steps) for known in frame.known]
 
     def _plan_again(self) -> None:
-        """Names what a fresh load would name, and so refuses what a fresh load would: then nothing is served natively."""
+        """Plans again for the process as it is now; if the package no longer fits, serves nothing natively."""
         try:
             self._fits(self.package)
             self._plan()
@@ -229,7 +229,7 @@ class Native:
             stats.add(hits=1, seconds_saved=known.guarded.compile_seconds)
 
     def _made_current(self) -> bool:
-        """Whether the plan was not one for this process as it is now, and is."""
+        """Returns whether the plan was not one for this process as it is now, and is."""
         with self._lock:
             stale = not self.done.closed and self._planned_for != conditions.state_of_the_process(self._lazy)
             if stale:

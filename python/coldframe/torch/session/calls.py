@@ -32,7 +32,7 @@ class NotLookedUp(BaseException):
 
 @dataclass
 class Slot:
-    """What is known of the calls of one structure, and where their packages lie."""
+    """The calls of one structure: what is known of them, and where their packages lie."""
 
     structure: Structure
     sought: int = 0  # how many of the steps of `StoredSession` are done
@@ -51,7 +51,7 @@ Step = Callable[[Slot], bool]
 
 
 class Session(Protocol):
-    """What a call is of (see stored.StoredSession)."""
+    """The session of a call (see from_store.StoredSession)."""
 
     target: Any
     adopted: int
@@ -79,7 +79,7 @@ class Call:
         return self.session.slot_of(structure)
 
     def has_begun(self) -> bool:
-        """Whether code of the program has run in it: hooks of the module, or more than the frame that is about to."""
+        """Returns whether code of the program has run in it: hooks of the module, or more than the frame that is about to."""
         if runs_hooks(locate.called(self.session.target)):
             return True
         frame: Any = sys._getframe(1)

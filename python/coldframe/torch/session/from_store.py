@@ -122,7 +122,7 @@ class StoredSession(Session):
         return self.target(*args, **kwargs)
 
     def _found(self, call: Call, steps: Sequence[Step]) -> Native | None:
-        """What serves, if there is more in the store and it can be served natively."""
+        """Returns what serves, if there is more in the store and it can be served natively."""
         return self.native if self._look_up(call, steps) else None
 
     def entering(self, begins: bool, compiles: bool) -> bool:
@@ -151,7 +151,7 @@ class StoredSession(Session):
         return self._find_exact, self._find_general, self._wait
 
     def _look_up(self, call: Call, steps: Sequence[Step]) -> bool:
-        """Whether there is something that may serve the call, and has not been tried for it."""
+        """Returns whether there is something that may serve the call, and has not been tried for it."""
         slot = call.slot
         with self._seeking:
             while self.adopted == call.adopted and slot.sought < len(steps):
@@ -198,7 +198,7 @@ class StoredSession(Session):
         found: list[_core.Package] = []
         for variant, package in variants:
             if variant in slot.known or any(variant == other.general for other in self._slots.values()):
-                continue  # of the latter this process has put what it compiled
+                continue  # published by this process itself
             slot.known[variant] = False
             try:
                 self.check(package)
@@ -304,7 +304,7 @@ class StoredSession(Session):
             slot.led.end()
 
     def _put(self, slot: Slot) -> bool:
-        """Whether some of it lacks its backward, which is compiled later."""
+        """Returns whether some of it lacks its backward, which is compiled later."""
         assert self.store is not None
         with self._hosting:
             view = copy.copy(self.capture)

@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def may_wait_for_peers(target: Any) -> bool:
-    """Whether a call may wait for all processes before anything of it is compiled: in hooks that gather parameters, say. Then
+    """True if a call may wait for all processes before anything of it is compiled: in hooks that gather parameters, say. Then
     none of them may wait for what another compiles before that."""
     distributed = torch.distributed
     if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:

@@ -1,4 +1,4 @@
-"""What torch.compile alone serves although a store serves what is compiled, and why."""
+"""Callables that torch.compile alone serves although there is a store, with the reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is being waited for, on a terminal: silent elsewhere, and for the first second."""
+"""A line on a terminal about what is being waited for: silent elsewhere, and for the first second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `coldframe why` is told: why a call had to be compiled, and why what it compiled is not stored."""
+"""Reasons for `coldframe why`: why a call had to be compiled, and why what it compiled is not stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ABSENT = "absent: no package was stored for a call like this"
 
 @dataclass
 class Reasons:
-    """Of one compiled callable, each given once."""
+    """The reasons of one compiled callable, each given once."""
 
     _misses: set[int] = field(default_factory=set)  # their ids
     _bypasses: dict[int, int] = field(default_factory=dict)  # how many of a record, by the id of its code

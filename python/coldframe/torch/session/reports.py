@@ -1,4 +1,4 @@
-"""What the public functions say of what they have done."""
+"""Reports of the public functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SaveReport:
-    """What `save` wrote: size in bytes, numbers of frames, variants and artifacts, seconds that a hit saves.
+    """The report of `save`: size in bytes, numbers of frames, variants and artifacts, seconds that a hit saves.
 
     `pending` names frames saved forward-only, because their backward has not been compiled yet; `bypasses` says what could
     not be saved, and why.

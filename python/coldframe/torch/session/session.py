@@ -121,7 +121,7 @@ class Session:
             self.autosave()
 
     def stale(self) -> bool:
-        """Whether the file at `path` lacks something that has been compiled since."""
+        """Returns whether the file at `path` lacks something that has been compiled since."""
         if self.path is None:
             return False
         return self._saved_version != self.capture.version() or any(not artifact.pending for artifact in self._pending)
@@ -149,7 +149,7 @@ class Session:
             self.capture.loaded, self._package, self._later = False, None, path
 
     def _load_now(self) -> bool:
-        """Whether what was to be loaded at the first call serves natively."""
+        """Returns whether what was to be loaded at the first call serves natively."""
         with self._hosting:
             path, self._later = self._later, None
             if path is None:
@@ -215,7 +215,7 @@ class Session:
         return session.serve()
 
     def reduce(self) -> Any:
-        """What makes the same of the pickled target, in another process: torch.compile's modules can be pickled, too."""
+        """Returns the call that makes the same of the pickled target: torch.compile's modules can be pickled, too."""
         if self._package is not None and self.path is None:
             raise TypeError("a module that is served from a package cannot be pickled: pickle its _orig_mod, and load it again")
         how: dict[str, Any] = {
@@ -238,7 +238,7 @@ class Session:
         self.capture.adopt(done)
 
     def serve(self) -> Any:
-        """What the user gets, known to `session_of`: served natively where that is possible, else by torch.compile."""
+        """Returns what the user gets, known to `session_of`: served natively where that is possible, else by torch.compile."""
         call: Any = self.native.dispatcher if self.native is not None else self.call_hosted
         try:
             if self.native is None and not self.compiles_when_called:
@@ -342,7 +342,7 @@ class Session:
                 raise MissError(f"the package serves no call any more: {error}") from error
 
     def as_torch(self) -> Any:
-        """What plain torch.compile makes of the target: for those who read what it has beside the target's attributes."""
+        """Returns plain torch.compile's callable, for those who read what it has beside the target's attributes."""
         with self._hosting:
             if self._plain is None:
                 self._plain = self._torch_compile()

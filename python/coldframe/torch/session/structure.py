@@ -1,4 +1,4 @@
-"""What a call looks like, so that of hundreds of packages for one function the right one is found by its name.
+"""The structure of a call, by which of hundreds of packages for one function the right one is found by its name.
 
 A *structure* is two digests over the target and the arguments of a call. The exact one holds types, dtypes, sizes, constants
 and the parameters of a module; the general one leaves out sizes and values. It is no more than a name: whether a package
@@ -102,6 +102,6 @@ def _type(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Of a subclass (an enum, say) the value."""
+    """Returns the value of an instance of a subclass: of an enum, say."""
     kinds: tuple[Any, ...] = (bool, int, float, complex, str, bytes)
     return next(kind(value) for kind in kinds if isinstance(value, kind))

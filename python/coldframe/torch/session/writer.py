@@ -139,7 +139,7 @@ class Writer:
 
 
 def is_compiling() -> bool:
-    """Whether some thread of this process is in torch's compiler just now."""
+    """Returns whether some thread of this process is in torch's compiler just now."""
     for top in sys._current_frames().values():
         frame: Any = top
         while frame is not None:
@@ -150,7 +150,7 @@ def is_compiling() -> bool:
 
 
 def is_in_collective(thread: int) -> bool:
-    """Whether that thread is just now in what torch does with other processes."""
+    """Returns whether that thread is just now in what torch does with other processes."""
     frame: Any = sys._current_frames().get(thread)
     for _ in range(_COLLECTIVE_DEPTH):
         if frame is None:

@@ -71,7 +71,7 @@ def _note(premises: Premises, tx: Any, variable: Any, source: Any, name: str) ->
 
 
 def _wrap_namespaces(wrap: Wrap, current: Current) -> None:
-    """What is looked up in the __dict__ of an object, and which names there are."""
+    """Returns what is looked up in the __dict__ of an object, and which names there are."""
     proxy = symbols.module("torch._dynamo.variables.dicts").SideEffectsProxyDict
 
     def looks_up(original: Any) -> Callable[..., Any]:
@@ -101,7 +101,7 @@ _OF_TENSORS = frozenset(["_base", "grad_fn", "is_leaf", "retains_grad"])
 
 
 def _wrap_tensors(wrap: Wrap, current: Current) -> None:
-    """What a tensor is within autograd's graph, which its guard does not say."""
+    """Returns what a tensor is within autograd's graph, which its guard does not say."""
     tensors = symbols.module("torch._dynamo.variables.tensor").TensorVariable
 
     def make(original: Any) -> Callable[..., Any]:
