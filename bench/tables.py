@@ -9,6 +9,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import coldframe
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     cells = [list(header), *(list(row) for row in rows)]
@@ -29,7 +31,8 @@ def machine() -> str:
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers", "coldframe"))
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers"))
+    versions += f", coldframe {coldframe.__version__}"
     return f"{model}, {os.cpu_count()} cores, one thread a process; Python {platform.python_version()}, {versions}"
 
 

@@ -44,7 +44,6 @@ class _Parts:
     devices: set[str] = field(default_factory=set)
     sources: SourceSet = field(default_factory=SourceSet)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # under which the callable was made
-    decided: tuple[str, ...] = ()  # settings that its options decide
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,7 +55,7 @@ def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: d
     built = Built(_core.Package())
     built.bypasses.extend(capture.unrecorded)
     settings = environment.settings() if capture.made_under is None else capture.made_under
-    parts = _Parts(details=details or {}, settings=settings, decided=environment.decided_by(options))
+    parts = _Parts(details=details or {}, settings=settings)
     entries = []
     for record, variants in _records(capture):
         entry = _entry(record, variants, capture, parts, built)
@@ -176,9 +175,9 @@ def _guarded_code(
         built.pending.append(locate.frame_name(record.code, record.module, capture.target))
     reentered = record.role == "entry" and (capture.reentered or not capture.repeated.isdisjoint(variant.backends))
     program = naming.rename_program(variant.program, names)
-    under = environment.without(variant.settings, parts.decided)
-    if under != environment.without(parts.settings, parts.decided):
-        program.add("named_check", (0,), (NAME, ({"settings": (under, parts.decided)},)), "", ["torch's settings are the same"])
+    under = environment.while_compiling(variant.settings)
+    if under != environment.while_compiling(parts.settings):
+        program.add("named_check", (0,), (NAME, ({"settings": under},)), "", ["torch's settings are the same"])
     guarded = _core.GuardedCode(
         program,
         naming.rename_code(variant.dynamo_code, names),

@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -37,6 +37,7 @@ _INERT = (
     "cpp.cxx",
     "cuda.cutlass_dir",
     "enable_autograd_cache",
+    "enable_cpp_symbolic_shape_guards",
     "enable_remote_autograd_cache",
     "force_disable_caches",
     "fx_graph_cache",
@@ -48,22 +49,18 @@ _INERT = (
     "strict_precompile",
     "suppress_errors",
     "trace.",
+    "use_lamba_guard_for_object_aliasing",
     "verbose",
     "worker_start_method",
 )
 
-# While it compiles with dynamic=True or False, torch sets these itself.
-_BY_DYNAMIC = ("assume_static_by_default", "automatic_dynamic_shapes")
+# Which sizes are dynamic: torch sets them while it compiles with dynamic=True or False, and guards say what came of them.
+_OF_SIZES = ("assume_static_by_default", "automatic_dynamic_shapes")
 
 
-def decided_by(options: dict[str, Any]) -> tuple[str, ...]:
-    """The settings that torch sets itself while it compiles with these options."""
-    return _BY_DYNAMIC if options.get("dynamic") is not None else ()
-
-
-def without(found: dict[str, dict[str, Any]], names: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Settings but those of these names."""
-    kept = {module: {key: value for key, value in of.items() if key not in names} for module, of in found.items()}
+def while_compiling(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns those of the settings that must be the same where what was compiled under them is served."""
+    kept = {module: {key: value for key, value in of.items() if key not in _OF_SIZES} for module, of in found.items()}
     return {module: of for module, of in kept.items() if of}
 
 

@@ -52,6 +52,16 @@ def unmet(checks: dict[str, Any], scope: dict[str, Any]) -> str | None:
     return None
 
 
+def _apart(expressions: Any, scope: dict[str, Any]) -> str | None:
+    seen: dict[int, Expression] = {}
+    for expression in expressions:
+        tensor = _value(expression, scope)
+        other = seen.setdefault(tensor.untyped_storage().data_ptr(), expression)
+        if other is not expression and tensor.untyped_storage().nbytes():
+            return f"{render(expression)} shares no memory with {render(other)}"
+    return None
+
+
 def _absent(entries: Any, scope: dict[str, Any]) -> str | None:
     for expression, name in entries:
         if state.has(_value(expression, scope), name):
@@ -147,9 +157,8 @@ def _tensors(entry: Any, scope: dict[str, Any]) -> str | None:
     return None if operands.claims_of_tensors(names) == expected else f"torch.Tensor has its own {', '.join(names)}"
 
 
-def _settings(entry: Any, scope: dict[str, Any]) -> str | None:
-    expected, decided = entry
-    found = environment.without(environment.settings(), decided)
+def _settings(expected: Any, scope: dict[str, Any]) -> str | None:
+    found = environment.while_compiling(environment.settings())
     for module in expected.keys() | found.keys():
         before, now = expected.get(module, {}), found.get(module, {})
         for name in sorted(before.keys() | now.keys()):
@@ -254,6 +263,7 @@ def _values(entries: Any, scope: dict[str, Any]) -> str | None:
 
 
 _CHECKS = {
+    "apart": _apart,
     "absent": _absent,
     "calls": _calls,
     "classes": _classes,

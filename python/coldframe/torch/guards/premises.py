@@ -13,6 +13,7 @@ import collections
 import contextlib
 import enum
 import importlib
+import operator
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -34,6 +35,9 @@ BY_ANY_NAME = frozenset(
 )
 _OF_DYNAMO = "G['__import_"  # sources of modules that Dynamo imports for what it traces of torch and the standard library
 _OF_SITE = frozenset(["copyright", "credits", "exit", "help", "license", "quit"])  # builtins for people
+# In operator: what a graph calls for `a[b] = c` and `a += b`.
+_IN_PLACE = {name for name in dir(operator) if name[0] == "i" and f"__{name}__" in dir(operator)} - {"index", "inv", "invert"}
+_IN_PLACE.add("setitem")
 _LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
 
@@ -89,6 +93,8 @@ class Premises:
         self._dirs: dict[str, tuple[Expression, Any]] = {}
         self._of_inputs: dict[tuple[str, str], tuple[Expression, str, bool]] = {}
         self._held: dict[str, tuple[Expression, dict[str, Any]]] = {}
+        self._writes = False  # whether a graph of the frame writes to a tensor that it was given, perhaps
+        self._apart: list[Expression] = []
         self._operators: dict[str, tuple[str, ...]] = {}
         self._absent: dict[tuple[str, str], Expression] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
@@ -124,6 +130,7 @@ class Premises:
     def calls(self, graph: Any) -> None:
         """A graph that was made of the frame calls operators of libraries: which rules they have decides what these do."""
         self._operators.update({name: registrations.of(name) for name in registrations.called_by(graph)})
+        self._writes = self._writes or any(_writes(node) for node in graph.nodes)
 
     def iterated(self, items: Iterable[Any]) -> None:
         """The program went through a set of these constants, in an order that comes from their hashes."""
@@ -324,6 +331,18 @@ class Premises:
             with contextlib.suppress(NotPortableError):  # in ways that no expression has: torch's accessors by functions
                 self._distinct.append(parse(source))
 
+    def apart(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Tensors by their sources: what a frame writes to one that has memory of its own shows in no other."""
+        memory: dict[int, list[str]] = {}
+        for source, tensor in tensors.items():
+            with contextlib.suppress(NotImplementedError, RuntimeError):  # of tensors without memory
+                memory.setdefault(tensor.untyped_storage().data_ptr(), []).append(source)
+        self._apart.clear()
+        for sources in memory.values():
+            if len(sources) == 1:
+                with contextlib.suppress(NotPortableError):
+                    self._apart.append(parse(sources[0]))
+
     def is_same(self, sources: Sequence[str]) -> None:
         """These lead to one cell, which torch does not guard."""
         if len(sources) > 1:
@@ -346,6 +365,7 @@ class Premises:
             raise NotPortableError(self.failure)
         self._add_lookups(program)
         checks: dict[str, Any] = {
+            "apart": tuple(self._apart) if self._writes and len(self._apart) > 1 else (),
             "absent": tuple((expression, name) for (_, name), expression in self._absent.items()),
             "calls": tuple(self._calls.values()),
             "contained": tuple(self._contained.values()),
@@ -408,6 +428,15 @@ class Premises:
                 registries[module, name] = node
             text = f"{getattr(key, '__qualname__', repr(key))} {'in' if known else 'not in'} {place}"
             program.add("dict_contains", (registries[module, name],), (known, key), "", [text])
+
+
+def _writes(node: Any) -> bool:
+    """Whether a node of a graph may change a tensor in place."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    in_place = name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))
+    return node.op in ("call_function", "call_method") and (
+        in_place or "out" in node.kwargs or bool(node.kwargs.get("inplace"))
+    )
 
 
 def _matched(code: types.CodeType) -> Iterator[str]:

@@ -95,6 +95,7 @@ _NAMED_ACCESSORS: dict[str, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     "TorchFunctionModeStackSource": ("torch_function_mode_at", lambda source: (source._get_index(),)),
 }
 
+_TABLES = frozenset(vars(torch.nn.Module()))  # names of what every module has
 _UNRECORDED = -1  # the number of a manager whose checks say nothing
 _ADDRESS = re.compile(r"(?<=, )\d{7,}(?=\))")
 # The file in "  # line of the program  # some/folder/program.py:3 in f (_dynamo/guards.py:5 in g)": torch leaves away only
@@ -133,12 +134,15 @@ class Recording:
         self._parents: dict[int, int] = {}
         self._made_classes: dict[int, int] = {}  # numbers of classes without a name, by their addresses
         self._keep: list[Any] = []
+        self._tensors: dict[str, torch.Tensor] = {}  # among these
         self._shareable: dict[int, list[str]] = {}  # by id of an object: the sources under which it was found
 
     def finish(self) -> _core.GuardProgram:
         """The program; drops every object. NotPortableError with the reason of the first op that could not be recorded."""
         self.premises.distinct(sources[0] for sources in self._shareable.values())
         self._shareable.clear()
+        self.premises.apart(self._tensors)
+        self._tensors.clear()
         self._nodes.clear()
         self._values.clear()
         self._objects.clear()
@@ -211,11 +215,12 @@ class Recording:
         """Returns whether it is pytree's, in which the frame has only looked up types."""
         return value is pytree.SUPPORTED_NODES and not self._reads_registry
 
-    def _is_part(self, kind: str, node: int, value: Any) -> bool:
+    def _is_part(self, kind: str, node: int, key: Any) -> bool:
         """True for a part of what lies around it, to which nothing else leads: a namespace, a table of a module's."""
         if kind in ("generic_dict", "globals_dict"):
             return True
-        return isinstance(value, dict) and isinstance(self._values.get(self._parents.get(node, -1)), torch.nn.Module)
+        of_module = isinstance(self._values.get(self._parents.get(node, -1)), torch.nn.Module)
+        return of_module and kind == "dict_getitem" and key in _TABLES
 
     def _remember(self, manager: Any, node: int, value: Any = None, source: str = "") -> None:
         self._nodes[id(manager)] = node
@@ -255,8 +260,10 @@ class Recording:
         )
         if example[3] and example[0] is None:
             raise NotPortableError(f"a dict of type {type(value).__qualname__}, which has no name to import it by")
-        if state.can_be_shared(value) and not self._is_part(kind, node, value):
+        if state.can_be_shared(value) and not self._is_part(kind, node, kwargs.get("key")):
             self._shareable.setdefault(id(value), []).append(kwargs["source"])
+            if isinstance(value, torch.Tensor):
+                self._tensors[kwargs["source"]] = value
             if isinstance(value, types.CellType):
                 self.premises.is_same(self._shareable[id(value)])
         child = self.program.add(kind, (node,), values, portable_text(kwargs["source"]), (), example)

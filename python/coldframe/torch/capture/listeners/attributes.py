@@ -56,9 +56,8 @@ def _asking(current: Current, original: Any) -> Callable[..., Any]:
 def _note(premises: Premises, tx: Any, variable: Any, source: Any, name: str) -> None:
     if tx.output.side_effects.has_pending_mutation_of_attr(variable, name):
         return
-    known = vars(variable)
-    value = known.get("value", known.get("fn", state.MISSING))  # of a variable that has its object
-    if value is state.MISSING and not hasattr(torch.Tensor, name):
+    value = vars(variable).get("value", state.MISSING)  # of a variable that has its object
+    if value is state.MISSING and not (type(variable).__name__ == "TensorVariable" and hasattr(torch.Tensor, name)):
         with contextlib.suppress(Exception):  # of variables that stand for no object, and of sources that cannot be asked
             value = tx.output.resolve_source_value(source)
     if value is state.MISSING or state.has(value, name):
@@ -144,7 +143,8 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
             guards = self.tx.output.guards
             before = len(guards.inner)
             made = original(self, value)
-            if len(guards.inner) == before and not any(guard.originating_source == self.source for guard in guards.inner):
+            runs = type(made).__name__ == "SkipFunctionVariable"  # as it is, when compiled code calls it
+            if not runs and len(guards.inner) == before and not any(g.originating_source == self.source for g in guards.inner):
                 premises.held(self.source, value)
             return made
 
