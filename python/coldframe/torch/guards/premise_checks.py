@@ -55,7 +55,10 @@ def unmet(checks: dict[str, Any], scope: dict[str, Any]) -> str | None:
 def _apart(expressions: Any, scope: dict[str, Any]) -> str | None:
     seen: dict[int, Expression] = {}
     for expression in expressions:
-        tensor = _value(expression, scope)
+        try:
+            tensor = _value(expression, scope)
+        except Exception:  # see _distinct
+            continue
         other = seen.setdefault(tensor.untyped_storage().data_ptr(), expression)
         if other is not expression and tensor.untyped_storage().nbytes():
             return f"{render(expression)} shares no memory with {render(other)}"

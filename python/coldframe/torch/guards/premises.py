@@ -13,7 +13,7 @@ import collections
 import contextlib
 import enum
 import importlib
-import operator
+import re
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -33,11 +33,10 @@ from .expressions import Expression, parse
 BY_ANY_NAME = frozenset(
     ["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers", "hasattr", "vars"]
 )
-_OF_DYNAMO = "G['__import_"  # sources of modules that Dynamo imports for what it traces of torch and the standard library
+# Sources of what Dynamo has put among a module's globals itself: modules that it imports for what it traces of torch and the
+# standard library, and objects that no source of the program leads to, by their addresses.
+_OF_DYNAMO = re.compile(r"\bG\['(?:__import_|\w*_\d{9,}_c\d+'\])")
 _OF_SITE = frozenset(["copyright", "credits", "exit", "help", "license", "quit"])  # builtins for people
-# In operator: what a graph calls for `a[b] = c` and `a += b`.
-_IN_PLACE = {name for name in dir(operator) if name[0] == "i" and f"__{name}__" in dir(operator)} - {"index", "inv", "invert"}
-_IN_PLACE.add("setitem")
 _LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
 
@@ -130,7 +129,7 @@ class Premises:
     def calls(self, graph: Any) -> None:
         """A graph that was made of the frame calls operators of libraries: which rules they have decides what these do."""
         self._operators.update({name: registrations.of(name) for name in registrations.called_by(graph)})
-        self._writes = self._writes or any(_writes(node) for node in graph.nodes)
+        self._writes = self._writes or registrations.writes(graph)
 
     def iterated(self, items: Iterable[Any]) -> None:
         """The program went through a set of these constants, in an order that comes from their hashes."""
@@ -156,6 +155,8 @@ class Premises:
 
     def listed(self, source: str, keys: list[Any]) -> None:
         """The program went through a dict, or asked how many items it has, and no guard says so."""
+        if _OF_DYNAMO.search(source):
+            return
         try:
             entry = ("call", ("name", "list"), parse(source)), keys
             self._values[_core.digest(entry)] = entry
@@ -164,6 +165,8 @@ class Premises:
 
     def equal_by_bits(self, source: str, value: Any) -> None:
         """A guard finds it equal to this value, which others are equal to, too."""
+        if _OF_DYNAMO.search(source):
+            return
         try:
             entry = parse(source), value
             self._values[_core.digest(entry)] = entry
@@ -172,6 +175,8 @@ class Premises:
 
     def dir_of(self, source: Any, value: Any) -> None:
         """The program has asked which names there are."""
+        if _OF_DYNAMO.search(source.name):
+            return
         try:
             if not isinstance(value, types.ModuleType):
                 raise NotPortableError("more than what it is made of decides")
@@ -181,6 +186,8 @@ class Premises:
 
     def of_input(self, source: Any, name: str, value: Any) -> None:
         """An attribute of a tensor was read that no guard speaks of: whether it is true, or there at all."""
+        if _OF_DYNAMO.search(source.name):
+            return
         try:
             self._of_inputs[source.name, name] = parse(source.name), name, value is not None and value is not False
         except NotPortableError as error:
@@ -188,7 +195,7 @@ class Premises:
 
     def held(self, source: Any, value: Any) -> None:
         """Dynamo has taken something that is called as it is, without a guard."""
-        if source.name.startswith(_OF_DYNAMO):
+        if _OF_DYNAMO.search(source.name):
             return
         try:
             self._held[source.name] = parse(source.name), state.describe(value, self._met)
@@ -197,7 +204,7 @@ class Premises:
 
     def has_not(self, source: Any, name: str) -> None:
         """An attribute was asked for that an object, its class apart from __getattr__ included, does not have."""
-        if (source.name, name) in self._absent or source.name.startswith(_OF_DYNAMO):
+        if (source.name, name) in self._absent or _OF_DYNAMO.search(source.name):
             return
         try:
             self._absent[source.name, name] = parse(source.name)
@@ -428,15 +435,6 @@ class Premises:
                 registries[module, name] = node
             text = f"{getattr(key, '__qualname__', repr(key))} {'in' if known else 'not in'} {place}"
             program.add("dict_contains", (registries[module, name],), (known, key), "", [text])
-
-
-def _writes(node: Any) -> bool:
-    """Whether a node of a graph may change a tensor in place."""
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    in_place = name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))
-    return node.op in ("call_function", "call_method") and (
-        in_place or "out" in node.kwargs or bool(node.kwargs.get("inplace"))
-    )
 
 
 def _matched(code: types.CodeType) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Which rules operators of libraries have: under which of the dispatcher's keys, for which classes.
+"""The operators that a graph calls: which rules those of libraries have, and whether one writes to a tensor.
 
 A rule decides what an operator does although nothing of the program runs while a frame that calls it is compiled: a kernel of
 torch's own that was registered, autocast, the rule that was not there before.
@@ -6,6 +6,7 @@ torch's own that was registered, autocast, the rule that was not there before.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,10 @@ from ..seam import symbols
 _OF_TORCH = frozenset(["aten", "prim", "prims"])  # thousands of rules, which come with what torch imports
 
 _ops = symbols.module("torch._ops")
+
+# In operator: what a graph calls for `a[b] = c` and `a += b`.
+_IN_PLACE = {name for name in dir(operator) if name[0] == "i" and f"__{name}__" in dir(operator)} - {"index", "inv", "invert"}
+_IN_PLACE.add("setitem")
 
 
 def called_by(graph: Any) -> Iterator[str]:
@@ -39,3 +44,17 @@ def of(name: str) -> tuple[str, ...]:
     classes = [f"{cls.__module__}.{cls.__qualname__}" for cls in entry.torch_dispatch_rules._data] if entry is not None else []
     definition = symbols.module("torch._library.custom_ops").OPDEFS.get(name)
     return (*sorted(keys), *sorted(classes), str(getattr(definition, "_autocast_dtype", None)))
+
+
+def writes(graph: Any) -> bool:
+    """Returns whether a torch.fx.Graph may change a tensor in place."""
+    return any(_writes(node) for node in graph.nodes)
+
+
+def _writes(node: Any) -> bool:
+    """Whether a node of a graph may change a tensor in place."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    in_place = name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))
+    return node.op in ("call_function", "call_method") and (
+        in_place or "out" in node.kwargs or bool(node.kwargs.get("inplace"))
+    )
