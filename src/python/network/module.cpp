@@ -5,6 +5,7 @@
 #include <coldframe/network/open_network.hpp>
 #include <coldframe/util/version.hpp>
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the name that Python looks for
 PyMODINIT_FUNC PyInit__network() {
     using namespace coldframe;
     static python::NetworkLibrary library{k_version, &remote::open_network};
