@@ -18,6 +18,14 @@ import torch
 import coldframe
 
 HEAD = "import collections, dataclasses, enum, functools, os, sys, typing\nimport torch\nfrom torch import nn\n"
+# Runs `g` without tracing it.
+ALLOWED = """
+@torch.compiler.allow_in_graph
+def h(x):
+    return g(x) + 1
+def f(x):
+    return h(x).sin()
+"""
 GAP = "@@"
 BEFORE, AFTER = "before", "after"
 

@@ -5,7 +5,7 @@ As in edits.py.
 
 from __future__ import annotations
 
-from edits import Edit
+from edits import ALLOWED, Edit
 
 _OBJECT = "class O: pass\no = O()\n@@\n"
 _CAUGHT = "def f(x):\n    try:\n        return x * o.z\n    except AttributeError:\n        return x * 2"
@@ -18,13 +18,6 @@ class M(torch.nn.Module):
             return x * 2
 f = M()
 @@
-"""
-_ALLOWED = """
-@torch.compiler.allow_in_graph
-def h(x):
-    return g(x) + 1
-def f(x):
-    return h(x).sin()
 """
 
 
@@ -66,7 +59,7 @@ ONE = {
     "lists that are changed": _shared("[1]", "    a.append(2)\n    return x * len(b)"),
     "dicts that are changed": _shared("{'k': 1}", "    a['k'] = 5\n    return x * b['k']"),
     "lists of what is not traced": Edit(
-        "a = [1]\nb = @@\ndef g(x):\n    return x * 2 if a is b else x * 3\n" + _ALLOWED, "[1]", "a"
+        "a = [1]\nb = @@\ndef g(x):\n    return x * 2 if a is b else x * 3\n" + ALLOWED, "[1]", "a"
     ),
     "parameters": Edit(
         "class M(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
@@ -103,6 +96,14 @@ READ = {
         "torch.utils.checkpoint.checkpoint",
         "own",
     ),
+    "function that Dynamo knows, wrapped under its name": Edit(
+        "import torch.utils.checkpoint as c\nkept = c.checkpoint\n@functools.wraps(kept)\n"
+        "def own(function, *args, **options):\n    return function(*args) * 3\nc.checkpoint = @@\n"
+        "def q(x):\n    return x.sin()\ndef f(x):\n    return c.checkpoint(q, x, use_reentrant=False)\n"
+        "backend = 'aot_eager'\ndef done():\n    c.checkpoint = kept",
+        "kept",
+        "own",
+    ),
     "default type of autocast": Edit(
         "torch.set_autocast_dtype('cpu', torch.@@)\ndef f(x):\n    with torch.autocast('cpu'):\n"
         "        return (x @ x.t() * 1.001).float()",
@@ -111,7 +112,7 @@ READ = {
     ),
     "import that fails in what is not traced": Edit(
         "import sys, types\nsys.modules['edited_later'] = types.ModuleType('edited_later')\n@@\ndef g(x):\n    try:\n"
-        "        from edited_later import K\n        return x * K\n    except ImportError:\n        return x * 2\n" + _ALLOWED,
+        "        from edited_later import K\n        return x * K\n    except ImportError:\n        return x * 2\n" + ALLOWED,
         "",
         "sys.modules['edited_later'].K = 3",
     ),

@@ -5,15 +5,8 @@ As in edits.py. Of UNKNOWABLE programs no package is made, for a reason; edits o
 
 from __future__ import annotations
 
-from edits import Edit
+from edits import ALLOWED, Edit
 
-_ALLOWED = """
-@torch.compiler.allow_in_graph
-def h(x):
-    return g(x) + 1
-def f(x):
-    return h(x).sin()
-"""
 _TRACED = 'backend = "aot_eager"\n'
 _OPERATOR = """
 @torch.library.custom_op("edited_{name}::op", mutates_args=())
@@ -75,59 +68,59 @@ def _subclass(changed: str, before: str = "") -> str:
 
 
 EDITS = {
-    "helper of an allowed function": Edit("def g(x):\n    return x * @@" + _ALLOWED, "2", "3"),
-    "global of an allowed function": Edit("K = @@\ndef g(x):\n    return x * K" + _ALLOWED, "2", "3"),
-    "list that an allowed function reads": Edit("K = [1, @@]\ndef g(x):\n    return x * K[1]" + _ALLOWED, "2", "3"),
+    "helper of an allowed function": Edit("def g(x):\n    return x * @@" + ALLOWED, "2", "3"),
+    "global of an allowed function": Edit("K = @@\ndef g(x):\n    return x * K" + ALLOWED, "2", "3"),
+    "list that an allowed function reads": Edit("K = [1, @@]\ndef g(x):\n    return x * K[1]" + ALLOWED, "2", "3"),
     "attribute of a class that an allowed function reads": Edit(
-        "class K:\n    a = @@\ndef g(x):\n    return x * K.a" + _ALLOWED, "2", "3"
+        "class K:\n    a = @@\ndef g(x):\n    return x * K.a" + ALLOWED, "2", "3"
     ),
     "attribute of an object that an allowed function reads": Edit(
-        "class K:\n    def __init__(self):\n        self.a = @@\nk = K()\ndef g(x):\n    return x * k.a" + _ALLOWED, "2", "3"
+        "class K:\n    def __init__(self):\n        self.a = @@\nk = K()\ndef g(x):\n    return x * k.a" + ALLOWED, "2", "3"
     ),
     "object that an allowed function passes on": Edit(
         "class K:\n    def __init__(self):\n        self.a = @@\nk = K()\ndef i(k, x):\n    return x * k.a\n"
-        "def g(x):\n    return i(k, x)" + _ALLOWED,
+        "def g(x):\n    return i(k, x)" + ALLOWED,
         "2",
         "3",
     ),
-    "default of a helper": Edit("def g(x, k=@@):\n    return x * k" + _ALLOWED, "2", "3"),
-    "keyword default of a helper": Edit("def g(x, *, k=@@):\n    return x * k" + _ALLOWED, "2", "3"),
+    "default of a helper": Edit("def g(x, k=@@):\n    return x * k" + ALLOWED, "2", "3"),
+    "keyword default of a helper": Edit("def g(x, *, k=@@):\n    return x * k" + ALLOWED, "2", "3"),
     "function in a table": Edit(
-        "def a(x):\n    return x * 2\ndef b(x):\n    return x * 3\nK = {1: @@}\ndef g(x):\n    return K[1](x)" + _ALLOWED,
+        "def a(x):\n    return x * 2\ndef b(x):\n    return x * 3\nK = {1: @@}\ndef g(x):\n    return K[1](x)" + ALLOWED,
         "a",
         "b",
     ),
     "kept result of a helper": Edit(
-        "@functools.lru_cache\ndef k():\n    return @@\nk()\ndef g(x):\n    return x * k()" + _ALLOWED, "2", "3"
+        "@functools.lru_cache\ndef k():\n    return @@\nk()\ndef g(x):\n    return x * k()" + ALLOWED, "2", "3"
     ),
     "helper of a helper whose result is kept": Edit(
-        "def i():\n    return @@\n@functools.cache\ndef k():\n    return i()\nk()\ndef g(x):\n    return x * k()" + _ALLOWED,
+        "def i():\n    return @@\n@functools.cache\ndef k():\n    return i()\nk()\ndef g(x):\n    return x * k()" + ALLOWED,
         "2",
         "3",
     ),
     "method whose result is kept": Edit(
         "class K:\n    @functools.cache\n    def m(self):\n        return self.n()\n    def n(self):\n        return @@\n"
-        "k = K()\nk.m()\ndef g(x):\n    return x * k.m()" + _ALLOWED,
+        "k = K()\nk.m()\ndef g(x):\n    return x * k.m()" + ALLOWED,
         "2",
         "3",
     ),
     "property whose result is kept": Edit(
         "class K:\n    @functools.cached_property\n    def a(self):\n        return @@\nk = K()\ndef g(x):\n    return x * k.a"
-        + _ALLOWED,
+        + ALLOWED,
         "2",
         "3",
     ),
     "property whose result was kept before": Edit(
         "class K:\n    @functools.cached_property\n    def a(self):\n        return @@\nk = K()\nk.a\n"
-        "def g(x):\n    return x * k.a" + _ALLOWED,
+        "def g(x):\n    return x * k.a" + ALLOWED,
         "2",
         "3",
     ),
     "getter of a helper": Edit(
-        "import operator\nget = operator.itemgetter(@@)\ndef g(x):\n    return x * get([1, 2, 3])" + _ALLOWED, "1", "2"
+        "import operator\nget = operator.itemgetter(@@)\ndef g(x):\n    return x * get([1, 2, 3])" + ALLOWED, "1", "2"
     ),
     "function registered for a class": Edit(
-        "import OTHER\ndef g(x):\n    return x * OTHER.k(3)" + _ALLOWED,
+        "import OTHER\ndef g(x):\n    return x * OTHER.k(3)" + ALLOWED,
         "",
         "",
         tuple(
@@ -137,33 +130,33 @@ EDITS = {
     ),
     "object in a class that a class method of a helper reads": Edit(
         "from OTHER import v\nclass K:\n    a = v\n    @classmethod\n    def m(cls, x):\n        return x * cls.a.k\n"
-        "def g(x):\n    return K.m(x)" + _ALLOWED,
+        "def g(x):\n    return K.m(x)" + ALLOWED,
         "",
         "",
         tuple(f"class V:\n    def __init__(self, k):\n        self.k = k\nv = V({k})\n" for k in (2, 3)),
     ),
     "what a descriptor of a helper holds": Edit(
         "from OTHER import N\nclass D:\n    def __init__(self, k):\n        self.k = k\n    def __get__(self, o, cls):\n"
-        "        return self.k\nclass K:\n    a = D(N)\nk = K()\ndef g(x):\n    return x * k.a" + _ALLOWED,
+        "        return self.k\nclass K:\n    a = D(N)\nk = K()\ndef g(x):\n    return x * k.a" + ALLOWED,
         "",
         "",
         ("N = 2\n", "N = 3\n"),
     ),
     "class registered elsewhere, asked by a helper": Edit(
-        "import OTHER\nfrom OTHER import B, O\no = O()\ndef g(x):\n    return x * (2 if isinstance(o, B) else 3)" + _ALLOWED,
+        "import OTHER\nfrom OTHER import B, O\no = O()\ndef g(x):\n    return x * (2 if isinstance(o, B) else 3)" + ALLOWED,
         "",
         "",
         tuple("import abc\nclass B(abc.ABC): pass\nclass O: pass\n" + text for text in ("", "B.register(O)\n")),
     ),
     "hook over subclasses that was asked before": Edit(
         "import abc\nclass B(abc.ABC):\n    @classmethod\n    def __subclasshook__(cls, other):\n        return @@\n"
-        "class O: pass\no = O()\nisinstance(o, B)\ndef g(x):\n    return x * (2 if isinstance(o, B) else 3)" + _ALLOWED,
+        "class O: pass\no = O()\nisinstance(o, B)\ndef g(x):\n    return x * (2 if isinstance(o, B) else 3)" + ALLOWED,
         "True",
         "False",
     ),
     "builtin of a program, read by a helper": Edit(
         "import OTHER\ndef g(x):\n    return x * edited_scale\ndef done():\n    import builtins\n    del builtins.edited_scale"
-        + _ALLOWED,
+        + ALLOWED,
         "",
         "",
         ("import builtins\nbuiltins.edited_scale = 2\n", "import builtins\nbuiltins.edited_scale = 3\n"),
@@ -186,32 +179,32 @@ EDITS = {
         "torch.Tensor.sinh = torch.Tensor.sin",
     ),
     "attribute that a class lacks": Edit(
-        "class K:\n    @@\ndef g(x):\n    return x * getattr(K, 'a', 2)" + _ALLOWED, "pass", "a = 3"
+        "class K:\n    @@\ndef g(x):\n    return x * getattr(K, 'a', 2)" + ALLOWED, "pass", "a = 3"
     ),
     "attribute that a class lacks, by a name that is not to be seen": Edit(
-        "class K:\n    @@\ndef g(x):\n    return x * (2 if '_'.join(['a', 'b']) in K.__dict__ else 3)" + _ALLOWED + _TRACED,
+        "class K:\n    @@\ndef g(x):\n    return x * (2 if '_'.join(['a', 'b']) in K.__dict__ else 3)" + ALLOWED + _TRACED,
         "pass",
         "a_b = 3",
     ),
     "containers and numbers of the standard library": Edit(
         "import decimal\nD = collections.deque([decimal.Decimal(1), collections.OrderedDict(a=collections.Counter('@@'))], 3)\n"
-        "def g(x):\n    return x * D[1]['a']['b']" + _ALLOWED + _TRACED,
+        "def g(x):\n    return x * D[1]['a']['b']" + ALLOWED + _TRACED,
         "bb",
         "bbb",
     ),
     "docstring of a nested function": Edit(
-        "def g(x):\n    def k():\n        '@@'\n    return x * len(k.__doc__)" + _ALLOWED + _TRACED, "a", "bb"
+        "def g(x):\n    def k():\n        '@@'\n    return x * len(k.__doc__)" + ALLOWED + _TRACED, "a", "bb"
     ),
     "attribute in a pattern": Edit(
         "class K:\n    @@\nk = K()\ndef g(x):\n    match k:\n        case K(a=3):\n            return x * 3\n    return x * 2"
-        + _ALLOWED
+        + ALLOWED
         + _TRACED,
         "pass",
         "a = 3",
     ),
     "class registered elsewhere": Edit(
         "class K: pass\nk = K()\n(lambda _: @@)(collections.abc.Sequence)\ndef g(x):\n"
-        "    return x * (2 if isinstance(k, collections.abc.Sequence) else 3)" + _ALLOWED + _TRACED,
+        "    return x * (2 if isinstance(k, collections.abc.Sequence) else 3)" + ALLOWED + _TRACED,
         "_",
         "_.register(K)",
     ),
@@ -231,36 +224,36 @@ EDITS = {
         "class M(type):\n    class A:\n        k = @@\nclass K(metaclass=M): pass\ndef f(x):\n    return x * K.A.k", "2", "3"
     ),
     "defaults that a helper looks at": Edit(
-        "def k(a=@@): pass\ndef g(x):\n    return x * k.__defaults__[0]" + _ALLOWED, "2", "3"
+        "def k(a=@@): pass\ndef g(x):\n    return x * k.__defaults__[0]" + ALLOWED, "2", "3"
     ),
     "documentation that a helper looks at": Edit(
         "def k():\n    '@@'\ndef length(function):\n    return len(function.__doc__)\ndef g(x):\n    return x * length(k)"
-        + _ALLOWED,
+        + ALLOWED,
         "aa",
         "aaa",
     ),
     "signature that a helper looks at": Edit(
-        "import inspect\ndef k(@@): pass\ndef g(x):\n    return x * len(inspect.signature(k).parameters)" + _ALLOWED,
+        "import inspect\ndef k(@@): pass\ndef g(x):\n    return x * len(inspect.signature(k).parameters)" + ALLOWED,
         "a",
         "a, b",
     ),
     "constant of another module": Edit(
-        "import OTHER\ndef g(x):\n    return x * OTHER.K" + _ALLOWED, "", "", ("K = 2\n", "K = 3\n")
+        "import OTHER\ndef g(x):\n    return x * OTHER.K" + ALLOWED, "", "", ("K = 2\n", "K = 3\n")
     ),
     "helper of another module": Edit(
-        "from OTHER import g" + _ALLOWED, "", "", ("def g(x): return x * 2\n", "def g(x): return x * 3\n")
+        "from OTHER import g" + ALLOWED, "", "", ("def g(x): return x * 2\n", "def g(x): return x * 3\n")
     ),
     "module imported by a helper": Edit(
-        "import OTHER\ndef g(x):\n    import OTHER as o\n    return x * o.K" + _ALLOWED, "", "", ("K = 2\n", "K = 3\n")
+        "import OTHER\ndef g(x):\n    import OTHER as o\n    return x * o.K" + ALLOWED, "", "", ("K = 2\n", "K = 3\n")
     ),
     "builtin shadowed in a helper's module": Edit(
-        "@@\ndef g(x):\n    return x * max(1, 2)" + _ALLOWED, "", "def max(*a): return 7"
+        "@@\ndef g(x):\n    return x * max(1, 2)" + ALLOWED, "", "def max(*a): return 7"
     ),
     "generated method of a class of a helper": Edit(
-        "@dataclasses.dataclass\nclass K:\n    a: float = @@\ndef g(x):\n    return x * K().a" + _ALLOWED, "2.0", "3.0"
+        "@dataclasses.dataclass\nclass K:\n    a: float = @@\ndef g(x):\n    return x * K().a" + ALLOWED, "2.0", "3.0"
     ),
     "helper of a function traced without guards": Edit(
-        "def g(x):\n    return x * @@" + _ALLOWED.replace("compiler.allow_in_graph", "_dynamo.nonstrict_trace") + _TRACED,
+        "def g(x):\n    return x * @@" + ALLOWED.replace("compiler.allow_in_graph", "_dynamo.nonstrict_trace") + _TRACED,
         "2",
         "3",
     ),
@@ -337,7 +330,7 @@ EDITS = {
     ),
 }
 
-_SCALED = "def g(x):\n    return x * k()" + _ALLOWED
+_SCALED = "def g(x):\n    return x * k()" + ALLOWED
 UNKNOWABLE = {
     "it has defaults or a closure": "def bound(n):\n    def k():\n        return n\n    return k\nk = bound(2)\n" + _SCALED,
     "it changes the global 'N'": "N = 0\ndef k():\n    global N\n    N += 1\n    return N\n" + _SCALED,
@@ -353,7 +346,7 @@ UNKNOWABLE = {
 }
 UNCHANGED = {
     "comments, moved lines and other functions": Edit(
-        "@@\nK = 2\ndef g(x):\n    return x * K" + _ALLOWED, "def o():\n    return 1", "# moved\nO = 1\ndef o():\n    return 2"
+        "@@\nK = 2\ndef g(x):\n    return x * K" + ALLOWED, "def o():\n    return 1", "# moved\nO = 1\ndef o():\n    return 2"
     ),
     "beside a dict with members of an enumeration": Edit(
         "@@\nclass E(enum.Enum):\n    A = 1\n    B = 2\nD = {E.A: 2, E.B: 3}\ndef f(x):\n    return x * D[E.A]", "", "o = 1"
@@ -375,7 +368,7 @@ UNCHANGED = {
         "two",
     ),
     "a model, decorated functions and values beside": Edit(
-        "K = 2\ndef g(x):\n    return x * K" + _ALLOWED + "@@",
+        "K = 2\ndef g(x):\n    return x * K" + ALLOWED + "@@",
         "",
         "class O(torch.nn.Module):\n    def forward(self, x):\n        return x\n@functools.lru_cache\ndef o(x):\n"
         "    return x\n@torch.compile(dynamic=True)\ndef p(x):\n    return x\nq = list(range(3)) + [K]",

@@ -200,7 +200,7 @@ class CapturePackage:
         self.target = target
 
     def compiled_by(self, backend: Any, options: dict[str, Any]) -> None:
-        """Notes the backend, as the user named it, and of the portable options."""
+        """Notes the backend, as the user named it, and the portable options."""
         self.backend = backend
         self.backend_key = (_core.digest(options), backend)
 

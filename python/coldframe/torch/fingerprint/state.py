@@ -171,6 +171,11 @@ def describe_function(function: types.FunctionType, met: set[type] | None = None
     }
 
 
+def describe_called(value: Any, met: set[type] | None = None) -> dict[str, Any]:
+    """A function by its content, whatever its name is; anything else as `describe` says it."""
+    return {"function": describe_function(value, met)} if isinstance(value, types.FunctionType) else describe(value, met)
+
+
 def is_function(function: types.FunctionType, description: dict[str, Any]) -> bool:
     """Returns whether `describe_function` says this of the function."""
     if semantic_digest(function.__code__) != description["code"]:

@@ -204,7 +204,7 @@ def _of_inputs(entries: Any, scope: dict[str, Any]) -> str | None:
 
 def _held(entries: Any, scope: dict[str, Any]) -> str | None:
     for expression, description in entries:
-        if not state.is_described(_value(expression, scope), description):
+        if not state.same(state.describe_called(_value(expression, scope)), description):
             return f"{render(expression)} is not what it was"
     return None
 

@@ -140,8 +140,7 @@ class Premises:
     def shown(self, source: Any, text: str) -> None:
         """Dynamo keeps the text of an object without having looked at what it is made of."""
         try:
-            expression = ("call", ("name", "str"), parse(source.name if source is not None else ""))
-            self._values[_core.digest((expression, text))] = expression, text
+            self._is(("call", ("name", "str"), parse(source.name if source is not None else "")), text)
         except NotPortableError as error:
             self.failure = f"the text of an object was taken for a constant: {error}"
 
@@ -153,66 +152,60 @@ class Premises:
         except NotPortableError as error:
             self.failure = f"{source} has no key {key!r:.80}: {error}"
 
-    def listed(self, source: str, keys: list[Any]) -> None:
-        """The program went through a dict, or asked how many items it has, and no guard says so."""
+    def _say(self, source: str, what: str, said: Callable[[Expression], None]) -> None:
+        """Calls `said` with the expression of a source. Where there is none, `what` was taken for a constant, and fails."""
         if _OF_DYNAMO.search(source):
             return
         try:
-            entry = ("call", ("name", "list"), parse(source)), keys
-            self._values[_core.digest(entry)] = entry
+            said(parse(source))
         except NotPortableError as error:
-            self.failure = f"the keys of {source} were taken for constants: {error}"
+            self.failure = f"{what} was taken for a constant: {error}"
+
+    def listed(self, source: str, keys: list[Any]) -> None:
+        """The program went through a dict, or asked how many items it has, and no guard says so."""
+        self._say(source, f"the list of the keys of {source}", lambda of: self._is(("call", ("name", "list"), of), keys))
 
     def equal_by_bits(self, source: str, value: Any) -> None:
         """A guard finds it equal to this value, which others are equal to, too."""
-        if _OF_DYNAMO.search(source):
-            return
-        try:
-            entry = parse(source), value
-            self._values[_core.digest(entry)] = entry
-        except NotPortableError as error:
-            self.failure = f"{source} is {value!r:.80}: {error}"
+        self._say(source, source, lambda of: self._is(of, value))
+
+    def _is(self, expression: Expression, value: Any) -> None:
+        self._values[_core.digest((expression, value))] = expression, value
 
     def dir_of(self, source: Any, value: Any) -> None:
         """The program has asked which names there are."""
-        if _OF_DYNAMO.search(source.name):
-            return
-        try:
+
+        def said(of: Expression) -> None:
             if not isinstance(value, types.ModuleType):
                 raise NotPortableError("more than what it is made of decides")
-            self._dirs[source.name] = parse(source.name), dir(value)
-        except NotPortableError as error:
-            self.failure = f"dir() of {source.name} was taken for a constant: {error}"
+            self._dirs[source.name] = of, dir(value)
+
+        self._say(source.name, f"dir() of {source.name}", said)
 
     def of_input(self, source: Any, name: str, value: Any) -> None:
         """An attribute of a tensor was read that no guard speaks of: whether it is true, or there at all."""
-        if _OF_DYNAMO.search(source.name):
-            return
-        try:
-            self._of_inputs[source.name, name] = parse(source.name), name, value is not None and value is not False
-        except NotPortableError as error:
-            self.failure = f"{source.name}.{name} was taken for a constant: {error}"
+        is_there = value is not None and value is not False
+        self._say(
+            source.name, f"{source.name}.{name}", lambda of: self._of_inputs.update({(source.name, name): (of, name, is_there)})
+        )
 
     def held(self, source: Any, value: Any) -> None:
         """Dynamo has taken something that is called as it is, without a guard."""
-        if _OF_DYNAMO.search(source.name):
-            return
-        try:
-            self._held[source.name] = parse(source.name), state.describe(value, self._met)
-        except NotPortableError as error:
-            self.failure = f"{source.name} was taken for a constant: {error}"
+
+        def said(of: Expression) -> None:
+            self._held[source.name] = of, state.describe_called(value, self._met)
+
+        self._say(source.name, source.name, said)
 
     def has_not(self, source: Any, name: str) -> None:
         """An attribute was asked for that an object, its class apart from __getattr__ included, does not have."""
-        if (source.name, name) in self._absent or _OF_DYNAMO.search(source.name):
-            return
-        try:
-            self._absent[source.name, name] = parse(source.name)
-        except NotPortableError as error:
-            self.failure = f"{source.name} has no {name}: {error}"
+        if (source.name, name) not in self._absent:
+            self._say(
+                source.name, f"the lack of {name} in {source.name}", lambda of: self._absent.update({(source.name, name): of})
+            )
 
     def looked_up(self, module: str, registry: str, key: Any) -> None:
-        """Returns whether a registry, a dict of the module, knows the key decided how a tree was walked."""
+        """Whether a registry, a dict of the module, knows the key decided how a tree was walked."""
         known = key in getattr(importlib.import_module(module), registry)
         self._lookups[module, registry, id(key)] = (key, known)
 
@@ -223,7 +216,7 @@ class Premises:
         self._met.update(state.owners(module, function.__qualname__))
 
     def holding(self, function: types.FunctionType, module: str, name: str) -> None:
-        """Returns what a function that ran holds, to which this name leads."""
+        """Describes what a function that ran holds, to which this name leads."""
         self._functions[module, name] = state.describe_function(function, self._met)
 
     def read(self, module: str, chain: state.Chain) -> Any:
@@ -316,7 +309,7 @@ class Premises:
             raise NotPortableError(f"{source.name} is read and not guarded ({kind})")
         if isinstance(value, types.CodeType):
             return
-        self._values[_core.digest((expression, value))] = expression, value
+        self._is(expression, value)
 
     def type_guarded(self, cls: type) -> None:
         self._classes[id(cls)] = cls

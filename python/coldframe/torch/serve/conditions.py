@@ -39,7 +39,7 @@ class Conditions:
         self._add("set_contains", (1,), item)
 
     def imported(self, aliases: dict[str, str], namespace: dict[str, Any]) -> None:
-        """Returns what a program imports by these names is what compiled code takes for it: these globals."""
+        """Adds that what a program imports by these names is what compiled code takes for it: these globals."""
         for alias, name in aliases.items():
             for value, (found, key) in enumerate(((sys.modules, name), (namespace, alias)), start=1):
                 self._add("constant", (), found, value)

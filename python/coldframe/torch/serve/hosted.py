@@ -93,7 +93,7 @@ _orphans: list[Install] = []
 
 
 def abandon(installs: list[Install]) -> None:
-    """Notes that the callable or package which these belong to is gone, and takes them out: at once, or, while a guard of
+    """Takes out installs whose callable or package is gone: at once, or, while a guard of
     theirs may be under evaluation, at the next occasion."""
     _orphans.extend(installs)
     _take_out_orphans()

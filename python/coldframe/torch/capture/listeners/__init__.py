@@ -34,11 +34,6 @@ def install() -> None:
         attributes.install(_patches.wrap, _premises)
 
 
-def uninstall() -> None:
-    """Leaves torch as it was before `install`. Not while a callable of ours is in use."""
-    _patches.undo()
-
-
 def _premises() -> Premises | None:
     frame = listening.current()
     return frame.premises if frame is not None else None

@@ -43,11 +43,21 @@ def _trackers(cls: type) -> Iterator[type]:
             waiting.extend(cls.__subclasses__())
 
 
+@contextlib.contextmanager
+def _contained(premises: Premises) -> Iterator[None]:
+    """Within it, asking objects of the program: an error of theirs is the frame's failure, and not torch's."""
+    try:
+        yield
+    except Exception as error:
+        premises.failure = f"an object could not be asked while the frame was compiled: {type(error).__name__}: {error}"
+
+
 def _asking(current: Current, original: Any) -> Callable[..., Any]:
     def asked(self: Any, tx: Any, name: Any, *rest: Any, **more: Any) -> Any:
         premises = current()
         if premises is not None and isinstance(name, str) and (source := self.source) is not None:
-            _note(premises, tx, self, source, name)
+            with _contained(premises):
+                _note(premises, tx, self, source, name)
         return original(self, tx, name, *rest, **more)
 
     return asked
@@ -70,7 +80,7 @@ def _note(premises: Premises, tx: Any, variable: Any, source: Any, name: str) ->
 
 
 def _wrap_namespaces(wrap: Wrap, current: Current) -> None:
-    """Returns what is looked up in the __dict__ of an object, and which names there are."""
+    """Names that are looked up in the __dict__ of an object, and which there are."""
     proxy = symbols.module("torch._dynamo.variables.dicts").SideEffectsProxyDict
 
     def looks_up(original: Any) -> Callable[..., Any]:
@@ -100,14 +110,15 @@ _OF_TENSORS = frozenset(["_base", "grad_fn", "is_leaf", "retains_grad"])
 
 
 def _wrap_tensors(wrap: Wrap, current: Current) -> None:
-    """Returns what a tensor is within autograd's graph, which its guard does not say."""
+    """A tensor's place in autograd's graph, which its guard does not say."""
     tensors = symbols.module("torch._dynamo.variables.tensor").TensorVariable
 
     def make(original: Any) -> Callable[..., Any]:
         def var_getattr(self: Any, tx: Any, name: str) -> Any:
             premises = current()
             if premises is not None and name in _OF_TENSORS and self.source is not None:
-                premises.of_input(self.source, name, getattr(tx.output.resolve_source_value(self.source), name))
+                with _contained(premises):
+                    premises.of_input(self.source, name, getattr(tx.output.resolve_source_value(self.source), name))
             return original(self, tx, name)
 
         return var_getattr
@@ -120,7 +131,8 @@ def _wrap_dir(wrap: Wrap, current: Current) -> None:
         def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
             premises = current()
             if premises is not None and self.fn is dir and args and args[0].source is not None:
-                premises.dir_of(args[0].source, tx.output.resolve_source_value(args[0].source))
+                with _contained(premises):
+                    premises.dir_of(args[0].source, tx.output.resolve_source_value(args[0].source))
             return original(self, tx, args, kwargs)
 
         return call_function
@@ -145,7 +157,8 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
             made = original(self, value)
             runs = type(made).__name__ == "SkipFunctionVariable"  # as it is, when compiled code calls it
             if not runs and len(guards.inner) == before and not any(g.originating_source == self.source for g in guards.inner):
-                premises.held(self.source, value)
+                with _contained(premises):
+                    premises.held(self.source, value)
             return made
 
         return _wrap

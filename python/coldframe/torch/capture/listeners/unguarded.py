@@ -350,7 +350,7 @@ def _wrap_identities(wrap: Wrap, current: Current) -> None:
 
 
 def _wrap_dicts(wrap: Wrap, current: Current) -> None:
-    """Returns what is looked up in a dict and is not there: a variable of the environment, say."""
+    """Keys that are looked up in a dict and are not there: a variable of the environment, say."""
     dicts = symbols.module("torch._dynamo.variables.dicts").ConstDictVariable
 
     def make(original: Any) -> Callable[..., Any]:
@@ -392,7 +392,7 @@ def _wrap_instance_checks(wrap: Wrap, current: Current) -> None:
 
 
 def _wrap_metaclasses(wrap: Wrap, current: Current) -> None:
-    """Returns what a class has from its metaclass is read without a guard."""
+    """Attributes that a class has from its metaclass, which are read without a guard."""
 
     def make(original: Any) -> Callable[..., Any]:
         def lookup_metaclass_attr(self: Any, name: str) -> Any:
