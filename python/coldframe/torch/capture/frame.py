@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ... import _core
 from ...errors import NotPortableError, PackageError
 from .. import graphs
+from ..fingerprint import environment
 from ..fingerprint.sources import SourceSet
 from ..guards.premises import Premises
 from ..guards.record import Recording
@@ -58,7 +59,7 @@ class FrameCapture:
         self.traced: list[types.CodeType] = []
         self.functions: list[types.FunctionType] | None = None  # of the program, that ran; None when nobody listened
         self.device_type = "cpu"
-        self.settings = package.settings
+        self.settings = environment.settings()  # a program may change them between two frames
         self.name = f"compilation {next(_numbers)}"
         self.started = time.perf_counter()
 

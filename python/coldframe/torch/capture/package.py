@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 from ... import _core
 from ...errors import MissError, NotPortableError
 from .. import graphs
-from ..fingerprint import environment, locate
+from ..fingerprint import locate
 from ..seam import cxx, gc_pause, symbols
 from ..seam.process import Lock
 from ..seam.stats import stats
@@ -176,20 +176,12 @@ class CapturePackage:
         self.namespace: dict[str, Any] = {}
         self.depth = 0  # calls that are running
         self.ran: set[str] = set()  # names of what the last call ran
-        self.made_under: dict[str, dict[str, Any]] | None = None  # the settings under which the callable was; those of now
-        self._settings: dict[str, dict[str, Any]] | None = None
+        self.made_under: dict[str, dict[str, Any]] | None = None  # the settings when the callable was made
         self._lock = Lock()
         self._counted = 0  # graphs that are accounted for in the statistics
         self._foreign = 0  # graphs that it ran, which somebody else compiled and no package of its holds
         self._registry_version = 0
         self._changes = 0
-
-    @property
-    def settings(self) -> dict[str, dict[str, Any]]:
-        """Those of the compiler, in the call that is running."""
-        if self._settings is None:
-            self._settings = environment.settings()
-        return self._settings
 
     @property
     def owner(self) -> Any:
@@ -226,7 +218,6 @@ class CapturePackage:
         with self._lock:
             if self.depth == 0:
                 self.ran = set()
-                self._settings = None
             self.depth += 1
         listening.enter(self)
         return self._leave
