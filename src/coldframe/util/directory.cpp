@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint32_t k_directory_permissions = 0700;
 constexpr int k_stale_retries = 3;
+constexpr int k_taken_retries = 8;
 
 // On a network file system a name may have been looked up before another host replaced it: looking again helps.
 template <typename Call>
@@ -125,17 +126,24 @@ Result<FileInfo> Directory::create(const std::string& name, ByteView bytes, std:
 
 Result<Published> Directory::publish(const std::string& name, const FileInfo& created, const Directory& to,
                                      const std::string& as) const {
-    int result = uninterrupted([&] { return fs_->rename_at(fd_.get(), name, to.fd(), as, Replace::no); });
-    if (result == -EINVAL || result == -ENOSYS || result == -ENOTSUP) {
-        result = uninterrupted([&] { return fs_->link_at(fd_.get(), name, to.fd(), as); });
-        if (result == 0) ignore_failure(remove(name));
-    }
-    if (result == 0) return Published::now;
-    // A repeated request to a file server may have succeeded the first time: what counts is what lies there.
-    if (const Result<FileInfo> there = to.look_at(as)) {
-        const bool ours = there->inode == created.inode && there->device == created.device;
-        if (ours) ignore_failure(remove(name));
-        if (ours || result == -EEXIST) return ours ? Published::now : Published::before;
+    int result = 0;
+    for (int i = 0; i < k_taken_retries; ++i) {
+        result = uninterrupted([&] { return fs_->rename_at(fd_.get(), name, to.fd(), as, Replace::no); });
+        if (result == -EINVAL || result == -ENOSYS || result == -ENOTSUP) {
+            result = uninterrupted([&] { return fs_->link_at(fd_.get(), name, to.fd(), as); });
+            if (result == 0) ignore_failure(remove(name));
+        }
+        if (result == 0) return Published::now;
+        // A repeated request to a file server may have succeeded the first time: what counts is what lies there.
+        const Result<FileInfo> there = to.look_at(as);
+        if (there) {
+            const bool ours = there->inode == created.inode && there->device == created.device;
+            if (ours) ignore_failure(remove(name));
+            if (ours || result == -EEXIST) return ours ? Published::now : Published::before;
+        }
+        // What lay there has been collected between our two calls: its place is free.
+        const bool taken = result == -EEXIST && !there && there.error().code == ErrorCode::not_found;
+        if (!taken) break;
     }
     return errno_failure(result, "publish", to.path_of(as));
 }

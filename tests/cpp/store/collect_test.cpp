@@ -72,6 +72,19 @@ class SmallDisk final : public FaultFs {
     std::uint64_t size_;
 };
 
+// A collector takes what lies under a name as soon as a writer has been told that the name is taken.
+class TakingFs final : public FaultFs {
+   public:
+    int rename_at(int from_directory, const std::string& from, int to_directory, const std::string& to,
+                  Replace replace) override {
+        const int result = FaultFs::rename_at(from_directory, from, to_directory, to, replace);
+        if (result == -EEXIST && taken++ == 0) CHECK(FaultFs::unlink_at(to_directory, to) == 0);
+        return result;
+    }
+
+    int taken = 0;
+};
+
 }  // namespace
 
 TEST_CASE("what was not used for longest goes first, with the objects that nothing else needs") {
@@ -92,6 +105,16 @@ TEST_CASE("what was not used for longest goes first, with the objects that nothi
     CHECK(scratch.objects().size() == 8);
     CHECK(store->statistics().value().usage.bytes == 4 * k_size);
     CHECK(store->check().value().problems.empty());
+}
+
+TEST_CASE("what is collected between a put's finding it and its looking at it is put again") {
+    const Scratch scratch;
+    REQUIRE(scratch.open()->put(numbered(0)).has_value());
+    TakingFs fs;
+    const auto store = store::DiskStore::open(scratch.path, {.min_free_bytes = 0, .fs = &fs}).value();
+    CHECK(store->put(numbered(0)).value().added);
+    CHECK(fs.taken == 1);
+    check_served(*store, numbered(0));
 }
 
 TEST_CASE("an object that another package needs stays") {
