@@ -42,3 +42,16 @@ def reset_before_the_end(path: Path) -> dict[str, Any]:
     compiled(x).sum().backward()
     torch._functorch.config.activation_memory_budget = 1.0
     return coldframe.stats()
+
+
+def sinh(x: torch.Tensor) -> torch.Tensor:
+    return x.sinh()
+
+
+def served_with(path: Path, replaced: bool) -> list[float]:
+    """What a program answers that gives an operator of torch's another kernel, or does not."""
+    library = torch.library.Library("aten", "IMPL")
+    if replaced:
+        library.impl("sinh", lambda x: x * 7, "AutogradCPU")
+    found: list[float] = coldframe.compile(sinh, package=path, backend="aot_eager")(torch.ones(2)).tolist()
+    return found

@@ -23,3 +23,13 @@ def test_a_setting_that_is_taken_back_before_the_end_loses_no_backward(processes
     assert first["compiles"] == 1
     second = processes.run(settings_steps.reset_before_the_end, path=path)
     assert second.error is None and second.stats["compiles"] == 0 and second.stats["misses"] == {}
+
+
+def test_a_kernel_of_torch_that_the_program_replaces_is_a_setting(processes: Processes, tmp_path: Path) -> None:
+    path = tmp_path / "sinh.cfp"
+    plain = processes.run(settings_steps.served_with, path=path, replaced=False).get()
+    again = processes.run(settings_steps.served_with, path=path, replaced=False)
+    assert again.get() == plain and again.stats["compiles"] == 0
+    other = processes.run(settings_steps.served_with, path=path, replaced=True, env={"COLDFRAME_STRICT": "0"})
+    assert other.get() == [7.0, 7.0]
+    assert other.stats["misses"]["incompatible"] == 1

@@ -24,6 +24,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch._C", "... as they are on this thread", "_dispatch_tls_local_exclude_set _dispatch_tls_local_include_set"),
     ("torch._C", "guards on modes", "_get_function_stack_at _len_torch_function_stack _len_torch_dispatch_stack"),
     ("torch._C", "whether something is tracing", "_get_tracing_state"),
+    ("torch._C", "who registered a kernel", "_dispatch_dump"),
     ("torch._C", "wrappers around compiled graphs", "DisableTorchFunctionSubclass _DisableAutocast"),
     ("torch._C._autograd", "guards on hooks of saved tensors", "_top_saved_tensors_default_hooks"),
     ("torch._C._autograd", "backwards", "_get_current_graph_task_keep_graph _unsafe_set_version_counter"),
