@@ -39,7 +39,7 @@ class Executors:
             compiled(*self.args, **self.kwargs)
             coldframe.save(compiled, path)
             self.loaded = coldframe.load(path, self.module)  # which keeps the globals that the guards read
-            native = session_of(self.loaded).native
+            native = session_of(self.loaded).serving.native
         assert native is not None
         (frame,) = native.frames
         self.function = frame.function

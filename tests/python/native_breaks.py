@@ -126,13 +126,13 @@ def make(folder: Path) -> None:
 
 
 def check_served(name: str, compiled: Any) -> None:
-    session = session_of(compiled)
+    serving = session_of(compiled).serving
     if name in HOSTED:
-        assert session.native is None and HOSTED[name] in session.hosted_because, (name, session.hosted_because)
-        assert f"served through Dynamo: {session.hosted_because}" in str(coldframe.explain(compiled))
+        assert serving.native is None and HOSTED[name] in serving.hosted_because, (name, serving.hosted_because)
+        assert f"served through Dynamo: {serving.hosted_because}" in str(coldframe.explain(compiled))
         return
-    assert session.native is not None, (name, session.hosted_because)
-    for frame in session.native.frames:
+    assert serving.native is not None, (name, serving.hosted_because)
+    for frame in serving.native.frames:
         assert all(reduction is not None for reduction in frame.dispatcher.reductions), (name, frame.function)
 
 
@@ -246,7 +246,7 @@ def loaded_nested(folder: Path, hosted: bool) -> None:
             torch.testing.assert_close(served(x()), function(x()))
             if call == 2:
                 importlib.import_module("torch._dynamo")
-    assert (session_of(served).native is None) is hosted
+    assert (session_of(served).serving.native is None) is hosted
 
 
 def refuse(package: Any) -> Any:

@@ -46,8 +46,8 @@ def native(name: str, path: Path) -> Any:
     with torch.no_grad():
         loaded = coldframe.load(path, module, on_miss="error")
         outputs = zoo.tensors(loaded(*args, **kwargs))
-    session = session_of(loaded)
-    why = session.hosted_because if session.native is None else "a miss" if session._hosted is not None else ""
+    serving = session_of(loaded).serving
+    why = serving.hosted_because if serving.native is None else "a miss" if serving.hosted is not None else ""
     return imported(), memory(), outputs, why
 
 
@@ -94,12 +94,12 @@ def load_net(folder: Path, **options: Any) -> Any:
 
 def is_native(loaded: Any) -> bool:
     session = session_of(loaded)
-    return session.native is not None and session._hosted is None
+    return session.serving.native is not None and session.serving.hosted is None
 
 
 def reduction(loaded: Any) -> Any:
     """To what the guards of its one variant are reduced."""
-    (found,) = session_of(loaded).native.dispatcher.reductions
+    (found,) = session_of(loaded).serving.native.dispatcher.reductions
     return found
 
 

@@ -92,7 +92,7 @@ def trained(folder: Path) -> None:
         assert stats["compiles"] == 1 and stats["saves"] == min(call + 1, 2), (call, stats)
     assert reduction(compiled) is not None
     session = session_of(compiled)
-    assert session.native is not None and not session.native.package.artifacts  # they run already
+    assert session.serving.native is not None and not session.serving.native.package.artifacts  # they run already
     loaded = coldframe.load(path, module, on_miss="error")
     torch.testing.assert_close(step(loaded), step(plain))
     # What is thrown away is compiled again, and other graphs do not come in its place.
@@ -121,7 +121,7 @@ def dynamic(folder: Path) -> None:
 
 
 def reduction_of_all(compiled: Any) -> Any:
-    return session_of(compiled).native.dispatcher.reductions
+    return session_of(compiled).serving.native.dispatcher.reductions
 
 
 class Capturing(nn.Module):

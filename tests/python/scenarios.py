@@ -261,6 +261,43 @@ def second_forward_only(folder: Path, made: Any) -> None:
     assert same(both[0].weight.grad, made["gradient"])
 
 
+# A forward that was saved without its backward is trained with: the backward runs as it was traced, then is compiled and saved.
+
+
+def _trained_once(folder: Path, made: Any, **how: Any) -> Any:
+    module = nn.Sequential(nn.Linear(6, 2), nn.Tanh())
+    module.load_state_dict(made["state"])
+    compiled = coldframe.compile(module, package=folder / "module", backend="aot_eager", **how)
+    with counted() as counts:
+        for _ in range(2):
+            module.zero_grad()
+            output = compiled(vector())
+            output.sum().backward()
+            assert torch.allclose(module[0].weight.grad, made["gradient"], atol=1e-6)
+    return counts
+
+
+def first_backward_wanted(folder: Path) -> Any:
+    module = nn.Sequential(nn.Linear(6, 2), nn.Tanh())
+    compiled = coldframe.compile(module, package=folder / "module", backend="aot_eager")
+    compiled(vector())
+    module(vector()).sum().backward()
+    return {"state": module.state_dict(), "gradient": module[0].weight.grad}
+
+
+def second_backward_wanted(folder: Path, made: Any) -> Any:
+    eager = _trained_once(folder, made, on_miss="eager")
+    assert eager["compiles"] == 0 and eager["misses"] == {"backward": 2}, eager
+    compiled = _trained_once(folder, made, on_miss="compile")
+    assert compiled["compiles"] == 1 and compiled["misses"]["backward"] == 1, compiled
+    return made
+
+
+def third_backward_wanted(folder: Path, made: Any) -> None:
+    served = _trained_once(folder, made, on_miss="error")
+    assert served["compiles"] == 0 and served["misses"] == {}, served
+
+
 # Two packages whose callables call one function that became a frame of its own.
 
 

@@ -150,11 +150,11 @@ def explain(compiled: Any) -> Explanation:
     session = session_of(compiled)
     frames: dict[int, Frame] = {}
     imports: list[str] = []
-    for native in session.native.frames if session.native is not None else ():
+    for native in session.serving.native.frames if session.serving.native is not None else ():
         name = locate.frame_name(native.function.__code__, native.entry.module, session.target)
         imports.extend(f"{name}: {text}" for text in native.lazy_imports())
-    if session.native is not None and not session.capture.installs:
-        for native in session.native.frames:
+    if session.serving.native is not None and not session.capture.installs:
+        for native in session.serving.native.frames:
             code = native.function.__code__
             name = locate.frame_name(code, native.entry.module, session.target)
             if native.inline:
@@ -172,7 +172,9 @@ def explain(compiled: Any) -> Explanation:
         bypasses = tuple(record.bypassed(capture.group, capture.used, capture.backend_key))
         frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, len(variants), bypasses)
     refused = tuple(f"{name}: {reason}" for done in session.capture.installs for name, reason in done.refused)
-    return Explanation(tuple(frames.values()), refused, tuple(session.capture.misses), session.hosted_because, tuple(imports))
+    return Explanation(
+        tuple(frames.values()), refused, tuple(session.capture.misses), session.serving.hosted_because, tuple(imports)
+    )
 
 
 def stats() -> dict[str, Any]:

@@ -12,12 +12,11 @@ import torch
 from .. import _core
 from .fingerprint import locate
 from .fingerprint.keys import portable, unknown
-from .graphs.kinds import wants_backward
 from .seam import plain_compile, symbols
 from .seam.patches import Patches
 from .seam.stats import stats
 from .serve.callable import can_be_served
-from .session.from_store import StoredSession, backward_wanted
+from .session.from_store import StoredSession
 from .session.plain import runs_plainly
 from .session.session import OnMiss
 from .session.writer import writer
@@ -38,8 +37,6 @@ def install(store: _core.Store | None, *, read_only: bool, single_flight: bool, 
     """torch.compile is served from `store` from now on; again, with another one."""
     global _store, _read_only, _single_flight, _on_miss
     _store, _read_only, _single_flight, _on_miss = store, read_only, single_flight, on_miss
-    if backward_wanted not in wants_backward:
-        wants_backward.append(backward_wanted)
     if plain_compile.replaced is None or torch.compile is plain_compile.replaced:
         _patches.undo()
         plain_compile.replaced = torch.compile

@@ -109,17 +109,16 @@ def _backward(decoder: Decoder, node: dict[str, Any]) -> Callable[[list[Any]], A
 
 
 def uncompiled_backward(decoder: Decoder, node: dict[str, Any]) -> Callable[[list[Any]], Any]:
-    """For a package that was saved before the backward was compiled; see kinds.wants_backward. Where it is compiled autograd
-    that calls, it never is, and is run as it was traced."""
+    """For a package that was saved before the backward was compiled: run as it was traced. Where compiled autograd calls it,
+    nobody hears of it, for it never is compiled by itself."""
     backend_id, missing = decoder.backend_id, decoder.context.missing_backward
 
     def backward(args: list[Any]) -> Any:
         if missing is not None:
             missing(backend_id)
-        compiled_autograd = _is_compiled_autograd()
-        if not (wants_backward or compiled_autograd) or node.get("traced") is None:
+        if node.get("traced") is None:
             raise BackwardNotCompiledError(backend_id)
-        for hears in () if compiled_autograd else list(wants_backward):
+        for hears in () if _is_compiled_autograd() else list(wants_backward):
             hears(backend_id)
         return decoder.build(node["traced"])(*args)
 

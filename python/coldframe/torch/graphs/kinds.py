@@ -40,8 +40,8 @@ class BackwardNotCompiledError(MissError):
         self.backend_id = backend_id
 
 
-# Who hears, by backend id, that a backward was wanted which had not been compiled. While there is somebody, the backward is run
-# operator by operator, as it was traced; otherwise BackwardNotCompiledError is raised.
+# Who hears, by backend id, that a backward is wanted which had not been compiled: it is about to be run operator by operator,
+# as it was traced, unless one of these raises.
 wants_backward: list[Callable[[str], None]] = []
 
 
@@ -50,7 +50,7 @@ class RestoreContext:
     """The needs of a restore from its caller, and what it tells back.
 
     `missing_backward` is called with the backend id when a backward is wanted that the package lacks; it may raise. If it
-    returns, BackwardNotCompiledError is raised.
+    returns, the backward is run as it was traced.
     """
 
     missing_backward: Callable[[str], None] | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,14 +22,12 @@ from ..seam.modes import is_transforming
 from ..seam.process import Lock
 from ..seam.stats import stats
 from ..serve.callable import can_be_served
-from ..serve.hosted import abandon
 from ..serve.native import Native
 from .calls import Call, NotLookedUp, Slot, Step, calls
 from .packages import beside, for_other_calls, with_structure, without, without_structure
 from .peers import may_wait_for_peers, seconds_to_wait
 from .reasons import ABSENT, Reasons
 from .session import Session
-from .sessions import sessions
 from .structure import Structure
 from .writer import Led, writer
 
@@ -81,12 +78,10 @@ class StoredSession(Session):
         return _compiled_again, (self.target, self.options)
 
     def as_torch(self) -> Any:
-        with self._hosting:
-            is_new = self._plain is None
-            made = super().as_torch()
-            if is_new and isinstance(made, torch.nn.Module):
-                made.dynamo_ctx = _serving(made.dynamo_ctx, self.again)
-            return made
+        made = super().as_torch()
+        if isinstance(made, torch.nn.Module) and not hasattr(made.dynamo_ctx, "_serves"):
+            made.dynamo_ctx = _serving(made.dynamo_ctx, self.again)
+        return made
 
     # A call.
 
@@ -96,7 +91,7 @@ class StoredSession(Session):
         call = Call(self, args, kwargs)
         calls.running.append(call)
         try:
-            if self._hosted is None or self._begins_uncompiled:
+            if self.serving.hosted is None or self._begins_uncompiled:
                 steps = self._steps[:-1] if may_wait_for_peers(self.target) else self._steps
                 if (native := self._found(call, steps)) is not None:
                     return native.dispatcher(*args, **kwargs)
@@ -123,7 +118,7 @@ class StoredSession(Session):
 
     def _found(self, call: Call, steps: Sequence[Step]) -> Native | None:
         """Returns what serves, if there is more in the store and it can be served natively."""
-        return self.native if self._look_up(call, steps) else None
+        return self.serving.native if self._look_up(call, steps) else None
 
     def entering(self, begins: bool, compiles: bool) -> bool:
         """Dynamo is about to compile. Nothing of the call has run yet if it is the frame with which the call begins."""
@@ -226,7 +221,7 @@ class StoredSession(Session):
         new, *others = found
         for other in others:
             new = beside(new, other)
-        with self._hosting:
+        with self.serving.lock:
             before = self.capture.loaded, self._package
             try:
                 self._serve_also(new)
@@ -240,12 +235,11 @@ class StoredSession(Session):
         everything = new if self._package is None else beside(new, self._package)
         self.capture.loaded, self._package = True, everything
         self._begins_uncompiled |= not any(entry.role == "entry" and entry.guarded_codes for entry in new.codes)
-        self._native_version = None
         if self.capture.own:
-            self._catch_up()
-        elif self._make_native(everything) and self.native is not None and self._change is not None:
-            self._change(self.native.dispatcher)  # the store is looked into again where that serves nothing
-        if self.native is None or self.capture.installs or self._hosted is not None:
+            self.serving.catch_up(again=True)
+        elif self.serving.make_native(everything):
+            self.serving.switch()  # the store is looked into again where that serves nothing
+        if self.serving.native is None or self.capture.installs or self.serving.hosted is not None:
             self._install(new if self.capture.installs else everything)
 
     # Saving.
@@ -306,7 +300,7 @@ class StoredSession(Session):
     def _put(self, slot: Slot) -> bool:
         """Returns whether some of it lacks its backward, which is compiled later."""
         assert self.store is not None
-        with self._hosting:
+        with self.serving.lock:
             view = copy.copy(self.capture)
             view.group, view.used = set(self.capture.group), set(slot.names)  # what belongs to other structures is left out
             view.made_under = slot.settings
@@ -342,37 +336,10 @@ class StoredSession(Session):
         writer.submit(functools.partial(self._note, slot, []))
 
     def drop(self, graph: str) -> None:
-        """Serves no variant with this graph any more: the next call compiles it, with its backward."""
-        with self._hosting:
-            if self._package is None or graph not in {artifact.backend_id for artifact in self._package.artifacts}:
-                return
-            self._dropped.add(graph)
-            self._package = without(self._package, graph)
-            for slot in self._slots.values():
-                slot.packages = [without(package, graph) for package in slot.packages]
-            self._native_version, self.native = None, None
-            abandon(self._native_installs)
-            if self._change is not None:
-                self._change(self.call_hosted)
-            abandon(self.capture.installs)
-            self.capture.installs.clear()
-            self._install(self._package)
-
-    def contained(self, what: str, error: Exception) -> None:
-        log.debug("%s failed", what, exc_info=True)
-        stats.contain(what, error)
-        warnings.warn(f"coldframe could not {what} {self.target!r}: {error}", RuntimeWarning, stacklevel=4)
-
-
-def backward_wanted(graph: str) -> None:
-    """A backward ran that had not been compiled when its forward was stored."""
-    stats.count_miss("backward")
-    for session in list(sessions):
-        if isinstance(session, StoredSession):
-            try:
-                session.drop(graph)
-            except Exception as error:
-                session.contained("load", error)
+        self._dropped.add(graph)
+        for slot in self._slots.values():
+            slot.packages = [without(package, graph) for package in slot.packages]
+        super().drop(graph)
 
 
 def _serving(context: Any, serve: Callable[[Any], Any]) -> Any:
@@ -383,7 +350,7 @@ def _serving(context: Any, serve: Callable[[Any], Any]) -> Any:
         return serve(target) if can_be_served(target) else cls.__call__(self, target)
 
     made = copy.copy(context)
-    made.__class__ = type(cls.__name__, (cls,), {"__call__": call})
+    made.__class__ = type(cls.__name__, (cls,), {"__call__": call, "_serves": serve})
     return made
 
 

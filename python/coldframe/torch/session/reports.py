@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+from ..capture.build import Built
 
 
 @dataclass(frozen=True)
@@ -21,3 +24,17 @@ class SaveReport:
     compile_seconds: float
     pending: tuple[str, ...] = ()
     bypasses: tuple[str, ...] = ()
+
+
+def report(path: str | os.PathLike[str], size: int, built: Built) -> SaveReport:
+    """Returns the report of what was saved to `path`, in `size` bytes."""
+    return SaveReport(
+        os.fspath(path),
+        size,
+        frames=len(built.package.codes),
+        variants=sum(len(entry.guarded_codes) for entry in built.package.codes),
+        artifacts=len(built.package.artifacts),
+        compile_seconds=built.package.compile_seconds,
+        pending=tuple(built.pending),
+        bypasses=tuple(dict.fromkeys(built.bypasses)),
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import os
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import CellType, FunctionType
 from typing import Any, ClassVar, Literal
@@ -19,30 +19,26 @@ import coldframe
 
 from ... import _core
 from ...errors import IncompatiblePackageError, InvalidArgumentError, MissError, NotPortableError, PackageError
-from ..capture import listeners, listening
+from ..capture import listeners
 from ..capture.build import Built, add_to_file, build, merge
 from ..capture.files import said_of
 from ..capture.misses import Miss
 from ..capture.package import CapturePackage, run_eagerly, runs_with
 from ..fingerprint import acceptance, environment, locate
 from ..fingerprint.keys import Key, package_key, portable, unknown
-from ..guards.native import UnsupportedError
-from ..seam import plain_compile
-from ..seam.modes import is_transforming
-from ..seam.process import Lock
+from ..graphs.kinds import BackwardNotCompiledError, wants_backward
 from ..seam.stats import stats
-from ..serve.callable import can_be_served, serving
 from ..serve.code_map import Program
-from ..serve.frames import Live
-from ..serve.hosted import Install, abandon, install, packages_of
-from ..serve.native import Native
+from ..serve.hosted import abandon, install, packages_of
+from .packages import without
 from .progress import Progress
-from .reports import SaveReport
+from .reports import SaveReport, report
+from .serving import Serving
 from .sessions import of_others, sessions
 
+log = logging.getLogger("coldframe")
+
 OnMiss = Literal["compile", "eager", "error"]
-# What torch.compile sets on what it returns.
-_ATTRIBUTES = {"get_compiler_config", "aot_compile", "_is_torch_compile", "_isolate_recompiles_id"}
 
 
 @dataclass(eq=False)
@@ -60,16 +56,9 @@ class Session:
     portable_options: dict[str, Any] = field(init=False)
     _saved_version: tuple[int, int] = field(init=False)
     _pending: list[Any] = field(default_factory=list)  # artifacts saved before their backward was compiled
-    native: Native | None = None
-    hosted_because: str = ""  # why it is not served natively
+    serving: Serving = field(init=False)
     _package: _core.Package | None = None  # the one that was loaded
-    _hosted: Any = None
-    _plain: Any = None
     _later: str | None = None  # the path to load from at the first call
-    _change: Callable[[Any], None] | None = None  # of what serves the calls of the object that the user has
-    _native_version: tuple[int, int] | None = None  # of the capture when it was last made native
-    _native_installs: list[Install] = field(default_factory=list)
-    _hosting: Lock = field(default_factory=Lock)
     _progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -77,6 +66,7 @@ class Session:
             raise InvalidArgumentError(f"on_miss must be 'compile', 'eager' or 'error', not {self.on_miss!r}")
         self.target = locate.uncompiled(self.target)
         self.portable_options = portable(self.options)
+        self.serving = Serving(self)
         self.capture = CapturePackage(self)
         self.capture.of(self.target)
         self.capture.compiled_by(self.options["backend"], self.portable_options)
@@ -138,7 +128,7 @@ class Session:
         """`load`, or at the first call where names are missing: a decorator runs before those that follow it are there."""
         try:
             self.load(path)
-            ready = self.native is not None or not any(done.refused for done in self.capture.installs)
+            ready = self.serving.native is not None or not any(done.refused for done in self.capture.installs)
         except IncompatiblePackageError:
             if not locate.is_being_imported(self.target):
                 raise
@@ -150,7 +140,7 @@ class Session:
 
     def _load_now(self) -> bool:
         """Returns whether what was to be loaded at the first call serves natively."""
-        with self._hosting:
+        with self.serving.lock:
             path, self._later = self._later, None
             if path is None:
                 return False
@@ -158,10 +148,7 @@ class Session:
                 self.load(path)
             except Exception as error:
                 self.not_loaded(error)
-            if self.native is not None and self._change is not None:
-                self._change(self.native.dispatcher)
-                return True
-            return False
+            return self.serving.switch()
 
     def not_loaded(self, error: Exception, stacklevel: int = 3) -> None:
         """On the automatic path a package that cannot be loaded is a counted miss, said once."""
@@ -176,7 +163,7 @@ class Session:
     def take(self, package: _core.Package) -> None:
         """Serves a package that fits: natively, or with Dynamo."""
         self.capture.loaded, self._package = True, package
-        if self._make_native(package):
+        if self.serving.make_native(package):
             stats.add(loads=1, installed_variants=sum(len(entry.guarded_codes) for entry in package.codes))
             return
         try:
@@ -184,28 +171,6 @@ class Session:
         except BaseException:
             self.capture.loaded, self._package = False, None
             raise
-
-    def _make_native(self, package: _core.Package, live: Sequence[Live] = ()) -> bool:
-        """Serves the package natively, if that can be; else as before."""
-        made = False
-        try:
-            if self.native is not None:
-                self.native.update(package, live)
-            else:
-                same = not self.ignore_inlined_sources
-                self.native = Native(
-                    package, self.target, self.call_hosted, self.resume_hosted, self.check, same_sources=same, live=live
-                )
-        except (UnsupportedError, PackageError) as error:
-            self.hosted_because = str(error)
-        except Exception as error:  # a defect of ours must not cost more than the faster path
-            self.hosted_because = f"{type(error).__name__}: {error}"
-            stats.contain("native", error)
-        else:
-            self.hosted_because, made = "", True
-        if self.native is not None:
-            self._native_installs[:] = [self.native.done]
-        return made
 
     def again(self, target: Any) -> Any:
         """The same for another target: a copy of the module."""
@@ -228,7 +193,8 @@ class Session:
     def _install(self, package: _core.Package) -> None:
         listeners.install()
         serves, same = runs_with(self.capture.backend_key), not self.ignore_inlined_sources
-        known = self.native.known_of(package) if self.native is not None else {}
+        native = self.serving.native
+        known = native.known_of(package) if native is not None else {}
         bound = {digest: [each.bindings for each in found] for digest, found in known.items()}
         done = install(package, self.target, serves, same_sources=same, bindings=bound)
         planned = [each for entry in package.codes for each in known.get(entry.python_code.digest, ())]
@@ -239,22 +205,9 @@ class Session:
 
     def serve(self) -> Any:
         """Returns what the user gets, known to `session_of`: served natively where that is possible, else by torch.compile."""
-        call: Any = self.native.dispatcher if self.native is not None else self.call_hosted
-        try:
-            if self.native is None and not self.compiles_when_called:
-                self._hosted = self._compile()
-        except BaseException:
-            abandon(self.capture.installs)
-            raise
-        if can_be_served(self.target) and self._hosted is not self.target:
-            compiled, self._change = serving(self.target, call, self)
-            for name in _ATTRIBUTES & vars(self._hosted).keys() if self._hosted is not None else ():
-                object.__setattr__(compiled, name, vars(self._hosted)[name])
-            weakref.finalize(compiled, abandon, self._native_installs).atexit = False
-        else:
-            compiled = self._hosted
+        compiled, is_ours = self.serving.served(compile_now=not self.compiles_when_called)
         sessions.add(self)
-        if self._change is None:
+        if not is_ours:
             of_others[compiled] = self
         if compiled is not self.target:
             weakref.finalize(compiled, abandon, self.capture.installs).atexit = False
@@ -262,8 +215,8 @@ class Session:
 
     def call_hosted(self, *args: Any, **kwargs: Any) -> Any:
         """A call of the target through torch.compile. What that compiles is served natively from the next call on."""
-        if self._later is not None and self._load_now() and self.native is not None:
-            return self.native.dispatcher(*args, **kwargs)
+        if self._later is not None and self._load_now() and (native := self.serving.native) is not None:
+            return native.dispatcher(*args, **kwargs)
         target = self.target
         if not isinstance(target, torch.nn.Module):
             result = self.hosted()(*args, **kwargs)
@@ -271,8 +224,7 @@ class Session:
             return target(*args, **kwargs)
         else:
             result = self.hosted().forward(*args, **kwargs)
-        if self._native_version != self.capture.version():
-            self._catch_up()
+        self.serving.catch_up()
         return result
 
     def resume_hosted(self, entry: _core.CodeEntry, closure: tuple[CellType, ...], *args: Any) -> Any:
@@ -285,50 +237,17 @@ class Session:
         elif closure:
             function = function(closure)
         result = self.capture.context(function)(*args)
-        if self._native_version != self.capture.version():
-            self._catch_up()
+        self.serving.catch_up()
         return result
-
-    def _catch_up(self) -> None:
-        with self._hosting:
-            if self._change is None or self._native_version == (version := self.capture.version()):
-                return
-            if is_transforming():
-                return  # later
-            self._native_version = version
-            try:
-                built = self.build()
-                live = [Live(guarded, variant.dynamo_code, variant.graphs(of)) for guarded, of, variant in built.compiled]
-            except PackageError as error:
-                self.hosted_because = str(error)
-                return
-            except Exception as error:  # a defect of ours must not cost more than the faster path
-                self.hosted_because = f"{type(error).__name__}: {error}"
-                stats.contain("native", error)
-                return
-            made = {name for each in live for name in each.graphs}
-            built.package.artifacts = [each for each in built.package.artifacts if each.backend_id not in made]
-            if self.path is not None:
-                again = weakref.WeakMethod(self._save_again)
-                for artifact in built.pending_artifacts:
-                    artifact.on_backward = artifact.on_backward or (lambda: (save := again()) and save())
-            if self._make_native(built.package, live) and self.native is not None:
-                self._change(self.native.dispatcher)
-
-    def _save_again(self) -> None:
-        """A backward was compiled: the next call goes through Dynamo once more, and what it leaves is saved."""
-        self._native_version = None
-        if self._change is not None:
-            self._change(self.call_hosted)
 
     def hosted(self) -> Any:
         """torch.compile's callable, with what was loaded installed; made once."""
-        with self._hosting:
-            if self._hosted is None:
+        with self.serving.lock:
+            if self.serving.hosted is None:
                 if self._package is not None and not self.capture.installs:
                     self._install_after_all(self._package)
-                self._hosted = self._compile()
-            return self._hosted
+                self.serving.hosted = self.serving.compile()
+            return self.serving.hosted
 
     def _install_after_all(self, package: _core.Package) -> None:
         try:
@@ -341,27 +260,31 @@ class Session:
             if self.on_miss == "error":
                 raise MissError(f"the package serves no call any more: {error}") from error
 
+    def backward_wanted(self, graph: str) -> None:
+        """A backward is about to run as it was traced, for it had not been compiled when its forward was saved."""
+        if self._package is None or graph not in {artifact.backend_id for artifact in self._package.artifacts}:
+            return
+        if self.on_miss == "error":
+            raise BackwardNotCompiledError(graph)
+        if self.on_miss == "compile":
+            try:
+                self.drop(graph)
+            except Exception as error:
+                self.contained("load", error)
+
+    def drop(self, graph: str) -> None:
+        """Serves no variant with this graph any more: the next call compiles it, with its backward."""
+        with self.serving.lock:
+            assert self._package is not None
+            self._package = without(self._package, graph)
+            self.serving.stop_native()
+            abandon(self.capture.installs)
+            self.capture.installs.clear()
+            self._install(self._package)
+
     def as_torch(self) -> Any:
         """Returns plain torch.compile's callable, for those who read what it has beside the target's attributes."""
-        with self._hosting:
-            if self._plain is None:
-                self._plain = self._torch_compile()
-            return self._plain
-
-    def _torch_compile(self) -> Any:
-        options = dict(self.options)
-        if options["options"] is not None:
-            options["options"] = dict(options["options"])  # torch.compile takes some of them out
-        return plain_compile.torch_compile(self.target, **options)
-
-    def _compile(self) -> Any:
-        listeners.install()
-        with listening.injecting(self.capture):
-            compiled = self._torch_compile()
-        if self.capture.compiler_config is not None and not self.options["fullgraph"]:
-            # Dynamo would ask for it at once, and so import Inductor.
-            compiled.get_compiler_config = self.capture.compiler_config
-        return compiled
+        return self.serving.as_torch()
 
     def check(self, package: _core.Package, *, settings_matter: bool = True) -> None:
         """Raises when `package` is of another function, environment or source."""
@@ -403,16 +326,7 @@ class Session:
         size = built.package.write(path)
         self._saved_version = version
         stats.add(saves=1)
-        return SaveReport(
-            os.fspath(path),
-            size,
-            frames=len(built.package.codes),
-            variants=sum(len(entry.guarded_codes) for entry in built.package.codes),
-            artifacts=len(built.package.artifacts),
-            compile_seconds=built.package.compile_seconds,
-            pending=tuple(built.pending),
-            bypasses=tuple(dict.fromkeys(built.bypasses)),
-        )
+        return report(path, size, built)
 
     def autosave(self) -> None:
         """Saves to the session's path; a failure is counted and said once, and never reaches the program."""
@@ -428,6 +342,18 @@ class Session:
             stats.contain("save", error)
             warnings.warn(f"coldframe could not save {self.path}: {error}", RuntimeWarning, stacklevel=3)
         self._saved_version = version
+
+    def contained(self, what: str, error: Exception) -> None:
+        log.debug("%s failed", what, exc_info=True)
+        stats.contain(what, error)
+        warnings.warn(f"coldframe could not {what} {self.target!r}: {error}", RuntimeWarning, stacklevel=4)
+
+
+@wants_backward.append
+def _backward_wanted(graph: str) -> None:
+    stats.count_miss("backward")
+    for session in list(sessions):
+        session.backward_wanted(graph)
 
 
 @atexit.register
