@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.python import zoo
+from tests.python.programs import zoo
 
 
 def bert(layers: int = 6) -> zoo.Built:

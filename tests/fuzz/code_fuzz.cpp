@@ -1,4 +1,4 @@
-// Code objects: whatever bytes decode are named by their digest. tests/python/test_core_fuzz.py goes on to CPython's.
+// Code objects: whatever bytes decode are named by their digest. tests/python/core/test_core_fuzz.py goes on to CPython's.
 #include <fuzz.hpp>
 
 #include <coldframe/model/value_codec.hpp>

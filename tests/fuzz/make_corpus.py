@@ -18,7 +18,7 @@ from collections import Counter
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "python"))
+sys.path.append(str(HERE.parent / "python" / "support"))
 
 import remote_servers  # noqa: E402
 import second_reader  # noqa: E402
