@@ -11,6 +11,7 @@ import edits
 import edits_absent
 import edits_classes
 import edits_executed
+import edits_looked_up
 import edits_methods
 import edits_state
 import edits_values
@@ -21,7 +22,7 @@ from harness import Processes, assert_same_bits
 
 EDITS = {
     name: edit
-    for module in (edits_classes, edits_methods, edits_values, edits_state, edits_executed, edits_absent)
+    for module in (edits_classes, edits_methods, edits_values, edits_state, edits_executed, edits_absent, edits_looked_up)
     for name, edit in module.EDITS.items()
 }
 NUMBERS = {name: number for number, name in enumerate(EDITS)}

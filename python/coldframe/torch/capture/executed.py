@@ -113,6 +113,25 @@ def is_of_program_file(path: str) -> bool:
     return places.get(best, True)
 
 
+# What says in which line code stands: attributes of code, frames and tracebacks, and functions that read these.
+_OF_LINES = {name for cls in (types.CodeType, types.FrameType, types.TracebackType) for name in vars(cls) if "line" in name}
+_OF_LINES |= {
+    "co_lnotab",
+    "co_positions",
+    "extract_stack",
+    "extract_tb",
+    "getframeinfo",
+    "getsourcelines",
+    "walk_stack",
+    "walk_tb",
+}
+
+
+def asks_for_lines(code: types.CodeType) -> str:
+    """Returns the first name in a code object that leads to line numbers, which are no part of what is compared of code."""
+    return min(_OF_LINES & set(code.co_names), default="")
+
+
 def add_to(
     premises: Premises, sources: SourceSet, functions: Sequence[types.FunctionType], traced: Iterable[types.CodeType]
 ) -> None:
@@ -120,6 +139,8 @@ def add_to(
     for code in traced:
         premises.used_of_tensors(code.co_names)
         premises.decided(code.co_names)
+        if is_of_program(code) and (asked := asks_for_lines(code)):
+            premises.failure = f"{code.co_qualname}() asks where in its file it stands ({asked}), which no edit leaves as it is"
         if is_of_program(code) and (module := module_of(code.co_filename)) is not None:
             try:
                 premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))
@@ -256,6 +277,8 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
     premises.executed(function, module)
     premises.used_of_tensors(code.co_names)
     premises.decided(code.co_names)
+    if asked := asks_for_lines(code):
+        raise NotPortableError(f"it asks where in its file it stands ({asked}), which no edit leaves as it is")
     if found is not None:
         premises.holding(function, *found)  # its code, too
     elif not made_within and state.holds(function):

@@ -31,6 +31,7 @@ from ..seam import symbols
 
 # What a function is like, beside what it does.
 OF_FUNCTIONS = ("__annotations__", "__code__", "__defaults__", "__doc__", "__kwdefaults__")
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _DEPTH = 6
 _ITEMS = 1000
 _VALUES = (
@@ -62,6 +63,12 @@ def key_of(cls: type) -> str:
 def same(one: Any, other: Any) -> bool:
     """Returns whether two descriptions are equal by the bits: NaN is like itself, 1 is not like True."""
     return _core.encode(one) == _core.encode(other)
+
+
+def names_in_tuples(code: types.CodeType) -> Iterator[str]:
+    """Strings in a code's tuples: patterns for classes name attributes there."""
+    tuples = (const for const in code.co_consts if isinstance(const, tuple))
+    return (name for const in tuples for name in const if isinstance(name, str))
 
 
 def semantic_digest(code: types.CodeType) -> bytes:
@@ -146,6 +153,18 @@ def is_of_exact_build(cls: type) -> bool:
     """Returns whether a class belongs to torch or the standard library, which a package names by version."""
     top = str(cls.__module__).partition(".")[0]
     return top == "torch" or top in sys.stdlib_module_names
+
+
+def parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """A value under the name ""; or, of one that torch's or the library's Python code makes, its class and its attributes, by
+    which alone it can be compared."""
+    cls = type(value)
+    of_python = all(base is object or (base.__flags__ & _HEAP_TYPE and "__slots__" not in vars(base)) for base in cls.__mro__)
+    if _is_plain_object(value) or not (of_python and any(map(is_of_exact_build, cls.__mro__[:-1]))):
+        yield "", value
+        return
+    yield "__class__", cls
+    yield from vars(value).items()
 
 
 def _is_kept_property(cls: type, name: str) -> bool:

@@ -24,8 +24,12 @@ from . import operands
 
 _registry_of: Any = vars(abc)["_get_dump"]
 _IN_TABLES = frozenset({"__dataclass_fields__", "_abc_impl", "_member_map_"})  # below
+_SPECIAL_DATA = frozenset({"__match_args__", "__slots__"})  # that the interpreter reads
+_OF_MEMBERS = frozenset({"_name_", "_value_", "__objclass__", "_sort_order_"})
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
 
+_ASKED = "?"  # stands among a class's entries for those of the names looked up that it has
+_OF_EVERY = (object, torch.nn.Module)  # bases whose other attributes matter where they were asked for
 ANY_NAME = "*"  # stands among the names that were read where they were not to be seen, and among a class's entries
 # What the interpreter and the standard library put into every class, or into some as they go.
 _IGNORED = frozenset(
@@ -51,7 +55,7 @@ _IGNORED = frozenset(
         "weakref",
     ]
 )
-# Of classes that belong to the exact python and torch builds, what programs are known to replace, besides what was inlined.
+# What torch itself asks of a class. Of classes of the exact python and torch builds, what programs are known to replace.
 _REPLACED = frozenset({"__call__", "__getattr__", "__getattribute__", "__setattr__", "_call_impl", "_wrapped_call_impl"})
 # What Dynamo replaces in torch.nn.Module when it is imported.
 _BY_DYNAMO = frozenset({"__init__", "__setstate__"})
@@ -65,12 +69,14 @@ def describe(
     read: Set[str] = frozenset(),
     needed: Set[str] = frozenset(),
     met: set[type] | None = None,
+    asked: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """A portable description of `roots` and all classes in their method resolution orders.
 
     inlined: whether the compilation looked into a code object; read: names of attributes that code of the program may have read
     while it ran, needed: those that stand in it; of the classes in `met`, to which those are added that these attributes are
-    made with. NotPortableError for a root without an importable name, and for a needed attribute that cannot be compared.
+    made with; asked: names that were looked up in objects, whatever class has them. NotPortableError for a root without an
+    importable name, and for a needed attribute that cannot be compared.
     """
     classes: dict[type, int] = {}
     named = []
@@ -82,23 +88,28 @@ def describe(
         named.append(({"class": operands.reference(root)}, tuple(order)))
     known = {name for cls in classes for name, value in vars(cls).items() if _is_inlined(value, inlined)}
     entries = {cls: _entries(cls, known, inlined) for cls in classes}
+    asked = asked - _IGNORED
     of_met = set[type]().union(*(cls.__mro__ for cls in met or ()))
     for cls in classes:
         if not state.is_of_exact_build(cls):
             entries[cls].update(_read_entries(cls, read - _IGNORED, needed, inlined, met if cls in of_met else None))
             if ANY_NAME in read and cls in of_met:
                 entries[cls][ANY_NAME] = {}
+            if asked:
+                entries[cls][_ASKED] = tuple(sorted(asked & vars(cls).keys()))
+    of_program = [cls for cls in classes if not state.is_of_exact_build(cls)]
     return {
+        "asked": tuple(sorted(asked)) if of_program else (),
         "roots": tuple(named),
         "known": tuple(sorted(known)),
-        "read": tuple(sorted(read)) if any(not state.is_of_exact_build(cls) for cls in classes) else (),
+        "read": tuple(sorted(read)) if of_program else (),
         "classes": tuple(entries.values()),
     }
 
 
 def difference(description: dict[str, Any]) -> str | None:
     """Returns what is different now from `description`, in words; None when nothing is."""
-    known, read = set(description["known"]), set(description["read"])
+    known, read, asked = set(description["known"]), set(description["read"]), set(description.get("asked", ()))
     done: set[tuple[type, int]] = set()
     for root, order in description["roots"]:
         try:
@@ -112,7 +123,7 @@ def difference(description: dict[str, Any]) -> str | None:
         for base, (key, index) in zip(cls.__mro__, order, strict=True):
             if index is not None and (base, index) not in done:
                 done.add((base, index))
-                if (name := _changed(base, description["classes"][index], known, read)) is not None:
+                if (name := _changed(base, description["classes"][index], known, read, asked)) is not None:
                     return f"{name!r} of class {_key_text(key)} is not what it was"
     return None
 
@@ -167,7 +178,8 @@ def _without_code(entry: Any) -> Any:
     if isinstance(entry, dict):
         if "function" in entry or "code" in entry:
             return {"any function": True}
-        return {name: value if name.startswith("(") else _without_code(value) for name, value in entry.items()}
+        as_they_are = ("(", _ASKED)
+        return {name: value if name.startswith(as_they_are) else _without_code(value) for name, value in entry.items()}
     return tuple(map(_without_code, entry)) if isinstance(entry, tuple) else entry
 
 
@@ -209,7 +221,7 @@ def _read_entries(
         yield name, entry
 
 
-def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str]) -> str | None:
+def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str], asked: set[str]) -> str | None:
     """The name of the first member of `cls` that is not as recorded."""
     if not state.is_of_exact_build(cls):
         known = known | (read - _IGNORED)
@@ -217,8 +229,10 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
     tables = _generated_tables(cls)
     if ANY_NAME in recorded:
         known = known | (members.keys() - _IGNORED)
+    if _ASKED in recorded and (new := asked & members.keys() - set(recorded[_ASKED])):
+        return min(new)
     for name, entry in recorded.items():
-        if name == ANY_NAME:
+        if name in (ANY_NAME, _ASKED):
             continue
         if name.startswith("("):
             same = name in tables and state.same(tables[name], entry)
@@ -236,16 +250,20 @@ def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
     """Returns whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
     if name in _IGNORED or (cls is torch.nn.Module and name in _BY_DYNAMO):
         return False
-    if name in known:
+    if name in known or name in _REPLACED:
         return True
     if state.is_of_exact_build(cls):
-        return name in _REPLACED
+        return False
     if issubclass(cls, enum.Enum) and name in cls._member_map_:
         return False  # in the table of members
+    if any(name in vars(base) for base in cls.__mro__[1:] if base not in _OF_EVERY and state.is_of_exact_build(base)):
+        return True  # of what Dynamo, or C, asks of a subclass
     special = name.startswith("__") and name.endswith("__")
     if isinstance(value, (types.FunctionType, staticmethod, classmethod)):
         return special
-    return special or hasattr(type(value), "__get__") or hasattr(type(value), "__set__")
+    if hasattr(type(value), "__get__") or hasattr(type(value), "__set__"):
+        return True
+    return special and (callable(value) or value is None or name in _SPECIAL_DATA)  # else a library's own
 
 
 def _functions(value: Any) -> list[types.FunctionType]:
@@ -311,6 +329,11 @@ def _generated_tables(cls: type) -> dict[str, Any]:
     if issubclass(cls, enum.Enum):
         members = cls._member_map_.items()
         tables["(members)"] = tuple((name, member.name, _plain(member._value_)) for name, member in members)
+        own = {name: _own_attributes(member) for name, member in members if name == member.name}
+        if any(own.values()):
+            tables["(attributes)"] = own
+        if (boundary := vars(cls).get("_boundary_")) is not None:
+            tables["(boundary)"] = str(boundary)
     if isinstance(cls, abc.ABCMeta) and not state.is_of_exact_build(cls):
         tables["(registered)"] = tuple(sorted({state.key_of(each) for each in _registered(cls)}))
     if "__dataclass_fields__" in vars(cls):
@@ -319,6 +342,11 @@ def _generated_tables(cls: type) -> dict[str, Any]:
         names = tuple(vars(cls)["_fields"])
         tables["(fields)"] = names, tuple((k, _plain(v)) for k, v in getattr(cls, "_field_defaults", {}).items())
     return tables
+
+
+def _own_attributes(member: enum.Enum) -> dict[str, Any]:
+    """Returns what a member of an enum has beside its name and its value."""
+    return {name: _plain(value) for name, value in sorted(vars(member).items()) if name not in _OF_MEMBERS}
 
 
 def _registered(cls: type) -> Iterator[type]:

@@ -122,6 +122,8 @@ def _hashes(entries: Any, scope: dict[str, Any]) -> str | None:
 def _hookless(entries: Any, scope: dict[str, Any]) -> str | None:
     for module, names in entries:
         found = _value(module, scope)
+        if "_call_impl" in vars(found):
+            return f"{render(module)} is called as its class says"
         for name in names:
             if len(getattr(found, name)):
                 return f"not {render(module)}.{name}"
@@ -241,6 +243,13 @@ def _instances(entries: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
+def _isinstance(entries: Any, scope: dict[str, Any]) -> str | None:
+    for expression, of, expected in entries:
+        if isinstance(_value(expression, scope), tuple(map(_core.resolve, of))) is not expected:
+            return f"isinstance({render(expression)}, {', '.join(each.qualname for each in of)}) is {expected}"
+    return None
+
+
 def _global_hooks(entries: Any, scope: dict[str, Any]) -> str | None:
     module = symbols.module("torch.nn.modules.module")
     for name, count in entries:
@@ -278,6 +287,7 @@ _CHECKS = {
     "hookless": _hookless,
     "installed": _installed,
     "instances": _instances,
+    "isinstance": _isinstance,
     "missing": _missing,
     "modules": _modules,
     "operators": _operators,

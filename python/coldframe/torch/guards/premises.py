@@ -85,6 +85,7 @@ class Premises:
         self._installed: dict[str, str | bool] = {}
         self._unshadowed: dict[str, set[str]] = {}
         self._instances: dict[bytes, tuple[Any, ...]] = {}
+        self._isinstance: dict[Any, tuple[Any, ...]] = {}
         self._distinct: list[Expression] = []
         self._shareable: dict[tuple[str, state.Chain], Any] = {}
         self._missing: set[tuple[str, str]] = set()
@@ -95,6 +96,7 @@ class Premises:
         self._writes = False  # whether a graph of the frame writes to a tensor that it was given, perhaps
         self._apart: list[Expression] = []
         self._operators: dict[str, tuple[str, ...]] = {}
+        self._asked: set[str] = set()
         self._absent: dict[tuple[str, str], Expression] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
         self._lookups: dict[tuple[str, str, int], tuple[Any, bool]] = {}
@@ -189,13 +191,20 @@ class Premises:
             source.name, f"{source.name}.{name}", lambda of: self._of_inputs.update({(source.name, name): (of, name, is_there)})
         )
 
-    def held(self, source: Any, value: Any) -> None:
-        """Dynamo has taken something that is called as it is, without a guard."""
+    def held(self, source: str, value: Any) -> None:
+        """Dynamo has taken something as it is, without a guard."""
 
-        def said(of: Expression) -> None:
-            self._held[source.name] = of, state.describe_called(value, self._met)
+        for part, held in state.parts(value):
+            place = f"{source}.{part}" if part else source
 
-        self._say(source.name, source.name, said)
+            def said(of: Expression, place: str = place, held: Any = held) -> None:
+                self._held[place] = of, state.describe_called(held, self._met)
+
+            self._say(place, place, said)
+
+    def asked(self, name: str) -> None:
+        """An attribute of this name was looked up, in the class of an object perhaps."""
+        self._asked.add(name)
 
     def has_not(self, source: Any, name: str) -> None:
         """An attribute was asked for that an object, its class apart from __getattr__ included, does not have."""
@@ -268,6 +277,12 @@ class Premises:
         except (NotPortableError, TypeError) as error:
             self.failure = f"isinstance() of a {cls.__qualname__} object was taken for a constant: {error}"
 
+    def is_instance(self, source: str, of: tuple[type, ...], result: bool) -> None:
+        """Dynamo has asked whether an object is an instance of any of these, which more than its class decides."""
+
+        entry = tuple(map(operands.reference, of)), result
+        self._say(source, f"isinstance() of {source}", lambda it: self._isinstance.update({(source, entry): (it, *entry)}))
+
     def unguarded(self, source: Any, create: Any) -> None:
         """Dynamo did without the guard that `create` (a method of GuardBuilder) would have made for `source`."""
         annotations = source
@@ -329,7 +344,8 @@ class Premises:
         self._distinct.clear()
         for source in sources:
             with contextlib.suppress(NotPortableError):  # in ways that no expression has: torch's accessors by functions
-                self._distinct.append(parse(source))
+                if (expression := parse(source)) not in self._distinct:
+                    self._distinct.append(expression)
 
     def apart(self, tensors: dict[str, torch.Tensor]) -> None:
         """Tensors by their sources: what a frame writes to one that has memory of its own shows in no other."""
@@ -375,6 +391,7 @@ class Premises:
             "functions": tuple((*where, content) for where, content in sorted(self._functions.items())),
             "installed": tuple(sorted(self._installed.items())),
             "instances": tuple(self._instances.values()),
+            "isinstance": tuple(self._isinstance.values()),
             "modules": tuple(sorted(self._modules)),
             "operators": operands.claims_of_tensors(operands.OPERATORS) if self._of_program else b"",
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
@@ -401,8 +418,8 @@ class Premises:
             program.add("named_check", (0,), (NAME, (checks,)), "", ["what Dynamo takes for granted"])
 
     def _describe_classes(self, traced: Sequence[types.CodeType]) -> dict[str, Any]:
-        inlined = {id(code) for code in traced} | self._executed.keys()
-        read = {name for code in self._executed.values() for name in (*code.co_names, *_matched(code))}
+        known = {id(code) for code in traced} | self._executed.keys()
+        read = {name for code in self._executed.values() for name in (*code.co_names, *state.names_in_tuples(code))}
         if self._of_metaclasses:
             read |= self._of_metaclasses | {name for code in traced for name in code.co_names}
         needed, count = set(read), -1
@@ -411,7 +428,7 @@ class Premises:
             if read & BY_ANY_NAME:
                 read |= {classes.ANY_NAME, *(name for cls in self.classes() for name in vars(cls))}
             roots = {**self._classes, **{id(cls): cls for cls in self._met}}
-            description = classes.describe(roots.values(), lambda code: id(code) in inlined, read, needed, self._met)
+            description = classes.describe(roots.values(), lambda code: id(code) in known, read, needed, self._met, self._asked)
         return description
 
     def _add_lookups(self, program: _core.GuardProgram) -> None:
@@ -428,9 +445,3 @@ class Premises:
                 registries[module, name] = node
             text = f"{getattr(key, '__qualname__', repr(key))} {'in' if known else 'not in'} {place}"
             program.add("dict_contains", (registries[module, name],), (known, key), "", [text])
-
-
-def _matched(code: types.CodeType) -> Iterator[str]:
-    """Names in a code's tuples: patterns for classes name attributes there."""
-    tuples = (const for const in code.co_consts if isinstance(const, tuple))
-    return (name for const in tuples for name in const if isinstance(name, str))

@@ -10,6 +10,7 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
+from ..fingerprint import libraries
 from ..seam import symbols
 
 _OF_TORCH = frozenset(["aten", "prim", "prims"])  # thousands of rules, which come with what torch imports
@@ -35,15 +36,27 @@ def called_by(graph: Any) -> Iterator[str]:
 
 
 def of(name: str) -> tuple[str, ...]:
-    """Returns the registrations for an operator in Python: keys, classes with a rule for dispatch, the type that autocast
-    gives."""
+    """Returns what is registered for an operator: keys of kernels in Python, classes with a rule for dispatch, effects that
+    keep calls whose results nobody uses, the type that autocast gives; and what `libraries` says of its kernels in C++."""
     library, _, operator = name.partition("::")
     impls = (key.split("/") for key in symbols.module("torch.library")._impls)
     keys = ["/".join(key) for key in impls if key[0] == library and key[1].partition(".")[0] == operator]
-    entry = symbols.module("torch._library.simple_registry").singleton._data.get(name)
-    classes = [f"{cls.__module__}.{cls.__qualname__}" for cls in entry.torch_dispatch_rules._data] if entry is not None else []
+    known = symbols.module("torch._library.simple_registry").singleton._data
+    rules = known[name].torch_dispatch_rules._data if name in known else ()
+    classes = [f"{cls.__module__}.{cls.__qualname__}" for cls in rules]
+    overloads = [(key, entry.effect.effect) for key, entry in known.items() if key.partition(".")[0] == name]
+    effects = [f"{key}: {effect}" for key, effect in overloads if effect is not None]
+    kept = [str(each) for each in symbols.module("torch.fx.node")._side_effectful_functions if _is_of(each, name)]
     definition = symbols.module("torch._library.custom_ops").OPDEFS.get(name)
-    return (*sorted(keys), *sorted(classes), str(getattr(definition, "_autocast_dtype", None)))
+    in_python = sorted([*keys, *classes, *effects, *kept])
+    return (*in_python, *libraries.kernels_of(name), str(getattr(definition, "_autocast_dtype", None)))
+
+
+def _is_of(function: Any, name: str) -> bool:
+    """Returns whether a function is the operator `name`, or an overload of it."""
+    if isinstance(function, _ops.OpOverload):
+        return bool(function.name().partition(".")[0] == name)
+    return isinstance(function, _ops.OpOverloadPacket) and bool(function._qualified_op_name == name)
 
 
 def writes(graph: Any) -> bool:

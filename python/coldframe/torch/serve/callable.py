@@ -19,6 +19,7 @@ import torch.nn.modules.module as module_hooks
 from ... import _core
 from ..seam import symbols
 
+CALLS = ("__call__", "_wrapped_call_impl", "_call_impl")  # through which a call of a module comes to its forward
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 GLOBAL_HOOKS = (
     "_global_backward_pre_hooks",
@@ -152,8 +153,8 @@ def can_be_served(target: Any) -> bool:
     """Returns whether `target` is a function, a method, or a module that is called as modules are: `serving` makes something
     for."""
     if isinstance(target, torch.nn.Module):
-        plain = type(target).__call__ is torch.nn.Module.__call__ and not hasattr(target, "_initialize_hook")
-        return plain and isinstance(type(target).forward, types.FunctionType)
+        plain = all(getattr(type(target), name) is getattr(torch.nn.Module, name) for name in CALLS)
+        return plain and not hasattr(target, "_initialize_hook") and isinstance(type(target).forward, types.FunctionType)
     function = target.__func__ if isinstance(target, types.MethodType) else target
     return isinstance(function, types.FunctionType)
 

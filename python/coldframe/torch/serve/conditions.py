@@ -12,7 +12,7 @@ import torch.nn.modules.module as module_hooks
 
 from ... import _core
 from ..seam import symbols
-from .callable import GLOBAL_HOOKS, HOOKS
+from .callable import CALLS, GLOBAL_HOOKS, HOOKS
 
 _C = symbols.module("torch._C")
 
@@ -58,11 +58,12 @@ class Conditions:
             self._empty(1, name)
         self._add("constant", (), module, 1)
         self._add("type", (1,), result=2)
-        for name, expected in (("forward", forward), ("__call__", torch.nn.Module.__call__)):
+        for name, expected in (("forward", forward), *((name, getattr(torch.nn.Module, name)) for name in CALLS)):
             self._add("getattr", (2,), name, 3)
             self._add("id_match", (3,), expected)
         self._add("generic_dict", (1,), result=2)
-        self._add("dict_lacks", (2,), "forward")
+        for name in ("forward", "_call_impl"):
+            self._add("dict_lacks", (2,), name)
         for name in HOOKS:
             self._empty(2, name)
         if not directly:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from types import CellType
 from typing import Any, Protocol
 
+import torch
+
 from ... import _core
 from ...errors import PackageError
 from ..capture import listeners, listening
@@ -86,6 +88,9 @@ class Serving:
     def make_native(self, package: _core.Package, live: Sequence[Live] = ()) -> bool:
         """Serves the package natively, if that can be; else as before."""
         owner, made = self._owner, False
+        if isinstance(owner.target, torch.nn.Module) and not served_callable.can_be_served(owner.target):
+            self.hosted_because = f"a {type(owner.target).__name__} has a way of its own of being called"
+            return False
         try:
             if self.native is not None:
                 self.native.update(package, live)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch.utils import _contextlib
 
 from ...fingerprint import state
 from ...guards.premises import Premises
@@ -25,6 +26,10 @@ def install(wrap: Wrap, current: Current) -> None:
         for name in ("call_obj_hasattr", "var_getattr"):
             if name in vars(cls):
                 wrap(cls, name, functools.partial(_asking, current))
+        if "call_method" in vars(cls):
+            wrap(cls, "call_method", functools.partial(_calling, current))
+    _wrap_own_methods(wrap, current)
+    _wrap_bound(wrap, current)
     _wrap_namespaces(wrap, current)
     _wrap_tensors(wrap, current)
     _wrap_dir(wrap, current)
@@ -55,12 +60,64 @@ def _contained(premises: Premises) -> Iterator[None]:
 def _asking(current: Current, original: Any) -> Callable[..., Any]:
     def asked(self: Any, tx: Any, name: Any, *rest: Any, **more: Any) -> Any:
         premises = current()
-        if premises is not None and isinstance(name, str) and (source := self.source) is not None:
-            with _contained(premises):
-                _note(premises, tx, self, source, name)
+        if premises is not None and isinstance(name, str):
+            premises.asked(name)
+            if (source := self.source) is not None:
+                with _contained(premises):
+                    _note(premises, tx, self, source, name)
         return original(self, tx, name, *rest, **more)
 
     return asked
+
+
+def _calling(current: Current, original: Any) -> Callable[..., Any]:
+    def called(self: Any, tx: Any, name: Any, *rest: Any, **more: Any) -> Any:
+        if (premises := current()) is not None and isinstance(name, str):
+            premises.asked(name)
+            if type(self).__name__ == "TensorVariable" and self.source is not None:
+                with _contained(premises):
+                    _note_own(premises, tx, self, tx.output.resolve_source_value(self.source), name)
+        return original(self, tx, name, *rest, **more)
+
+    return called
+
+
+def _note_own(premises: Premises, tx: Any, variable: Any, value: Any, name: str) -> None:
+    """A method was looked up in an object's class. An attribute of its own of that name, which is not there, would hide it."""
+    special = name.startswith("__") and name.endswith("__")
+    if not special and name not in getattr(value, "__dict__", (name,)):
+        premises.lacks(f"{variable.source.name}.__dict__", name)
+
+
+def _wrap_own_methods(wrap: Wrap, current: Current) -> None:
+    variables = symbols.module("torch._dynamo.variables.user_defined")
+
+    def make(original: Any) -> Callable[..., Any]:
+        def _maybe_get_baseclass_method(self: Any, name: str) -> Any:
+            premises = current()
+            if premises is not None and self.source is not None and not isinstance(self.value, type):
+                with _contained(premises):
+                    _note_own(premises, None, self, self.value, name)
+            return original(self, name)
+
+        return _maybe_get_baseclass_method
+
+    wrap(variables.UserDefinedVariable, "_maybe_get_baseclass_method", make)
+
+
+def _wrap_bound(wrap: Wrap, current: Current) -> None:
+    """What a decorator like torch.no_grad() is made of: Dynamo looks at the object whose bound method it finds in a closure."""
+
+    def make(original: Any) -> Callable[..., Any]:
+        def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
+            premises, owner = current(), getattr(self.value, "__self__", None)
+            if premises is not None and self.source is not None and isinstance(owner, _contextlib._DecoratorContextManager):
+                premises.held(f"{self.source.name}.__self__", owner)
+            return original(self, tx, args, kwargs)
+
+        return call_function
+
+    wrap(symbols.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable, "call_function", make)
 
 
 def _note(premises: Premises, tx: Any, variable: Any, source: Any, name: str) -> None:
@@ -140,17 +197,18 @@ def _wrap_dir(wrap: Wrap, current: Current) -> None:
     wrap(symbols.module("torch._dynamo.variables.builtin").BuiltinVariable, "call_function", make)
 
 
-_CALLED = (types.FunctionType, types.GetSetDescriptorType, types.MemberDescriptorType, types.MethodWrapperType)
+# Guarded when it is known how they are used; torch's own guards say all of a tensor that they look at.
+_GUARDED_LATER = (int, float, torch.Tensor, torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 def _wrap_builder(wrap: Wrap, current: Current) -> None:
-    """Some functions and descriptors Dynamo knows, and takes without a guard."""
+    """Some of what Dynamo knows it takes without a guard: functions, descriptors, modes, classes of tensors."""
     builder = symbols.module("torch._dynamo.variables.builder").VariableBuilder
 
     def make(original: Any) -> Callable[..., Any]:
         def _wrap(self: Any, value: Any) -> Any:
             premises = current()
-            if premises is None or not isinstance(value, _CALLED):
+            if premises is None or isinstance(value, _GUARDED_LATER):
                 return original(self, value)
             guards = self.tx.output.guards
             before = len(guards.inner)
@@ -158,7 +216,7 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
             runs = type(made).__name__ == "SkipFunctionVariable"  # as it is, when compiled code calls it
             if not runs and len(guards.inner) == before and not any(g.originating_source == self.source for g in guards.inner):
                 with _contained(premises):
-                    premises.held(self.source, value)
+                    premises.held(self.source.name, value)
             return made
 
         return _wrap

@@ -369,10 +369,12 @@ def _wrap_dicts(wrap: Wrap, current: Current) -> None:
 def _wrap_instance_checks(wrap: Wrap, current: Current) -> None:
     """isinstance() and issubclass() where more than bases decides: registered classes, hooks of classes, protocols."""
 
-    def note(premises: Premises, cls: type, of: Any, result: Any) -> None:
+    def note(premises: Premises, source: Any, cls: type, of: Any, result: Any) -> None:
         flat = tuple(inner for each in (of if isinstance(of, tuple) else (of,)) for inner in get_args(each) or (each,))
         decided_by_bases = all(type(each) is type for each in flat)
-        if not decided_by_bases and not all(map(state.is_of_exact_build, (cls, *flat))):
+        if source is not None and not decided_by_bases:
+            premises.is_instance(source.name, flat, result.as_python_constant())
+        elif not decided_by_bases and not all(map(state.is_of_exact_build, (cls, *flat))):
             premises.instance_checked(cls, flat, result.as_python_constant())
 
     def make(original: Any) -> Callable[..., Any]:
@@ -381,7 +383,7 @@ def _wrap_instance_checks(wrap: Wrap, current: Current) -> None:
             if (premises := current()) is not None and of.is_python_constant() and result.is_python_constant():
                 asked_of_class = original.__name__ == "call_issubclass"
                 cls = checked.as_python_constant() if asked_of_class else checked.python_type()
-                note(premises, cls, of.as_python_constant(), result)
+                note(premises, None if asked_of_class else checked.source, cls, of.as_python_constant(), result)
             return result
 
         return check
