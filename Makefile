@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test wheel reliability bench lint format asan fuzz clean
+.PHONY: help setup demo quick test wheel reliability bench lint format asan fuzz clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -11,6 +11,9 @@ setup:  ## .venv with torch, the tools, and coldframe built and installed, edita
 
 demo: setup  ## compile a BERT once, serve it in another process without a compiler, and compare
 	@OMP_NUM_THREADS=1 python examples/demo.py
+
+quick: setup  ## what is worth running before each commit, in less than five minutes
+	@tools/quick
 
 test: setup  ## every test, C++ and Python
 	@tools/test

@@ -5,6 +5,7 @@ util < model < archive < trust < store < remote        a folder of src/coldframe
 src/python                                             includes all of them but network and cli
 src/python/network                                     includes all of them but cli
 python/coldframe                                       imports torch only inside python/coldframe/torch
+tests/python                                           no file imports a test: what tests share is in support or programs
 every source                                           is ASCII; code files have at most 450 lines
 """
 
@@ -34,9 +35,7 @@ def is_source(path: Path) -> bool:
 def sources() -> list[Path]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return sorted(
-        path for name in listed.split("\0") if name and (path := Path(name)).suffix in TEXT and (ROOT / path).is_file()
-    )
+    return sorted(path for name in listed.split("\0") if name and is_source(path := Path(name)) and (ROOT / path).is_file())
 
 
 def allowed_folders(path: Path) -> frozenset[str] | None:
@@ -53,7 +52,7 @@ def allowed_folders(path: Path) -> frozenset[str] | None:
     return None
 
 
-def imports_torch(tree: ast.AST) -> Iterator[int]:
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -62,8 +61,7 @@ def imports_torch(tree: ast.AST) -> Iterator[int]:
                 modules = [module]
             case _:
                 continue
-        if any(module.split(".")[0] == "torch" for module in modules):
-            yield node.lineno
+        yield from ((node.lineno, module) for module in modules)
 
 
 def complaints(path: Path) -> Iterator[str]:
@@ -82,8 +80,13 @@ def complaints(path: Path) -> Iterator[str]:
         for match in RELATIVE_INCLUDE.finditer(text):
             yield f"{path}: includes {match[1]} by a relative path: say <coldframe/...>"
     if path.suffix == ".py" and path.parts[:2] == ("python", "coldframe") and path.parts[2] != "torch":
-        for number in imports_torch(ast.parse(text)):
-            yield f"{path}:{number}: imports torch outside python/coldframe/torch"
+        for number, module in imports(ast.parse(text)):
+            if module.split(".")[0] == "torch":
+                yield f"{path}:{number}: imports torch outside python/coldframe/torch"
+    if path.suffix == ".py" and path.parts[:2] == ("tests", "python"):
+        for number, module in imports(ast.parse(text)):
+            if module.startswith("test_"):
+                yield f"{path}:{number}: imports {module}: move what both need to tests/python/support"
 
 
 def main() -> int:
