@@ -33,3 +33,9 @@ def test_a_kernel_of_torch_that_the_program_replaces_is_a_setting(processes: Pro
     other = processes.run(settings_steps.served_with, path=path, replaced=True, env={"COLDFRAME_STRICT": "0"})
     assert other.get() == [7.0, 7.0]
     assert other.stats["misses"]["incompatible"] == 1
+
+
+def test_decompositions_and_lowerings_of_the_program_are_settings(processes: Processes) -> None:
+    two, again, three = (processes.run(settings_steps.what_is_told_of_tables, factor=n).get() for n in (2, 2, 3))
+    assert set(two) == {"aten.erf.default: decompositions", "aten.sinh.default: lowerings"}
+    assert two == again and all(two[name] != three[name] for name in two)

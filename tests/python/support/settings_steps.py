@@ -9,6 +9,7 @@ import torch
 import torch._functorch.config
 
 import coldframe
+from coldframe.torch.fingerprint import environment
 
 
 def doubled(x: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
@@ -55,3 +56,14 @@ def served_with(path: Path, replaced: bool) -> list[float]:
         library.impl("sinh", lambda x: x * 7, "AutogradCPU")
     found: list[float] = coldframe.compile(sinh, package=path, backend="aot_eager")(torch.ones(2)).tolist()
     return found
+
+
+def what_is_told_of_tables(factor: int) -> dict[str, str]:
+    """What a program with a decomposition and a lowering of its own tells of them."""
+    from torch._inductor import decomposition, lowering
+
+    namespace: dict[str, Any] = {"mul": lowering.mul, "__name__": "program"}
+    exec(f"def times(x): return mul(x, {factor})", namespace)
+    decomposition.decompositions[torch.ops.aten.erf.default] = namespace["times"]
+    lowering.register_lowering(torch.ops.aten.sinh.default, type_promotion_kind=None)(namespace["times"])
+    return environment.settings()["torch.library"]

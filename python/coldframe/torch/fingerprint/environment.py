@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -21,11 +21,11 @@ import torch
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError, NotPortableError
 from ..seam import symbols
+from . import overrides
 
 _EXACT = ("python_implementation", "python_version", "python_magic", "soabi", "torch_version", "torch_git", "machine")
 _CONFIGS = ("torch._dynamo.config", "torch._functorch.config", "torch._inductor.config")
-_LIBRARY = "torch.library"
-_TORCH = os.path.join(os.path.dirname(torch.__file__), "")
+_OVERRIDES = "torch.library"
 
 # Settings that say where things are kept, how much is logged or how the compiler itself runs, not what it generates.
 _INERT = (
@@ -111,7 +111,7 @@ def check(recorded: dict[str, Any], with_settings: bool = True) -> None:
 def check_settings(recorded: dict[str, Any], now: dict[str, Any]) -> None:
     """Raises IncompatiblePackageError for the first setting that is not the one of the recorded environment, with both."""
     before = recorded["settings"]  # by name: nothing is looked up or made of what the package says
-    for module in (*_CONFIGS, _LIBRARY):
+    for module in (*_CONFIGS, _OVERRIDES):
         old, new = before.get(module, {}), now.get(module, {})
         if not isinstance(old, dict):
             raise CorruptPackageError(f"{module}: not settings but {old!r:.80}")
@@ -159,7 +159,7 @@ def _device(device_type: str) -> dict[str, str]:
 
 def settings() -> dict[str, dict[str, Any]]:
     """Per config module that is imported: the settings that are not at their default and change generated code,
-    as a package holds them; and the operators of torch's own that the program has given other kernels.
+    as a package holds them; and what the program has put in the place of torch's operators.
 
     A module that is not imported has its defaults: nobody can have changed what is not there.
     """
@@ -176,24 +176,9 @@ def settings() -> dict[str, dict[str, Any]]:
         }
         if values:
             found[name] = values
-    if replaced := dict.fromkeys(sorted(_replaced_kernels()), "replaced"):
-        found[_LIBRARY] = replaced
+    if replaced := overrides.found():
+        found[_OVERRIDES] = replaced
     return found
-
-
-def _replaced_kernels() -> Iterator[str]:
-    """Names of the kernels of operators of torch ("aten::sin/CPU") that were registered by Python code that is not torch's."""
-    for key in symbols.module(_LIBRARY)._impls:
-        if key.startswith("aten/") and not key.endswith("/Meta"):  # shapes: torch has some thousand of these
-            _, name, dispatch_key = key.split("/")
-            registered = _registered_at(symbols.module("torch._C")._dispatch_dump(f"aten::{name}"))
-            if any(".py:" in place and not place.startswith(_TORCH) for place in registered):
-                yield f"aten::{name}/{dispatch_key}"
-
-
-def _registered_at(dump: str) -> Iterator[str]:
-    for line in dump.splitlines():
-        yield line.partition(": registered at ")[2]
 
 
 @functools.cache

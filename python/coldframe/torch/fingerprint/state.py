@@ -151,7 +151,11 @@ def _classes_of(value: Any) -> Iterator[type]:
 
 def is_of_exact_build(cls: type) -> bool:
     """Returns whether a class belongs to torch or the standard library, which a package names by version."""
-    top = str(cls.__module__).partition(".")[0]
+    return is_of_build(str(cls.__module__))
+
+
+def is_of_build(module: str) -> bool:
+    top = module.partition(".")[0]
     return top == "torch" or top in sys.stdlib_module_names
 
 
