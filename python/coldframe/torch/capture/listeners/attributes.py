@@ -76,17 +76,17 @@ def _calling(current: Current, original: Any) -> Callable[..., Any]:
             premises.asked(name)
             if type(self).__name__ == "TensorVariable" and self.source is not None:
                 with _contained(premises):
-                    _note_own(premises, tx, self, tx.output.resolve_source_value(self.source), name)
+                    _note_own(premises, self.source, tx.output.resolve_source_value(self.source), name)
         return original(self, tx, name, *rest, **more)
 
     return called
 
 
-def _note_own(premises: Premises, tx: Any, variable: Any, value: Any, name: str) -> None:
+def _note_own(premises: Premises, source: Any, value: Any, name: str) -> None:
     """A method was looked up in an object's class. An attribute of its own of that name, which is not there, would hide it."""
     special = name.startswith("__") and name.endswith("__")
     if not special and name not in getattr(value, "__dict__", (name,)):
-        premises.lacks(f"{variable.source.name}.__dict__", name)
+        premises.lacks(f"{source.name}.__dict__", name)
 
 
 def _wrap_own_methods(wrap: Wrap, current: Current) -> None:
@@ -97,7 +97,7 @@ def _wrap_own_methods(wrap: Wrap, current: Current) -> None:
             premises = current()
             if premises is not None and self.source is not None and not isinstance(self.value, type):
                 with _contained(premises):
-                    _note_own(premises, None, self, self.value, name)
+                    _note_own(premises, self.source, self.value, name)
             return original(self, name)
 
         return _maybe_get_baseclass_method
@@ -110,7 +110,7 @@ def _wrap_bound(wrap: Wrap, current: Current) -> None:
 
     def make(original: Any) -> Callable[..., Any]:
         def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
-            premises, owner = current(), getattr(self.value, "__self__", None)
+            premises, owner = current(), self.value.__self__ if type(self.value) is types.MethodType else None
             if premises is not None and self.source is not None and isinstance(owner, _contextlib._DecoratorContextManager):
                 premises.held(f"{self.source.name}.__self__", owner)
             return original(self, tx, args, kwargs)
