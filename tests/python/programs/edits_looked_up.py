@@ -107,6 +107,14 @@ TAKEN = {
         "no_grad",
         "enable_grad",
     ),
+    "union of classes": Edit(
+        "N = @@\no = 2.5\ndef f(x):\n    return x * 2 if isinstance(o, N) else x * 3", "int | float", "int | str"
+    ),
+    "alias of a type": Edit("N = @@\ndef f(x):\n    return x * len(typing.get_args(N))", "dict[int, str]", "list[int]"),
+    "method of a pattern": Edit(
+        "import re\nm = re.compile('@@').match\ndef f(x):\n    return x * 2 if m('abc') else x * 3", "a", "b"
+    ),
+    "method of an object of C": Edit("g = {'a': @@}.get\ndef f(x):\n    return x * g('a')", "2", "3"),
     "hook of isinstance()": Edit(
         "class M(type):\n    def __instancecheck__(cls, o):\n        return @@\nclass B(metaclass=M): pass\nclass O: pass\n"
         "o = O()\ndef f(x):\n    return x * 2 if isinstance(o, B) else x * 3",

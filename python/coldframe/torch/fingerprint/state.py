@@ -19,6 +19,7 @@ import re
 import sys
 import threading
 import types
+import typing
 from collections.abc import Iterable, Iterator
 from logging import Logger
 from typing import Any
@@ -48,6 +49,9 @@ _NATIVE = (
     *(types.BuiltinFunctionType, types.ClassMethodDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType),
     *(types.MethodDescriptorType, types.MethodWrapperType, types.WrapperDescriptorType),
 )
+_ALIASES = (types.UnionType, types.GenericAlias, type(typing.Optional[int]), type(typing.List[int]))  # noqa: UP006, UP045
+# What Python code holds without a name that would lead to it, and is as it was made.
+WITHOUT_NAME = (*_ALIASES, re.Pattern, types.BuiltinMethodType)
 _MAPPINGS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict, types.MappingProxyType)
 # Whose text is all that there is to them. By name: not every program imports their modules.
 _SAID_BY_REPR = frozenset(["builtins:range", "datetime:date", "datetime:timedelta", "decimal:Decimal", "fractions:Fraction"])
@@ -102,6 +106,10 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
     if isinstance(value, dataclasses.Field):
         given = inner(value.default), inner(value.default_factory)
         return {"field": value.name, "given": given, "is": (value.init, value.compare, value.repr, bool(value.kw_only))}
+    if isinstance(value, _ALIASES):
+        origin = typing.get_origin(value)
+        of = inner(origin) if isinstance(origin, type) else str(origin)
+        return {"type": key_of(cls), "of": of, "arguments": tuple(map(inner, typing.get_args(value)))}
     if cls is re.Pattern:
         return {"pattern": value.pattern, "flags": value.flags}
     if isinstance(value, _NATIVE):

@@ -14,6 +14,7 @@ import torch
 
 from ... import _core
 from ...errors import IncompatiblePackageError
+from ..fingerprint import state
 from . import classes, operands
 
 
@@ -39,8 +40,8 @@ class Bindings:
 
 
 class Rebinding:
-    """A guard on a function that has no name, on its code, or on an object of a known class: the first that fits the
-    description is bound, and compared by identity from then on."""
+    """A guard on a function that has no name, on its code, on an object of a known class or of known content: the first that
+    fits the description is bound, and compared by identity from then on."""
 
     def __init__(self, description: dict[str, Any]) -> None:
         self.description = description
@@ -48,6 +49,10 @@ class Rebinding:
 
     def __call__(self, value: Any) -> bool:
         kind = self.description["rebind"]
+        if kind == "content":
+            if self.bound is None and state.is_described(value, self.description["content"]):
+                self.bound = lambda: value
+            return self.bound is not None and self.bound() is value
         if kind != "object" and not isinstance(value, types.FunctionType):
             return False
         guarded = value.__code__ if kind == "code" else value

@@ -166,7 +166,7 @@ class _Steps:
         if isinstance(operand, dict) and "rebind" in operand:
             place = self.parents[op.inputs[0]] if operand["rebind"] == "code" else op.inputs[0]
             bound = self.bindings.functions.setdefault(self.number, Rebinding(operand))
-            self.add("test" if operand["rebind"] == "object" else "bound_function", (place,), bound)
+            self.add("test" if operand["rebind"] in ("object", "content") else "bound_function", (place,), bound)
             return
         self.add("id_match", op.inputs, self.bindings.object(self.number, operand, same_sources=self.same_sources))
 

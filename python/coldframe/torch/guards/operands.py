@@ -17,6 +17,7 @@ import torch
 
 from ... import _core
 from ...errors import NotPortableError
+from ..fingerprint import state
 from ..seam import symbols
 
 _C = symbols.module("torch._C")
@@ -111,9 +112,16 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
     if obj is None or obj is True or obj is False or obj is Ellipsis or (type(obj) is int and obj in _SINGLE_INTEGERS):
         return obj
     if type(obj) is torch.amp.autocast_mode.autocast:  # the object that a decorator holds: what Dynamo reads of it
-        state = {name: getattr(obj, name) for name in ("device", "fast_dtype", "_enabled", "_cache_enabled")}
-        return {"rebind": "object", "class": reference(type(obj)), "state": state}
-    return reference(obj) if isinstance(obj, types.ModuleType) else {"object": reference(obj), "claims": claims(obj)}
+        said = {name: getattr(obj, name) for name in ("device", "fast_dtype", "_enabled", "_cache_enabled")}
+        return {"rebind": "object", "class": reference(type(obj)), "state": said}
+    if isinstance(obj, types.ModuleType):
+        return reference(obj)
+    try:
+        return {"object": reference(obj), "claims": claims(obj)}
+    except NotPortableError:
+        if isinstance(obj, state.WITHOUT_NAME):
+            return {"rebind": "content", "content": state.describe(obj)}
+        raise
 
 
 def claims(obj: Any) -> bytes:
