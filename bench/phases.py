@@ -39,7 +39,7 @@ LISTENERS = (
     "coldframe.torch.capture.package:CapturePackage",
     "coldframe.torch.capture.listeners:install",
     "coldframe.torch.graphs.kernels:note_loaded",
-    "coldframe.torch.session.session:Session._catch_up",
+    "coldframe.torch.session.serving:Serving.catch_up",
 )
 _NOT_TIMED = {"code_context"}  # a context around torch's own work; what it calls is timed
 _INNER = {"_frame"}  # called by it

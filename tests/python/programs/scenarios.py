@@ -269,7 +269,7 @@ def _trained_once(folder: Path, made: Any, **how: Any) -> Any:
     module.load_state_dict(made["state"])
     compiled = coldframe.compile(module, package=folder / "module", backend="aot_eager", **how)
     with counted() as counts:
-        for _ in range(2):
+        for _ in range(3):  # the third call saves what the second has compiled
             module.zero_grad()
             output = compiled(vector())
             output.sum().backward()
@@ -287,7 +287,7 @@ def first_backward_wanted(folder: Path) -> Any:
 
 def second_backward_wanted(folder: Path, made: Any) -> Any:
     eager = _trained_once(folder, made, on_miss="eager")
-    assert eager["compiles"] == 0 and eager["misses"] == {"backward": 2}, eager
+    assert eager["compiles"] == 0 and eager["misses"] == {"backward": 3}, eager
     compiled = _trained_once(folder, made, on_miss="compile")
     assert compiled["compiles"] == 1 and compiled["misses"]["backward"] == 1, compiled
     return made

@@ -54,7 +54,12 @@ _ALIASES = (types.UnionType, types.GenericAlias, type(typing.Optional[int]), typ
 WITHOUT_NAME = (*_ALIASES, re.Pattern, types.BuiltinMethodType)
 _MAPPINGS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict, types.MappingProxyType)
 # Whose text is all that there is to them. By name: not every program imports their modules.
-_SAID_BY_REPR = frozenset(["builtins:range", "datetime:date", "datetime:timedelta", "decimal:Decimal", "fractions:Fraction"])
+_SAID_BY_REPR = frozenset(
+    [
+        *("builtins:range", "datetime:date", "datetime:timedelta", "decimal:Decimal", "fractions:Fraction"),
+        *("inspect:Parameter", "inspect:Signature"),
+    ]
+)
 _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 _OPERATORS = (symbols.module("torch._ops").OperatorBase, symbols.module("torch._ops").OpOverloadPacket)
 
@@ -141,6 +146,14 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
         attributes = {name: item for name, item in sorted(vars(value).items()) if not _is_kept_property(cls, name)}
         return {"type": key_of(cls), "state": {name: inner(item) for name, item in attributes.items()}}
     raise NotPortableError(f"a {cls.__qualname__} object cannot be compared with that of another process")
+
+
+def can_be_described(value: Any) -> bool:
+    try:
+        describe(value)
+    except NotPortableError:
+        return False
+    return True
 
 
 def is_described(value: Any, description: dict[str, Any]) -> bool:

@@ -216,7 +216,10 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
             runs = type(made).__name__ == "SkipFunctionVariable"  # as it is, when compiled code calls it
             if not runs and len(guards.inner) == before and not any(g.originating_source == self.source for g in guards.inner):
                 with _contained(premises):
-                    premises.held(self.source.name, value)
+                    if ".__annotations__[" in self.source.name and not state.can_be_described(value):
+                        premises.shown(self.source, str(value))
+                    else:
+                        premises.held(self.source.name, value)
             return made
 
         return _wrap
