@@ -50,8 +50,6 @@ _NATIVE = (
     *(types.MethodDescriptorType, types.MethodWrapperType, types.WrapperDescriptorType),
 )
 _ALIASES = (types.UnionType, types.GenericAlias, type(typing.Optional[int]), type(typing.List[int]))  # noqa: UP006, UP045
-# What Python code holds without a name that would lead to it, and is as it was made.
-WITHOUT_NAME = (*_ALIASES, re.Pattern, types.BuiltinMethodType)
 _MAPPINGS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict, types.MappingProxyType)
 # Whose text is all that there is to them. By name: not every program imports their modules.
 _SAID_BY_REPR = frozenset(
@@ -146,6 +144,14 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
         attributes = {name: item for name, item in sorted(vars(value).items()) if not _is_kept_property(cls, name)}
         return {"type": key_of(cls), "state": {name: inner(item) for name, item in attributes.items()}}
     raise NotPortableError(f"a {cls.__qualname__} object cannot be compared with that of another process")
+
+
+def is_said_by_content(value: Any) -> bool:
+    """Returns whether a value, to which no name leads, is as it was made, and all that there is to it is what `describe` says.
+    Of functions of C these are methods of objects: of others their names say too little."""
+    if isinstance(value, types.BuiltinMethodType):
+        return not isinstance(value.__self__, (types.ModuleType, type, types.NoneType))
+    return isinstance(value, (*_ALIASES, re.Pattern))
 
 
 def can_be_described(value: Any) -> bool:

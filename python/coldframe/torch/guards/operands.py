@@ -119,7 +119,7 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
     try:
         return {"object": reference(obj), "claims": claims(obj)}
     except NotPortableError:
-        if isinstance(obj, state.WITHOUT_NAME):
+        if state.is_said_by_content(obj):
             return {"rebind": "content", "content": state.describe(obj)}
         raise
 
