@@ -339,6 +339,10 @@ UNKNOWABLE = {
     "it calls getsource()": "import inspect\ndef k():\n    return len(inspect.getsource(g))\n" + _SCALED,
     "it calls __subclasses__()": "class C: pass\ndef k():\n    return len(C.__subclasses__())\n" + _SCALED,
     "it calls globals()": "N = 2\ndef k():\n    return globals()['N']\n" + _SCALED,
+    "it is made inside a function": (
+        "import abc\ndef made():\n    class L(abc.ABC): pass\n    return L\nL = made()\no = 2.5\n"
+        "def f(x):\n    return x * 2 if isinstance(o, L) else x * 3"
+    ),
 }
 UNCHANGED = {
     "comments, moved lines and other functions": Edit(

@@ -280,8 +280,11 @@ class Premises:
     def is_instance(self, source: str, of: tuple[type, ...], result: bool) -> None:
         """Dynamo has asked whether an object is an instance of any of these, which more than its class decides."""
 
-        entry = tuple(map(operands.reference, of)), result
-        self._say(source, f"isinstance() of {source}", lambda it: self._isinstance.update({(source, entry): (it, *entry)}))
+        def said(it: Expression) -> None:
+            classes = tuple(map(operands.reference, of))
+            self._isinstance[source, classes] = it, classes, result
+
+        self._say(source, f"isinstance() of {source}", said)
 
     def unguarded(self, source: Any, create: Any) -> None:
         """Dynamo did without the guard that `create` (a method of GuardBuilder) would have made for `source`."""

@@ -112,7 +112,8 @@ def _wrap_bound(wrap: Wrap, current: Current) -> None:
         def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
             premises, owner = current(), self.value.__self__ if type(self.value) is types.MethodType else None
             if premises is not None and self.source is not None and isinstance(owner, _contextlib._DecoratorContextManager):
-                premises.held(f"{self.source.name}.__self__", owner)
+                with _contained(premises):
+                    premises.held(f"{self.source.name}.__self__", owner)
             return original(self, tx, args, kwargs)
 
         return call_function
