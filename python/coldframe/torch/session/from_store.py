@@ -78,10 +78,11 @@ class StoredSession(Session):
         return _compiled_again, (self.target, self.options)
 
     def as_torch(self) -> Any:
-        made = super().as_torch()
-        if isinstance(made, torch.nn.Module) and not hasattr(made.dynamo_ctx, "_serves"):
-            made.dynamo_ctx = _serving(made.dynamo_ctx, self.again)
-        return made
+        with self.serving.lock:
+            made = super().as_torch()
+            if isinstance(made, torch.nn.Module) and not hasattr(made.dynamo_ctx, "_serves"):
+                made.dynamo_ctx = _serving(made.dynamo_ctx, self.again)
+            return made
 
     # A call.
 
@@ -235,8 +236,9 @@ class StoredSession(Session):
         everything = new if self._package is None else beside(new, self._package)
         self.capture.loaded, self._package = True, everything
         self._begins_uncompiled |= not any(entry.role == "entry" and entry.guarded_codes for entry in new.codes)
+        self.serving.outdate()
         if self.capture.own:
-            self.serving.catch_up(again=True)
+            self.serving.catch_up()
         elif self.serving.make_native(everything):
             self.serving.switch()  # the store is looked into again where that serves nothing
         if self.serving.native is None or self.capture.installs or self.serving.hosted is not None:

@@ -115,12 +115,16 @@ class Serving:
         abandon(self._installs)
         self.switch()
 
-    def catch_up(self, *, again: bool = False) -> None:
+    def outdate(self) -> None:
+        """There is more to serve than was compiled: the next `catch_up` looks at all of it."""
+        self._version = None
+
+    def catch_up(self) -> None:
         """What has been compiled since is served natively, too."""
-        if self._change is None or (self._is_current() and not again):
+        if self._change is None or self._is_current():
             return
         with self.lock:
-            if is_transforming() or (self._is_current() and not again):
+            if is_transforming() or self._is_current():
                 return  # now; it will be
             owner, self._version = self._owner, self._owner.capture.version()
             try:
@@ -147,7 +151,7 @@ class Serving:
 
     def _save_again(self) -> None:
         """A backward was compiled: the next call goes through Dynamo once more, and what it leaves is saved."""
-        self._version = None
+        self.outdate()
         if self._change is not None:
             self._change(self._owner.call_hosted)
 
