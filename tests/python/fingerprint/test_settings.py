@@ -35,7 +35,16 @@ def test_a_kernel_of_torch_that_the_program_replaces_is_a_setting(processes: Pro
     assert other.stats["misses"]["incompatible"] == 1
 
 
-def test_decompositions_and_lowerings_of_the_program_are_settings(processes: Processes) -> None:
+def test_decompositions_lowerings_and_patterns_of_the_program_are_settings(processes: Processes) -> None:
     two, again, three = (processes.run(settings_steps.what_is_told_of_tables, factor=n).get() for n in (2, 2, 3))
-    assert set(two) == {"aten.erf.default: decompositions", "aten.sinh.default: lowerings"}
+    pattern, decomposition, lowering = sorted(two)
+    assert decomposition == "aten.erf.default: decompositions" and lowering == "aten.sinh.default: lowerings"
+    assert "cosh" in pattern and "post_grad.pass_patterns" in pattern
     assert two == again and all(two[name] != three[name] for name in two)
+
+
+def test_what_the_program_lowers_itself_is_not_taken_from_the_cache_of_inductor(processes: Processes, tmp_path: Path) -> None:
+    shared = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")}
+    for factor in (2, 3):  # the first one fills the cache, and writes its package elsewhere
+        answer = processes.run(settings_steps.lowered_by, factor=factor, path=tmp_path / f"{factor}.cfp", env=shared)
+        assert answer.get() == [factor, factor] and answer.stats["compiles"] == 1

@@ -58,12 +58,27 @@ def served_with(path: Path, replaced: bool) -> list[float]:
     return found
 
 
+def lowered_by(factor: int, path: Path) -> list[float]:
+    """What a program answers whose own lowering calls another function of its."""
+    from torch._inductor import lowering
+
+    namespace: dict[str, Any] = {"mul": lowering.mul, "__name__": "program"}
+    exec(f"def factor(): return {factor}.0", namespace)
+    exec("def times(x): return mul(x, factor())", namespace)
+    lowering.register_lowering(torch.ops.aten.sinh.default, type_promotion_kind=None)(namespace["times"])
+    found: list[float] = coldframe.compile(sinh, package=path, backend="inductor")(torch.ones(2)).tolist()
+    return found
+
+
 def what_is_told_of_tables(factor: int) -> dict[str, str]:
-    """What a program with a decomposition and a lowering of its own tells of them."""
-    from torch._inductor import decomposition, lowering
+    """What a program with a decomposition, a lowering and a pattern of its own tells of them."""
+    from torch._inductor import decomposition, lowering, pattern_matcher
+    from torch._inductor.fx_passes import post_grad
 
     namespace: dict[str, Any] = {"mul": lowering.mul, "__name__": "program"}
     exec(f"def times(x): return mul(x, {factor})", namespace)
     decomposition.decompositions[torch.ops.aten.erf.default] = namespace["times"]
     lowering.register_lowering(torch.ops.aten.sinh.default, type_promotion_kind=None)(namespace["times"])
+    pattern = pattern_matcher.CallFunction(torch.ops.aten.cosh.default, pattern_matcher.KeywordArg("x"))
+    pattern_matcher.register_graph_pattern(pattern, pass_dict=post_grad.pass_patterns[1])(namespace["times"])
     return environment.settings()["torch.library"]

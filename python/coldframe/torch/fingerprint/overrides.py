@@ -1,4 +1,4 @@
-"""What the program has put in the place of torch's own operators: kernels, decompositions, lowerings of Inductor.
+"""What the program has put in the place of torch's own operators: kernels, decompositions, lowerings and patterns of Inductor.
 
 They hold for the process, as settings do, and are told among them. A table that is not imported is as torch made it.
 """
@@ -20,6 +20,14 @@ _TABLES = (
     ("torch._inductor.decomposition", "decompositions"),
     ("torch._inductor.lowering", "lowerings"),
 )
+_PATTERNS = (
+    ("torch._inductor.fx_passes.pre_grad", "PRE_GRAD_PATTERNS"),
+    ("torch._inductor.fx_passes.joint_graph", "patterns"),
+    ("torch._inductor.fx_passes.joint_graph", "pass_patterns"),
+    ("torch._inductor.fx_passes.freezing_patterns", "pass_patterns"),
+    ("torch._inductor.fx_passes.post_grad", "POST_GRAD_PATTERNS"),
+    ("torch._inductor.fx_passes.post_grad", "pass_patterns"),
+)
 
 
 def found() -> dict[str, str]:
@@ -28,6 +36,9 @@ def found() -> dict[str, str]:
     for module, table in _TABLES:
         if (imported := symbols.imported(module)) is not None:
             replaced.update(_entries(table, getattr(imported, table)))
+    for module, table in _PATTERNS:
+        if (imported := symbols.imported(module)) is not None:
+            replaced.update(_patterns(f"{module}.{table}", getattr(imported, table)))
     return dict(sorted(replaced.items()))
 
 
@@ -51,3 +62,15 @@ def _entries(kind: str, table: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
         if not module.startswith(("torch.", "functools")) and not state.is_of_build(module):
             codes = [state.semantic_digest(function.__code__).hex() for function in state.functions_of(value)]
             yield f"{key}: {kind}", " ".join(codes)
+
+
+def _patterns(kind: str, table: Any) -> Iterator[tuple[str, str]]:
+    """Of a pass, or of several: the patterns whose handlers, or checks, are not torch's."""
+    passes = table.values() if isinstance(table, Mapping) else table if isinstance(table, list) else [table]
+    for number, each in enumerate(passes):
+        for target, entries in each.patterns.items():
+            parts = [part for entry in entries for part in vars(entry).values()]
+            functions = [function for part in parts for function in state.functions_of(part)]
+            if any(not state.is_of_build(str(function.__module__)) for function in functions):
+                codes = [state.semantic_digest(function.__code__).hex() for function in functions]
+                yield f"{target}: {kind} {number}", " ".join(codes)

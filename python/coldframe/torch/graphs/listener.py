@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ... import imports
 from ...errors import PackageError
+from ..fingerprint import overrides
 from ..seam import aot, cxx
 from ..seam.patches import Patches
 from . import kernels
@@ -58,7 +59,8 @@ def when_backward_compiles(compiler: Any, listener: BackwardListener) -> None:
 
 def _listen_to_kernels() -> None:
     """Notes what each kernel is compiled for, and keeps Inductor's caches of graphs and kernels apart by it: torch's keys say
-    -march=native, and nothing of the CPU that this was, nor for how many lanes a graph was made."""
+    -march=native, and nothing of the CPU that this was, nor for how many lanes a graph was made. Nor do they say how a
+    program lowers operators itself: such graphs are not cached."""
     code_cache, details = aot.code_cache(), aot.graph_cache_details()
     loader, builder = aot.kernel_cache(), aot.cpp_builder()
     write, load, describe = code_cache.write, loader._load_library_inner.__func__, details.__init__
@@ -78,6 +80,8 @@ def _listen_to_kernels() -> None:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         describe(self, *args, **kwargs)
         self.coldframe_host = kernels.host()
+        if replaced := overrides.found():
+            raise code_cache.BypassFxGraphCache(f"the program has put its own in the place of {next(iter(replaced))}")
 
     def _get_cpu_arch_cflags(compiler: str) -> list[str]:
         return [*flags(compiler), *kernels.forbidden_flags()]
