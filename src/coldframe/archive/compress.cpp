@@ -1,5 +1,7 @@
 #include <coldframe/archive/compress.hpp>
 
+#include <coldframe/util/try.hpp>
+
 #include <zstd.h>
 
 #include <algorithm>
@@ -62,7 +64,7 @@ Result<Bytes> compress(ByteView raw, int level) {
 }
 
 Result<Bytes> decompress(ByteView stored, std::uint64_t raw_size) {
-    if (Status frame = check_frame(stored, raw_size); !frame) return std::unexpected(std::move(frame.error()));
+    COLDFRAME_TRY(check_frame(stored, raw_size));
     ZSTD_DCtx* const context = decompressor();
     Bytes raw(static_cast<std::size_t>(std::min(raw_size, k_plausible_ratio * stored.size() + k_smallest_buffer)));
     ZSTD_inBuffer input{stored.data(), stored.size(), 0};
@@ -85,7 +87,7 @@ Result<Bytes> decompress(ByteView stored, std::uint64_t raw_size) {
 }
 
 Result<Digest> digest_decompressed(ByteView stored, std::uint64_t raw_size) {
-    if (Status frame = check_frame(stored, raw_size); !frame) return std::unexpected(std::move(frame.error()));
+    COLDFRAME_TRY(check_frame(stored, raw_size));
     ZSTD_DCtx* const context = decompressor();
     Bytes buffer(ZSTD_DStreamOutSize());
     ZSTD_inBuffer input{stored.data(), stored.size(), 0};

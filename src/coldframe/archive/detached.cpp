@@ -1,28 +1,27 @@
 #include <coldframe/archive/detached.hpp>
 
 #include <coldframe/util/byte_io.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <utility>
 
 namespace coldframe::archive {
 
 Result<Bytes> to_detached(const Package& package, ObjectSink& sink) {
-    const Result<std::vector<Part>> parts = collect_parts(package);
-    if (!parts) return std::unexpected(parts.error());
-    const std::uint64_t start = table_end(parts->size());
+    COLDFRAME_TRY_ASSIGN(const std::vector<Part> parts, collect_parts(package));
+    const std::uint64_t start = table_end(parts.size());
     std::vector<Entry> entries;
     ByteWriter body;
-    for (const Part& part : *parts) {
-        Result<PackedPart> packed = pack(part);
-        if (!packed) return std::unexpected(std::move(packed.error()));
-        if (part.kind == PartKind::blob && packed->entry.stored_size >= k_min_detached_size) {
-            if (Status added = sink.add(*packed); !added) return std::unexpected(std::move(added.error()));
+    for (const Part& part : parts) {
+        COLDFRAME_TRY_ASSIGN(PackedPart packed, pack(part));
+        if (part.kind == PartKind::blob && packed.entry.stored_size >= k_min_detached_size) {
+            if (Status added = sink.add(packed); !added) return std::unexpected(std::move(added.error()));
         } else {
-            packed->entry.offset = aligned(start + body.size());
-            body.zeros(static_cast<std::size_t>(packed->entry.offset - start) - body.size());
-            body.raw(packed->stored);
+            packed.entry.offset = aligned(start + body.size());
+            body.zeros(static_cast<std::size_t>(packed.entry.offset - start) - body.size());
+            body.raw(packed.stored);
         }
-        entries.push_back(packed->entry);
+        entries.push_back(packed.entry);
     }
     const Bytes table = encode_table(entries);
     Header header;
@@ -39,13 +38,11 @@ Result<Bytes> to_detached(const Package& package, ObjectSink& sink) {
 
 Result<EntryTable> decode_entries(ByteView start, std::uint64_t file_size) {
     const ByteView fixed = start.first(std::min<std::size_t>(start.size(), k_header_size));
-    const Result<Header> header = decode_header(fixed, file_size, Layout::detached);
-    if (!header) return std::unexpected(header.error());
-    const auto end = static_cast<std::size_t>(table_end(header->entry_count));
+    COLDFRAME_TRY_ASSIGN(const Header header, decode_header(fixed, file_size, Layout::detached));
+    const auto end = static_cast<std::size_t>(table_end(header.entry_count));
     if (start.size() < end) return EntryTable{{}, end};
-    Result<std::vector<Entry>> entries = decode_table(start.subspan(k_header_size, end - k_header_size), *header);
-    if (!entries) return std::unexpected(std::move(entries.error()));
-    return EntryTable{std::move(*entries), 0};
+    COLDFRAME_TRY_ASSIGN(std::vector<Entry> entries, decode_table(start.subspan(k_header_size, end - k_header_size), header));
+    return EntryTable{std::move(entries), 0};
 }
 
 }  // namespace coldframe::archive

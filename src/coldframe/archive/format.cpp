@@ -1,6 +1,7 @@
 #include <coldframe/archive/format.hpp>
 
 #include <coldframe/util/byte_io.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <algorithm>
 
@@ -125,12 +126,11 @@ Bytes encode_header(const Header& header) {
 }
 
 Result<Header> decode_header(ByteView bytes, std::uint64_t file_size, Layout layout) {
-    const Result<Version> version = decode_preamble(bytes, file_size, layout);
-    if (!version) return std::unexpected(version.error());
+    COLDFRAME_TRY_ASSIGN(const Version version, decode_preamble(bytes, file_size, layout));
     ByteReader reader(bytes.subspan(k_magic.size() + 4));
     Header header;
     header.layout = layout;
-    header.version = *version;
+    header.version = version;
     const std::uint32_t header_size = reader.u32();
     header.file_size = reader.u64();
     const std::uint64_t table_offset = reader.u64();
@@ -144,7 +144,7 @@ Result<Header> decode_header(ByteView bytes, std::uint64_t file_size, Layout lay
     if (table_offset != k_header_size) return corrupt(in_header("table offset", table_offset, k_header_size));
     if (entry_size != k_entry_size) return corrupt(in_header("entry size", entry_size, k_entry_size));
     const bool zeros = std::ranges::all_of(reserved, [](std::uint8_t byte) { return byte == 0; });
-    if (!zeros && version->minor <= k_minor_version) return corrupt("the header's reserved bytes are not zero");
+    if (!zeros && version.minor <= k_minor_version) return corrupt("the header's reserved bytes are not zero");
     if (header.entry_count == 0 || header.entry_count > k_max_entries) {
         return corrupt("the header counts " + std::to_string(header.entry_count) + " entries; 1 to " +
                        std::to_string(k_max_entries) + " are possible");
@@ -175,9 +175,7 @@ Result<std::vector<Entry>> decode_table(ByteView bytes, const Header& header) {
         entry.raw_size = reader.u64();
         entry.stored_digest = take_digest(reader);
         entry.raw_digest = take_digest(reader);
-        if (Status entry_ok = check_entry(entry, number, aligned(end), header); !entry_ok) {
-            return std::unexpected(entry_ok.error());
-        }
+        COLDFRAME_TRY(check_entry(entry, number, aligned(end), header));
         if (entry.offset != 0) end = entry.offset + entry.stored_size;
         entries.push_back(entry);
     }

@@ -1,6 +1,7 @@
 #include <coldframe/archive/parts.hpp>
 
 #include <coldframe/archive/compress.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <map>
 #include <utility>
@@ -60,32 +61,29 @@ Result<Bytes> raw_bytes(const Part& part) {
 
 Result<std::vector<Part>> collect_parts(const Package& package) {
     PartCollector collector;
-    Result<Bytes> manifest = encode_manifest(package, collector);
-    if (!manifest) return std::unexpected(std::move(manifest.error()));
-    if (manifest->size() > k_max_document_size) return too_large(PartKind::manifest, manifest->size());
-    return std::move(collector).finish(std::move(*manifest));
+    COLDFRAME_TRY_ASSIGN(Bytes manifest, encode_manifest(package, collector));
+    if (manifest.size() > k_max_document_size) return too_large(PartKind::manifest, manifest.size());
+    return std::move(collector).finish(std::move(manifest));
 }
 
 Result<PackedPart> pack(const Part& part) {
-    Result<Bytes> raw = raw_bytes(part);
-    if (!raw) return std::unexpected(std::move(raw.error()));
+    COLDFRAME_TRY_ASSIGN(Bytes raw, raw_bytes(part));
     Entry entry;
     entry.kind = part.kind;
-    entry.raw_size = raw->size();
-    entry.raw_digest = sha256(*raw);
-    if (raw->size() >= k_min_compressed_size) {
-        Result<Bytes> packed = compress(*raw, k_compression_level);
-        if (!packed) return std::unexpected(std::move(packed.error()));
-        if (packed->size() + raw->size() / 16 <= raw->size() && raw->size() <= max_decompressed_size(packed->size())) {
+    entry.raw_size = raw.size();
+    entry.raw_digest = sha256(raw);
+    if (raw.size() >= k_min_compressed_size) {
+        COLDFRAME_TRY_ASSIGN(Bytes packed, compress(raw, k_compression_level));
+        if (packed.size() + raw.size() / 16 <= raw.size() && raw.size() <= max_decompressed_size(packed.size())) {
             entry.codec = Codec::zstd;
-            entry.stored_size = packed->size();
-            entry.stored_digest = sha256(*packed);
-            return PackedPart{entry, std::move(*packed)};
+            entry.stored_size = packed.size();
+            entry.stored_digest = sha256(packed);
+            return PackedPart{entry, std::move(packed)};
         }
     }
-    entry.stored_size = raw->size();
+    entry.stored_size = raw.size();
     entry.stored_digest = entry.raw_digest;
-    return PackedPart{entry, std::move(*raw)};
+    return PackedPart{entry, std::move(raw)};
 }
 
 }  // namespace coldframe::archive

@@ -6,6 +6,7 @@
 #include <coldframe/archive/compress.hpp>
 #include <coldframe/archive/detached.hpp>
 #include <coldframe/util/memory_fs.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -89,11 +90,11 @@ class ReaderParts final : public PartSource {
     explicit ReaderParts(std::shared_ptr<const Reader> reader) : reader_(std::move(reader)) {}
 
     Result<Bytes> read(PartKind kind, std::uint32_t number) override {
-        if (Status is_part = check(kind, number); !is_part) return std::unexpected(is_part.error());
+        COLDFRAME_TRY(check(kind, number));
         return reader_->read_entry(number);
     }
     Result<BlobPtr> blob(std::uint32_t number, std::string name) override {
-        if (Status is_part = check(PartKind::blob, number); !is_part) return std::unexpected(is_part.error());
+        COLDFRAME_TRY(check(PartKind::blob, number));
         return std::make_shared<FileBlob>(reader_, number, std::move(name));
     }
 
@@ -112,15 +113,13 @@ Status Reader::load() {
     Bytes start(static_cast<std::size_t>(std::min<std::uint64_t>(file_.info().size, k_header_size)));
     if (Status read = file_.read_at(0, start); !read) return read;
     const Layout layout = objects_ == nullptr ? Layout::whole : Layout::detached;
-    Result<Header> header = decode_header(start, file_.info().size, layout);
-    if (!header) return std::unexpected(header.error());
-    header_ = *header;
+    COLDFRAME_TRY_ASSIGN(Header header, decode_header(start, file_.info().size, layout));
+    header_ = header;
 
     Bytes table(std::size_t{header_.entry_count} * k_entry_size);
     if (Status read = file_.read_at(k_header_size, table); !read) return read;
-    Result<std::vector<Entry>> entries = decode_table(table, header_);
-    if (!entries) return std::unexpected(entries.error());
-    entries_ = std::move(*entries);
+    COLDFRAME_TRY_ASSIGN(std::vector<Entry> entries, decode_table(table, header_));
+    entries_ = std::move(entries);
     std::uint64_t end = table_end(header_.entry_count);
     for (const Entry& entry : entries_) {
         if (entry.is_detached()) continue;
@@ -141,7 +140,7 @@ Status Reader::check_padding(std::uint64_t begin, std::uint64_t end) const {
 Result<Bytes> Reader::read_stored(const Entry& entry, std::uint32_t number) const {
     if (entry.is_detached()) return objects_->read(entry);
     Bytes stored(static_cast<std::size_t>(entry.stored_size));
-    if (Status read = file_.read_at(entry.offset, stored); !read) return std::unexpected(std::move(read.error()));
+    COLDFRAME_TRY(file_.read_at(entry.offset, stored));
     if (sha256(stored) == entry.stored_digest) return stored;
     return fail(ErrorCode::corrupt, name_of(entry, number) + " is damaged: its bytes do not match their digest");
 }
@@ -167,10 +166,9 @@ Result<Bytes> Reader::read_entry(std::uint32_t number) const {
 Status Reader::verify_entry(std::uint32_t number) const {
     const Entry& entry = entries_[number];
     try {
-        const Result<Bytes> stored = read_stored(entry, number);
-        if (!stored) return std::unexpected(stored.error());
+        COLDFRAME_TRY_ASSIGN(const Bytes stored, read_stored(entry, number));
         if (entry.codec == Codec::stored) return {};
-        const Result<Digest> digest = digest_decompressed(*stored, entry.raw_size);
+        const Result<Digest> digest = digest_decompressed(stored, entry.raw_size);
         if (!digest) return damaged(entry, number, digest.error().message);
         return *digest == entry.raw_digest ? Status{} : damaged(entry, number, k_other_digest);
     } catch (const std::bad_alloc&) {
@@ -185,10 +183,9 @@ Result<Bytes> Reader::read(std::uint32_t number) const {
 }
 
 Result<Package> Reader::package() const {
-    const Result<Bytes> manifest = read(0);
-    if (!manifest) return std::unexpected(manifest.error());
+    COLDFRAME_TRY_ASSIGN(const Bytes manifest, read(0));
     ReaderParts parts(shared_from_this());
-    Result<Package> package = decode_manifest(*manifest, parts, unknown_fields(header_.version));
+    Result<Package> package = decode_manifest(manifest, parts, unknown_fields(header_.version));
     if (!package) return at_path(std::move(package.error()), path());
     return package;
 }
@@ -197,8 +194,7 @@ Status Reader::verify() const {
     for (std::uint32_t number = 0; number < entries_.size(); ++number) {
         if (Status sound = verify_entry(number); !sound) return at_path(std::move(sound.error()), path());
     }
-    Result<Package> decoded = package();
-    if (!decoded) return std::unexpected(std::move(decoded.error()));
+    COLDFRAME_TRY_ASSIGN(Package decoded, package());
     return {};
 }
 
@@ -220,17 +216,15 @@ Result<std::shared_ptr<const Reader>> open_reader(const std::string& path, const
 }
 
 Result<Package> open(const std::string& path, const OpenOptions& options) {
-    const auto reader = open_reader(path, options);
-    if (!reader) return std::unexpected(reader.error());
-    return (*reader)->package();
+    COLDFRAME_TRY_ASSIGN(const auto reader, open_reader(path, options));
+    return reader->package();
 }
 
 Result<std::shared_ptr<const Reader>> Reader::of_bytes(Bytes bytes, const std::string& name,
                                                        std::shared_ptr<const ObjectSource> objects) {
     const auto memory = std::make_shared<MemoryFs>(std::move(bytes));
-    Result<InputFile> file = InputFile::open(*memory, name);
-    if (!file) return std::unexpected(std::move(file.error()));
-    std::shared_ptr<Reader> reader(new Reader(std::move(*file)));
+    COLDFRAME_TRY_ASSIGN(InputFile file, InputFile::open(*memory, name));
+    std::shared_ptr<Reader> reader(new Reader(std::move(file)));
     reader->memory_ = memory;
     reader->objects_ = std::move(objects);
     if (Status loaded = reader->load(); !loaded) return at_path(std::move(loaded.error()), name);
@@ -247,15 +241,13 @@ Result<std::shared_ptr<const Reader>> open_detached(Bytes file, const std::strin
 }
 
 Result<Package> from_bytes(Bytes bytes, const std::string& name) {
-    const auto reader = reader_of_bytes(std::move(bytes), name);
-    if (!reader) return std::unexpected(reader.error());
-    return (*reader)->package();
+    COLDFRAME_TRY_ASSIGN(const auto reader, reader_of_bytes(std::move(bytes), name));
+    return reader->package();
 }
 
 Status verify(const std::string& path, const OpenOptions& options) {
-    const auto reader = open_reader(path, options);
-    if (!reader) return std::unexpected(reader.error());
-    return (*reader)->verify();
+    COLDFRAME_TRY_ASSIGN(const auto reader, open_reader(path, options));
+    return reader->verify();
 }
 
 }  // namespace coldframe::archive

@@ -6,6 +6,7 @@
 #include <coldframe/archive/parts.hpp>
 #include <coldframe/util/file.hpp>
 #include <coldframe/util/memory_fs.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -50,20 +51,19 @@ class PackageWriter {
         : file_(file), appender_(file, table_end(entry_count)), entry_count_(entry_count) {}
 
     Status append(const Part& part) {
-        Result<PackedPart> packed = pack(part);
-        if (!packed) return std::unexpected(std::move(packed.error()));
-        Entry& entry = packed->entry;
+        COLDFRAME_TRY_ASSIGN(PackedPart packed, pack(part));
+        Entry& entry = packed.entry;
         entry.offset = aligned(appender_.position());
         const Bytes padding(static_cast<std::size_t>(entry.offset - appender_.position()), 0);
         if (Status written = appender_.append(padding); !written) return written;
-        if (Status written = appender_.append(packed->stored); !written) return written;
+        if (Status written = appender_.append(packed.stored); !written) return written;
         report_.raw_size += entry.raw_size;
         entries_.push_back(entry);
         return {};
     }
 
     Result<WriteReport> finish() {
-        if (Status flushed = appender_.flush(); !flushed) return std::unexpected(flushed.error());
+        COLDFRAME_TRY(appender_.flush());
         const Bytes table = encode_table(entries_);
         Header header;
         header.file_size = appender_.position();
@@ -72,8 +72,8 @@ class PackageWriter {
         Bytes start = encode_header(header);
         std::copy_n(start.end() - sizeof(Digest), sizeof(Digest), report_.digest.begin());
         start.insert(start.end(), table.begin(), table.end());
-        if (Status written = file_.write_at(0, start); !written) return std::unexpected(written.error());
-        if (Status committed = file_.commit(); !committed) return std::unexpected(committed.error());
+        COLDFRAME_TRY(file_.write_at(0, start));
+        COLDFRAME_TRY(file_.commit());
         report_.size = header.file_size;
         report_.entry_count = header.entry_count;
         return report_;
@@ -88,12 +88,10 @@ class PackageWriter {
 };
 
 Result<WriteReport> write_package(const Package& package, const std::string& path, Fs& fs) {
-    const Result<std::vector<Part>> parts = collect_parts(package);
-    if (!parts) return std::unexpected(parts.error());
-    Result<AtomicFile> file = AtomicFile::create(fs, path);
-    if (!file) return std::unexpected(std::move(file.error()));
-    PackageWriter writer(*file, parts->size());
-    for (const Part& part : *parts) {
+    COLDFRAME_TRY_ASSIGN(const std::vector<Part> parts, collect_parts(package));
+    COLDFRAME_TRY_ASSIGN(AtomicFile file, AtomicFile::create(fs, path));
+    PackageWriter writer(file, parts.size());
+    for (const Part& part : parts) {
         if (Status status = writer.append(part); !status) return std::unexpected(std::move(status.error()));
     }
     return writer.finish();

@@ -8,6 +8,7 @@
 #include <coldframe/cli/run_command.hpp>
 #include <coldframe/cli/store_command.hpp>
 #include <coldframe/cli/text.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <exception>
 #include <ostream>
@@ -21,11 +22,9 @@ archive::OpenOptions open_options(bool any_owner) {
 }
 
 Status inspect(const InspectOptions& options, std::ostream& out) {
-    auto reader = archive::open_reader(options.file, open_options(options.any_owner));
-    if (!reader) return std::unexpected(std::move(reader.error()));
-    Result<Package> package = (*reader)->package();
-    if (!package) return std::unexpected(std::move(package.error()));
-    const Subject subject{.reader = **reader, .package = *package};
+    COLDFRAME_TRY_ASSIGN(auto reader, archive::open_reader(options.file, open_options(options.any_owner)));
+    COLDFRAME_TRY_ASSIGN(Package package, reader->package());
+    const Subject subject{.reader = *reader, .package = package};
     const Detail detail{.guards = options.guards, .code = options.code};
     if (options.json) {
         print_json(subject, detail, out);
@@ -36,11 +35,10 @@ Status inspect(const InspectOptions& options, std::ostream& out) {
 }
 
 Status verify(const VerifyOptions& options, std::ostream& out) {
-    auto reader = archive::open_reader(options.file, open_options(options.any_owner));
-    if (!reader) return std::unexpected(std::move(reader.error()));
-    if (Status status = (*reader)->verify(); !status) return status;
-    out << printable(options.file) << ": intact, " << size_text((*reader)->file_size()) << " in "
-        << count_text((*reader)->entries().size(), "part") << ", digest " << to_hex((*reader)->digest()) << '\n';
+    COLDFRAME_TRY_ASSIGN(auto reader, archive::open_reader(options.file, open_options(options.any_owner)));
+    if (Status status = reader->verify(); !status) return status;
+    out << printable(options.file) << ": intact, " << size_text(reader->file_size()) << " in "
+        << count_text(reader->entries().size(), "part") << ", digest " << to_hex(reader->digest()) << '\n';
     return {};
 }
 
@@ -51,28 +49,23 @@ Result<Package> open_package(const std::string& file, bool any_owner) {
 }
 
 Status merge(const MergeOptions& options, std::ostream& out) {
-    Result<Package> merged = open_package(options.files.front(), options.any_owner);
-    if (!merged) return std::unexpected(std::move(merged.error()));
+    COLDFRAME_TRY_ASSIGN(Package merged, open_package(options.files.front(), options.any_owner));
     for (const std::string& file : std::span(options.files).subspan(1)) {
-        const Result<Package> other = open_package(file, options.any_owner);
-        if (!other) return std::unexpected(other.error());
-        if (Status added = merged->merge(*other); !added) {
+        COLDFRAME_TRY_ASSIGN(const Package other, open_package(file, options.any_owner));
+        if (Status added = merged.merge(other); !added) {
             return std::unexpected(std::move(added.error()).with("while merging '" + file + "'"));
         }
     }
-    const auto written = archive::write(*merged, options.output);
-    if (!written) return std::unexpected(written.error());
-    out << printable(options.output) << ": " << count_text(options.files.size(), "package") << ", " << size_text(written->size)
-        << ", digest " << to_hex(written->digest) << '\n';
+    COLDFRAME_TRY_ASSIGN(const auto written, archive::write(merged, options.output));
+    out << printable(options.output) << ": " << count_text(options.files.size(), "package") << ", " << size_text(written.size)
+        << ", digest " << to_hex(written.digest) << '\n';
     return {};
 }
 
 Status diff(const DiffOptions& options, std::ostream& out) {
-    const Result<Package> first = open_package(options.first, options.any_owner);
-    if (!first) return std::unexpected(first.error());
-    const Result<Package> second = open_package(options.second, options.any_owner);
-    if (!second) return std::unexpected(second.error());
-    print_difference(*first, *second, out);
+    COLDFRAME_TRY_ASSIGN(const Package first, open_package(options.first, options.any_owner));
+    COLDFRAME_TRY_ASSIGN(const Package second, open_package(options.second, options.any_owner));
+    print_difference(first, second, out);
     return {};
 }
 

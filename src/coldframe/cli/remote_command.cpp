@@ -7,6 +7,7 @@
 #include <coldframe/network/open_network.hpp>
 #include <coldframe/remote/download.hpp>
 #include <coldframe/remote/upload.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <ostream>
 #include <set>
@@ -37,9 +38,8 @@ Result<std::vector<store::Item>> items_of(store::DiskStore& store, const std::ve
     std::vector<store::Item> items;
     std::set<Digest> seen;
     for (const std::string& key : keys) {
-        const Result<std::vector<store::Item>> named = find_items(store, key);
-        if (!named) return std::unexpected(named.error());
-        for (const store::Item& item : *named) {
+        COLDFRAME_TRY_ASSIGN(const std::vector<store::Item> named, find_items(store, key));
+        for (const store::Item& item : named) {
             if (seen.insert(item.id).second) items.push_back(item);
         }
     }
@@ -58,9 +58,8 @@ Result<std::set<Digest>> keys_of(store::DiskStore& store, const std::vector<std:
         }
     }
     if (known.empty() && !texts.empty()) return keys;
-    const Result<std::vector<store::Item>> items = items_of(store, known);
-    if (!items) return std::unexpected(items.error());
-    for (const store::Item& item : *items) keys.insert(item.key);
+    COLDFRAME_TRY_ASSIGN(const std::vector<store::Item> items, items_of(store, known));
+    for (const store::Item& item : items) keys.insert(item.key);
     return keys;
 }
 
@@ -71,20 +70,18 @@ void print(const TransferReport& report, bool json, std::ostream& out) {
 }  // namespace
 
 Result<ExitCode> push(const PushOptions& options, std::ostream& out, std::ostream& err) {
-    const Result<remote::RemoteSource> source = remote::open_remote(options.remote, &remote::open_network);
-    if (!source) return std::unexpected(source.error());
+    COLDFRAME_TRY_ASSIGN(const remote::RemoteSource source, remote::open_remote(options.remote, &remote::open_network));
     const auto store = open_store(options, store::Access::read_only);
     if (!store) return std::unexpected(store.error());
-    const Result<std::vector<store::Item>> items = items_of(**store, options.keys);
-    if (!items) return std::unexpected(items.error());
-    TransferReport report{.verb = "pushed", .remote = source->name};
+    COLDFRAME_TRY_ASSIGN(const std::vector<store::Item> items, items_of(**store, options.keys));
+    TransferReport report{.verb = "pushed", .remote = source.name};
     {
         std::uint64_t total = 0;
-        for (const store::Item& item : *items) total += item.size;
+        for (const store::Item& item : items) total += item.size;
         ProgressBar bar(total, err);
         std::uint64_t begin = 0;
-        const auto remote = source->connect();
-        for (const store::Item& item : *items) {
+        const auto remote = source.connect();
+        for (const store::Item& item : items) {
             remote::UploadRequest request{
                 .key = item.key,
                 .id = item.id,
@@ -109,8 +106,7 @@ Result<ExitCode> push(const PushOptions& options, std::ostream& out, std::ostrea
 }
 
 Result<ExitCode> pull(const PullOptions& options, std::ostream& out, std::ostream& err) {
-    const Result<remote::RemoteSource> source = remote::open_remote(options.remote, &remote::open_network);
-    if (!source) return std::unexpected(source.error());
+    COLDFRAME_TRY_ASSIGN(const remote::RemoteSource source, remote::open_remote(options.remote, &remote::open_network));
     const auto store = open_store(options, store::Access::read_write);
     if (!store) return std::unexpected(store.error());
     const Result<std::set<Digest>> keys = keys_of(**store, options.keys);
@@ -119,11 +115,11 @@ Result<ExitCode> pull(const PullOptions& options, std::ostream& out, std::ostrea
         return fail(ErrorCode::invalid_argument,
                     "the store knows no keys yet, and a remote does not list its own: name those to pull, in full");
     }
-    TransferReport report{.verb = "pulled", .remote = source->name};
+    TransferReport report{.verb = "pulled", .remote = source.name};
     {
         ProgressBar bar(keys->size(), err, ProgressUnit::keys);
         std::uint64_t done = 0;
-        const auto remote = source->connect();
+        const auto remote = source.connect();
         for (const Digest& key : *keys) {
             remote::DownloadOptions download{.limits = patient(),
                                              .progress = [&](std::uint64_t bytes) { report.bytes += bytes; }};

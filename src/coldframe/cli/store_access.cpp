@@ -1,5 +1,7 @@
 #include <coldframe/cli/store_access.hpp>
 
+#include <coldframe/util/try.hpp>
+
 #include <algorithm>
 
 namespace coldframe::cli {
@@ -14,9 +16,9 @@ std::unexpected<Error> wrong_argument(std::string message) { return fail(ErrorCo
 }  // namespace
 
 Result<std::unique_ptr<DiskStore>> open_store(const StorePlace& place, store::Access access) {
-    Result<std::string> directory = place.directory.empty() ? store::default_directory() : Result<std::string>(place.directory);
-    if (!directory) return std::unexpected(std::move(directory.error()));
-    return DiskStore::open(*directory, {.access = access});
+    COLDFRAME_TRY_ASSIGN(std::string directory,
+                         place.directory.empty() ? store::default_directory() : Result<std::string>(place.directory));
+    return DiskStore::open(directory, {.access = access});
 }
 
 Result<std::vector<store::Item>> find_items(DiskStore& store, const std::string& key) {

@@ -7,6 +7,7 @@
 #include <coldframe/cli/store_access.hpp>
 #include <coldframe/cli/store_report.hpp>
 #include <coldframe/cli/text.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <algorithm>
 #include <ostream>
@@ -17,15 +18,13 @@ namespace {
 using store::DiskStore;
 
 Result<std::vector<store::Variant>> load(DiskStore& store, const std::string& key) {
-    const Result<std::vector<store::Item>> items = find_items(store, key);
-    if (!items) return std::unexpected(items.error());
-    Result<store::Found> found = store.get(items->front().key);
-    if (!found) return std::unexpected(std::move(found.error()));
-    std::erase_if(found->variants, [&](const store::Variant& variant) {
-        return std::ranges::find(*items, variant.id, &store::Item::id) == items->end();
+    COLDFRAME_TRY_ASSIGN(const std::vector<store::Item> items, find_items(store, key));
+    COLDFRAME_TRY_ASSIGN(store::Found found, store.get(items.front().key));
+    std::erase_if(found.variants, [&](const store::Variant& variant) {
+        return std::ranges::find(items, variant.id, &store::Item::id) == items.end();
     });
-    if (!found->variants.empty()) return std::move(found->variants);
-    if (!found->refusals.empty()) return std::unexpected(std::move(found->refusals[0].error));
+    if (!found.variants.empty()) return std::move(found.variants);
+    if (!found.refusals.empty()) return std::unexpected(std::move(found.refusals[0].error));
     return fail(ErrorCode::not_found, "it was removed meanwhile");
 }
 
@@ -36,47 +35,42 @@ class Runner {
     Result<ExitCode> operator()(const StatsOptions& options) const {
         const auto store = open_store(options, store::Access::read_only);
         if (!store) return std::unexpected(store.error());
-        const Result<store::Statistics> statistics = (*store)->statistics();
-        if (!statistics) return std::unexpected(statistics.error());
-        (options.json ? print_statistics_json : print_statistics)((*store)->path(), *statistics, out_);
+        COLDFRAME_TRY_ASSIGN(const store::Statistics statistics, (*store)->statistics());
+        (options.json ? print_statistics_json : print_statistics)((*store)->path(), statistics, out_);
         return ExitCode::ok;
     }
 
     Result<ExitCode> operator()(const ListOptions& options) const {
         const auto store = open_store(options, store::Access::read_only);
         if (!store) return std::unexpected(store.error());
-        const Result<std::vector<store::Item>> items = (*store)->list();
-        if (!items) return std::unexpected(items.error());
-        (options.json ? print_items_json : print_items)(*items, out_);
+        COLDFRAME_TRY_ASSIGN(const std::vector<store::Item> items, (*store)->list());
+        (options.json ? print_items_json : print_items)(items, out_);
         return ExitCode::ok;
     }
 
     Result<ExitCode> operator()(const ShowOptions& options) const {
         const auto store = open_store(options, store::Access::read_only);
         if (!store) return std::unexpected(store.error());
-        const Result<std::vector<store::Variant>> variants = load(**store, options.key);
-        if (!variants) return std::unexpected(variants.error());
-        for (const store::Variant& variant : *variants) {
+        COLDFRAME_TRY_ASSIGN(const std::vector<store::Variant> variants, load(**store, options.key));
+        for (const store::Variant& variant : variants) {
             (options.json ? print_json : print_text)({.reader = *variant.reader, .package = variant.package}, {}, out_);
         }
         return ExitCode::ok;
     }
 
     Result<ExitCode> operator()(const CollectOptions& options) const {
-        const auto store = open_store(options, options.dry_run ? store::Access::read_only : store::Access::read_write);
-        if (!store) return std::unexpected(store.error());
-        const auto report = (*store)->collect({.max_bytes = options.max_bytes, .dry_run = options.dry_run});
-        if (!report) return std::unexpected(report.error());
-        print_collected(*report, options.dry_run, out_);
+        COLDFRAME_TRY_ASSIGN(const auto store,
+                             open_store(options, options.dry_run ? store::Access::read_only : store::Access::read_write));
+        COLDFRAME_TRY_ASSIGN(const auto report, store->collect({.max_bytes = options.max_bytes, .dry_run = options.dry_run}));
+        print_collected(report, options.dry_run, out_);
         return ExitCode::ok;
     }
 
     Result<ExitCode> operator()(const CheckOptions& options) const {
         const auto store = open_store(options, options.repair ? store::Access::read_write : store::Access::read_only);
         if (!store) return std::unexpected(store.error());
-        const Result<store::Statistics> statistics = (*store)->statistics();
-        if (!statistics) return std::unexpected(statistics.error());
-        ProgressBar bar(statistics->usage.bytes, err_);
+        COLDFRAME_TRY_ASSIGN(const store::Statistics statistics, (*store)->statistics());
+        ProgressBar bar(statistics.usage.bytes, err_);
         const store::Repair repair = options.repair ? store::Repair::yes : store::Repair::no;
         const auto report = (*store)->check(repair, [&](std::uint64_t done) { bar.update(done); });
         if (!report) return std::unexpected(report.error());
@@ -88,42 +82,37 @@ class Runner {
     Result<ExitCode> operator()(const ExportOptions& options) const {
         const auto store = open_store(options, store::Access::read_only);
         if (!store) return std::unexpected(store.error());
-        const Result<std::vector<store::Variant>> variants = load(**store, options.key);
-        if (!variants) return std::unexpected(variants.error());
-        Package package = variants->front().package;
-        for (const store::Variant& variant : std::span(*variants).subspan(1)) {
+        COLDFRAME_TRY_ASSIGN(const std::vector<store::Variant> variants, load(**store, options.key));
+        Package package = variants.front().package;
+        for (const store::Variant& variant : std::span(variants).subspan(1)) {
             if (Status merged = package.merge(variant.package); !merged) {
                 return std::unexpected(
                     std::move(merged.error()).with("name one variant instead of the key, as coldframe ls does"));
             }
         }
-        const auto written = archive::write(package, options.file);
-        if (!written) return std::unexpected(written.error());
-        out_ << printable(options.file) << ": " << count_text(variants->size(), "variant") << ", " << size_text(written->size)
-             << ", digest " << to_hex(written->digest) << '\n';
+        COLDFRAME_TRY_ASSIGN(const auto written, archive::write(package, options.file));
+        out_ << printable(options.file) << ": " << count_text(variants.size(), "variant") << ", " << size_text(written.size)
+             << ", digest " << to_hex(written.digest) << '\n';
         return ExitCode::ok;
     }
 
     Result<ExitCode> operator()(const ImportOptions& options) const {
         const auto owner_check = options.any_owner ? archive::OwnerCheck::skip : archive::OwnerCheck::enforce;
-        const Result<Package> package = archive::open(options.file, {.owner_check = owner_check});
-        if (!package) return std::unexpected(package.error());
+        COLDFRAME_TRY_ASSIGN(const Package package, archive::open(options.file, {.owner_check = owner_check}));
         const auto store = open_store(options, store::Access::read_write);
         if (!store) return std::unexpected(store.error());
-        const Result<store::PutReport> report = (*store)->put(*package);
-        if (!report) return std::unexpected(report.error());
-        out_ << "key " << to_hex(report->key) << "\nvariant " << to_hex(report->id)
-             << (report->added ? "" : " (was there already)") << '\n';
+        COLDFRAME_TRY_ASSIGN(const store::PutReport report, (*store)->put(package));
+        out_ << "key " << to_hex(report.key) << "\nvariant " << to_hex(report.id)
+             << (report.added ? "" : " (was there already)") << '\n';
         return ExitCode::ok;
     }
 
     Result<ExitCode> operator()(const WhyOptions& options) const {
         const auto store = open_store(options, store::Access::read_only);
         if (!store) return std::unexpected(store.error());
-        Result<std::vector<store::MissNote>> misses = (*store)->misses();
-        if (!misses) return std::unexpected(misses.error());
-        misses->resize(std::min(misses->size(), options.last));
-        (options.json ? print_misses_json : print_misses)(*misses, out_);
+        COLDFRAME_TRY_ASSIGN(std::vector<store::MissNote> misses, (*store)->misses());
+        misses.resize(std::min(misses.size(), options.last));
+        (options.json ? print_misses_json : print_misses)(misses, out_);
         return ExitCode::ok;
     }
 

@@ -4,6 +4,7 @@
 #include <coldframe/model/guard_codec.hpp>
 
 #include <coldframe/model/value_codec.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <unordered_map>
 #include <unordered_set>
@@ -70,7 +71,7 @@ class ProgramReader {
 
     Result<GuardProgram> read() {
         reader_.fields(k_program_fields, [&](unsigned field) { field == 0 ? read_strings() : read_ops(); });
-        if (Status end = reader_.finish(); !end) return std::unexpected(end.error());
+        COLDFRAME_TRY(reader_.finish());
         return std::move(program_);
     }
 

@@ -4,6 +4,8 @@
 // are what executors rely on when they index operands; what is inside a tuple or dict they check themselves.
 #include <coldframe/model/guard_program.hpp>
 
+#include <coldframe/util/try.hpp>
+
 #include <algorithm>
 #include <array>
 
@@ -177,8 +179,8 @@ Result<std::optional<NodeId>> GuardProgram::add(GuardKind kind, std::vector<Node
     if (row == nullptr) {
         return fail(ErrorCode::invalid_argument, "no guard kind has number " + std::to_string(static_cast<unsigned>(kind)));
     }
-    if (Status inputs_ok = check_inputs(*row, inputs, node_count_); !inputs_ok) return std::unexpected(inputs_ok.error());
-    if (Status operands_ok = check_operands(*row, operands); !operands_ok) return std::unexpected(operands_ok.error());
+    COLDFRAME_TRY(check_inputs(*row, inputs, node_count_));
+    COLDFRAME_TRY(check_operands(*row, operands));
     const bool is_accessor = row->info.role == GuardRole::accessor;
     if (example && !is_accessor) return refuse(*row, "yields no value to give an example of");
 

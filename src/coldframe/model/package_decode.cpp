@@ -2,6 +2,7 @@
 #include <coldframe/model/package_codec.hpp>
 #include <coldframe/model/package_fields.hpp>
 #include <coldframe/model/value_codec.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <bit>
 #include <unordered_map>
@@ -44,9 +45,8 @@ class ManifestReader {
     }
     template <typename T>
     Result<T> read_part(PartKind kind, std::uint32_t number, Result<T> (*decode)(ByteView, cbor::UnknownFields)) {
-        const Result<Bytes> bytes = parts_.read(kind, number);
-        if (!bytes) return std::unexpected(bytes.error());
-        return decode(*bytes, unknown_);
+        COLDFRAME_TRY_ASSIGN(const Bytes bytes, parts_.read(kind, number));
+        return decode(bytes, unknown_);
     }
     CodePtr read_code_part();
     GuardProgram read_guards_part();

@@ -1,5 +1,6 @@
 #include <coldframe/model/value_codec.hpp>
 #include <coldframe/model/value_tags.hpp>
+#include <coldframe/util/try.hpp>
 
 namespace coldframe {
 namespace {
@@ -231,7 +232,7 @@ Value read_value(cbor::Reader& reader, unsigned depth) { return ValueReader(read
 Result<Value> decode(ByteView bytes) {
     cbor::Reader reader(bytes);
     Value value = read_value(reader);
-    if (Status end = reader.finish(); !end) return std::unexpected(end.error());
+    COLDFRAME_TRY(reader.finish());
     return value;
 }
 
@@ -239,7 +240,7 @@ Result<CodePtr> decode_code(ByteView bytes, cbor::UnknownFields unknown) {
     cbor::Reader reader(bytes, unknown);
     const Value value = read_value(reader);
     if (reader.ok() && value.get_if<CodePtr>() == nullptr) reader.corrupt("a value that is no code object");
-    if (Status end = reader.finish(); !end) return std::unexpected(end.error());
+    COLDFRAME_TRY(reader.finish());
     return *value.get_if<CodePtr>();
 }
 

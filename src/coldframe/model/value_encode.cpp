@@ -1,5 +1,6 @@
 #include <coldframe/model/value_codec.hpp>
 #include <coldframe/model/value_tags.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <span>
 
@@ -236,9 +237,8 @@ Result<Value> make_set(std::vector<Value> items, bool frozen) {
     std::vector<std::pair<Bytes, Value>> encoded;
     encoded.reserve(items.size());
     for (Value& item : items) {
-        Result<Bytes> bytes = encode(item);
-        if (!bytes) return std::unexpected(bytes.error());
-        encoded.emplace_back(std::move(*bytes), std::move(item));
+        COLDFRAME_TRY_ASSIGN(Bytes bytes, encode(item));
+        encoded.emplace_back(std::move(bytes), std::move(item));
     }
     std::ranges::sort(encoded, {}, [](const auto& pair) -> const Bytes& { return pair.first; });
     Set set{{}, frozen};

@@ -1,5 +1,7 @@
 #include <coldframe/network/http_blobs.hpp>
 
+#include <coldframe/util/try.hpp>
+
 namespace coldframe::remote {
 namespace {
 
@@ -47,23 +49,21 @@ Result<std::optional<Blobs::Content>> HttpBlobs::get(const std::string& name, st
     Request request{.method = "GET", .url = place_.base + name, .headers = place_.headers, .body = {}, .max_size = max_size};
     if (place_.dialect == Dialect::s3) request.headers.push_back(std::string("x-amz-content-sha256: ") + k_sha256_of_nothing);
     request.max_size = std::max(max_size, k_max_message);
-    Result<Response> response = transfer_.perform(request, limits);
-    if (!response) return std::unexpected(std::move(response.error()));
-    if (is_absent(*response, place_.dialect)) return std::nullopt;
-    if (response->status != 200) return refused(response->status);
-    if (response->body.size() > max_size) return fail(ErrorCode::corrupt, "the remote sent more bytes than there may be");
-    return Content{std::move(response->body), std::move(response->etag)};
+    COLDFRAME_TRY_ASSIGN(Response response, transfer_.perform(request, limits));
+    if (is_absent(response, place_.dialect)) return std::nullopt;
+    if (response.status != 200) return refused(response.status);
+    if (response.body.size() > max_size) return fail(ErrorCode::corrupt, "the remote sent more bytes than there may be");
+    return Content{std::move(response.body), std::move(response.etag)};
 }
 
 Result<bool> HttpBlobs::has(const std::string& name, std::uint64_t size, const Limits& limits) {
     Request request{
         .method = "HEAD", .url = place_.base + name, .headers = place_.headers, .body = {}, .max_size = k_max_message};
     if (place_.dialect == Dialect::s3) request.headers.push_back(std::string("x-amz-content-sha256: ") + k_sha256_of_nothing);
-    const Result<Response> response = transfer_.perform(request, limits);
-    if (!response) return std::unexpected(response.error());
-    if (is_absent(*response, place_.dialect)) return false;
-    if (!is_success(response->status)) return refused(response->status);
-    return response->length < 0 || static_cast<std::uint64_t>(response->length) == size;
+    COLDFRAME_TRY_ASSIGN(const Response response, transfer_.perform(request, limits));
+    if (is_absent(response, place_.dialect)) return false;
+    if (!is_success(response.status)) return refused(response.status);
+    return response.length < 0 || static_cast<std::uint64_t>(response.length) == size;
 }
 
 Result<Response> HttpBlobs::put_once(const std::string& name, ByteView bytes, const Digest& digest, const Condition& condition,

@@ -2,6 +2,7 @@
 
 #include <coldframe/network/http_blobs.hpp>
 #include <coldframe/network/redis_remote.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <cstdlib>
 
@@ -41,7 +42,7 @@ Result<RemoteSource> open_http(Url url) {
         return wrong("the layout of a remote is bazel or subdirs, not '" + layout + "'");
     }
     if (url.host.empty()) return wrong("the remote's URL names no host: write it like https://host/prefix");
-    if (Status known = url.check_query(); !known) return std::unexpected(std::move(known.error()));
+    COLDFRAME_TRY(url.check_query());
     const std::string scheme = bazel ? url.scheme.substr(std::string_view("bazel+").size()) : url.scheme;
     HttpPlace place;
     place.base = directory(scheme + "://" + url.authority() + "/" + url.path);
@@ -56,7 +57,7 @@ Result<RemoteSource> open_s3(Url url) {
     if (region.empty()) region = "us-east-1";
     std::string endpoint = url.take("endpoint");
     if (endpoint.empty()) endpoint = first_of({"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
-    if (Status known = url.check_query(); !known) return std::unexpected(std::move(known.error()));
+    COLDFRAME_TRY(url.check_query());
     if (url.host.empty() || url.port || !url.user.empty()) {
         return wrong(
             "the remote's URL is not like s3://bucket/prefix; keys come from $AWS_ACCESS_KEY_ID and "
@@ -87,7 +88,7 @@ Result<RemoteSource> open_s3(Url url) {
 }
 
 Result<RemoteSource> open_redis(const Url& url) {
-    if (Status known = url.check_query(); !known) return std::unexpected(std::move(known.error()));
+    COLDFRAME_TRY(url.check_query());
     const bool number = std::ranges::all_of(url.path, [](char c) { return c >= '0' && c <= '9'; });
     if (url.host.empty() || !number) return wrong("the remote's URL is not like redis://host:6379/0");
     RedisPlace place{.authority = url.host + ":" + std::to_string(url.port.value_or(6379)),

@@ -1,6 +1,7 @@
 #include <coldframe/network/redis_client.hpp>
 
 #include <coldframe/network/pause.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <hiredis/hiredis.h>
 
@@ -33,23 +34,20 @@ Result<RedisReply> RedisClient::exchange(const std::vector<std::string_view>& co
     const std::unique_ptr<char, void (*)(char*)> owned(formatted, redisFreeCommand);
     Watch watch(limits, std::chrono::steady_clock::now());
     const ByteView bytes(reinterpret_cast<const std::uint8_t*>(formatted), static_cast<std::size_t>(size));
-    if (Status sent = stream_->send(bytes, watch); !sent) return std::unexpected(std::move(sent.error()));
+    COLDFRAME_TRY(stream_->send(bytes, watch));
 
     ReplyReader reader(place_.authority, bounds);
     std::array<std::uint8_t, k_buffer_size> buffer;
     while (true) {
-        const Result<std::size_t> count = stream_->receive(buffer, watch);
-        if (!count) return std::unexpected(count.error());
-        Result<std::optional<RedisReply>> reply = reader.feed(ByteView(buffer).first(*count));
-        if (!reply) return std::unexpected(std::move(reply.error()));
-        if (*reply) return std::move(**reply);
+        COLDFRAME_TRY_ASSIGN(const std::size_t count, stream_->receive(buffer, watch));
+        COLDFRAME_TRY_ASSIGN(std::optional<RedisReply> reply, reader.feed(ByteView(buffer).first(count)));
+        if (reply) return std::move(*reply);
     }
 }
 
 Status RedisClient::connect(const Limits& limits) {
-    Result<Stream> stream = Stream::open(place_.authority, place_.tls, limits);
-    if (!stream) return std::unexpected(std::move(stream.error()));
-    stream_ = std::move(*stream);
+    COLDFRAME_TRY_ASSIGN(Stream stream, Stream::open(place_.authority, place_.tls, limits));
+    stream_ = std::move(stream);
     std::vector<std::vector<std::string_view>> greetings;
     if (!place_.password.empty() && place_.user.empty()) greetings.push_back({"AUTH", place_.password});
     if (!place_.password.empty() && !place_.user.empty()) greetings.push_back({"AUTH", place_.user, place_.password});

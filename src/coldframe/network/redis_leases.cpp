@@ -1,5 +1,7 @@
 #include <coldframe/network/redis_leases.hpp>
 
+#include <coldframe/util/try.hpp>
+
 #include <charconv>
 
 namespace coldframe::remote {
@@ -29,19 +31,17 @@ Result<RedisReply> RedisLeases::run(std::string_view script, const std::string& 
 }
 
 Result<LeaseState> RedisLeases::take(const std::string& token, milliseconds time, const Limits& limits) {
-    const auto reply = run(k_take, token, time, limits);
-    if (!reply) return std::unexpected(reply.error());
-    if (reply->list.size() != 2) return fail(ErrorCode::corrupt, "the server says nothing of the lease");
-    const std::string& left = reply->list[1];
+    COLDFRAME_TRY_ASSIGN(const auto reply, run(k_take, token, time, limits));
+    if (reply.list.size() != 2) return fail(ErrorCode::corrupt, "the server says nothing of the lease");
+    const std::string& left = reply.list[1];
     milliseconds::rep count = 0;
     std::from_chars(left.data(), left.data() + left.size(), count);
-    return LeaseState{reply->list[0], milliseconds(count)};
+    return LeaseState{reply.list[0], milliseconds(count)};
 }
 
 Result<bool> RedisLeases::renew(const std::string& token, milliseconds time, const Limits& limits) {
-    const auto reply = run(k_renew, token, time, limits);
-    if (!reply) return std::unexpected(reply.error());
-    return reply->number == 1;
+    COLDFRAME_TRY_ASSIGN(const auto reply, run(k_renew, token, time, limits));
+    return reply.number == 1;
 }
 
 Status RedisLeases::give_back(const std::string& token, const Limits& limits) {
@@ -50,10 +50,9 @@ Status RedisLeases::give_back(const std::string& token, const Limits& limits) {
 }
 
 Result<std::vector<Digest>> RedisLeases::variants(const Limits& limits) {
-    const auto fields = client_.call({"HKEYS", hash_}, k_hash_fields, limits);
-    if (!fields) return std::unexpected(fields.error());
+    COLDFRAME_TRY_ASSIGN(const auto fields, client_.call({"HKEYS", hash_}, k_hash_fields, limits));
     std::vector<Digest> ids;
-    for (const std::string& field : fields->list) {
+    for (const std::string& field : fields.list) {
         if (const auto id = digest_from_hex(field)) ids.push_back(*id);
     }
     return ids;

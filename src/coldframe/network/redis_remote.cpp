@@ -2,6 +2,7 @@
 
 #include <coldframe/network/redis_leases.hpp>
 #include <coldframe/store/layout.hpp>
+#include <coldframe/util/try.hpp>
 
 namespace coldframe::remote {
 namespace {
@@ -28,18 +29,16 @@ std::uint64_t RedisRemote::chunk_count(std::uint64_t size) const {
 
 Result<Record> RedisRemote::get_record(const Digest& key, const Limits& limits) {
     const std::string hash = hash_name(key);
-    const auto fields = client_.call({"HKEYS", hash}, k_hash_fields, limits);
-    if (!fields) return std::unexpected(fields.error());
+    COLDFRAME_TRY_ASSIGN(const auto fields, client_.call({"HKEYS", hash}, k_hash_fields, limits));
     Record record;
     manifests_.clear();
-    for (const std::string& field : fields->list) {
+    for (const std::string& field : fields.list) {
         const auto id = digest_from_hex(field);
         if (!id || record.variants.size() == k_max_variants) continue;
-        auto reply = client_.call({"HGET", hash, field}, k_manifest, limits);
-        if (!reply) return std::unexpected(std::move(reply.error()));
-        if (!reply->has_value) continue;
-        record.variants.push_back({{*id, reply->bytes.size()}, {}});
-        manifests_[*id] = std::move(reply->bytes);
+        COLDFRAME_TRY_ASSIGN(auto reply, client_.call({"HGET", hash, field}, k_manifest, limits));
+        if (!reply.has_value) continue;
+        record.variants.push_back({{*id, reply.bytes.size()}, {}});
+        manifests_[*id] = std::move(reply.bytes);
     }
     return record;
 }
@@ -47,21 +46,20 @@ Result<Record> RedisRemote::get_record(const Digest& key, const Limits& limits) 
 Result<Bytes> RedisRemote::get_manifest(const Digest& key, const Blob& manifest, const Limits& limits) {
     if (auto known = manifests_.extract(manifest.digest)) return std::move(known.mapped());
     const std::string hash = hash_name(key);
-    auto reply = client_.call({"HGET", hash, to_hex(manifest.digest)}, k_manifest, limits);
-    if (!reply) return std::unexpected(std::move(reply.error()));
-    if (!reply->has_value) return fail(ErrorCode::not_found, "the remote has this variant no more");
-    return std::move(reply->bytes);
+    COLDFRAME_TRY_ASSIGN(auto reply, client_.call({"HGET", hash, to_hex(manifest.digest)}, k_manifest, limits));
+    if (!reply.has_value) return fail(ErrorCode::not_found, "the remote has this variant no more");
+    return std::move(reply.bytes);
 }
 
 Result<Bytes> RedisRemote::get_object(const Blob& object, const Limits& limits) {
     Bytes bytes;
     for (std::uint64_t i = 0; i < chunk_count(object.size); ++i) {
-        auto reply = client_.call({"GET", chunk_name(object.digest, i)}, {.size = options_.chunk_size}, limits);
-        if (!reply) return std::unexpected(std::move(reply.error()));
-        if (!reply->has_value) {
+        COLDFRAME_TRY_ASSIGN(auto reply,
+                             client_.call({"GET", chunk_name(object.digest, i)}, {.size = options_.chunk_size}, limits));
+        if (!reply.has_value) {
             return fail(ErrorCode::not_found, "the remote lacks a part of the object " + to_hex(object.digest));
         }
-        bytes.insert(bytes.end(), reply->bytes.begin(), reply->bytes.end());
+        bytes.insert(bytes.end(), reply.bytes.begin(), reply.bytes.end());
     }
     return bytes;
 }
@@ -69,9 +67,8 @@ Result<Bytes> RedisRemote::get_object(const Blob& object, const Limits& limits) 
 Result<bool> RedisRemote::has_object(const Blob& object, const Limits& limits) {
     std::uint64_t size = 0;
     for (std::uint64_t i = 0; i < chunk_count(object.size); ++i) {
-        const auto reply = client_.call({"STRLEN", chunk_name(object.digest, i)}, k_small, limits);
-        if (!reply) return std::unexpected(reply.error());
-        size += static_cast<std::uint64_t>(std::max<std::int64_t>(reply->number, 0));
+        COLDFRAME_TRY_ASSIGN(const auto reply, client_.call({"STRLEN", chunk_name(object.digest, i)}, k_small, limits));
+        size += static_cast<std::uint64_t>(std::max<std::int64_t>(reply.number, 0));
     }
     return size == object.size && size != 0;
 }
@@ -81,17 +78,16 @@ Status RedisRemote::put_object(const Blob& object, ByteView bytes, Overwrite, co
         const std::size_t begin = static_cast<std::size_t>(i * options_.chunk_size);
         const ByteView chunk =
             bytes.subspan(begin, std::min<std::size_t>(static_cast<std::size_t>(options_.chunk_size), bytes.size() - begin));
-        const auto reply = client_.call({"SET", chunk_name(object.digest, i), text(chunk), "EX", expire_}, k_small, limits);
-        if (!reply) return std::unexpected(reply.error());
+        COLDFRAME_TRY_ASSIGN(const auto reply,
+                             client_.call({"SET", chunk_name(object.digest, i), text(chunk), "EX", expire_}, k_small, limits));
     }
     return {};
 }
 
 Status RedisRemote::make_room(const std::string& hash, const std::string& id, const Limits& limits) {
-    const auto fields = client_.call({"HKEYS", hash}, k_hash_fields, limits);
-    if (!fields) return std::unexpected(fields.error());
-    if (fields->list.size() < k_max_variants || std::ranges::find(fields->list, id) != fields->list.end()) return {};
-    const auto reply = client_.call({"HDEL", hash, fields->list.front()}, k_small, limits);
+    COLDFRAME_TRY_ASSIGN(const auto fields, client_.call({"HKEYS", hash}, k_hash_fields, limits));
+    if (fields.list.size() < k_max_variants || std::ranges::find(fields.list, id) != fields.list.end()) return {};
+    const auto reply = client_.call({"HDEL", hash, fields.list.front()}, k_small, limits);
     return reply ? Status{} : std::unexpected(reply.error());
 }
 
@@ -112,9 +108,8 @@ Status RedisRemote::expire(const std::string& name, const Limits& limits) {
 
 Status RedisRemote::keep(const Digest& key, const Listed& variant, const Limits& limits) {
     const std::string hash = hash_name(key);
-    const auto left = client_.call({"TTL", hash}, k_small, limits);
-    if (!left) return std::unexpected(left.error());
-    if (left->number > static_cast<std::int64_t>(options_.expire_seconds) - k_refresh_after) return {};
+    COLDFRAME_TRY_ASSIGN(const auto left, client_.call({"TTL", hash}, k_small, limits));
+    if (left.number > static_cast<std::int64_t>(options_.expire_seconds) - k_refresh_after) return {};
     for (const Blob& object : variant.objects) {
         for (std::uint64_t i = 0; i < chunk_count(object.size); ++i) {
             if (Status kept = expire(chunk_name(object.digest, i), limits); !kept) return kept;

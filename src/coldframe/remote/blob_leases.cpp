@@ -1,5 +1,7 @@
 #include <coldframe/remote/blob_leases.hpp>
 
+#include <coldframe/util/try.hpp>
+
 namespace coldframe::remote {
 namespace {
 
@@ -32,21 +34,19 @@ Result<bool> BlobLeases::write(const std::string& text, const std::optional<Blob
 }
 
 Result<LeaseState> BlobLeases::take(const std::string& token, milliseconds time, const Limits& limits) {
-    const auto content = blobs_->get(lease_, k_max_size, limits);
-    if (!content) return std::unexpected(content.error());
-    LeaseState state = *content ? parse((*content)->bytes) : LeaseState{};
-    if (*content && (*content)->bytes != seen_) {
-        seen_ = (*content)->bytes;
+    COLDFRAME_TRY_ASSIGN(const auto content, blobs_->get(lease_, k_max_size, limits));
+    LeaseState state = content ? parse(content->bytes) : LeaseState{};
+    if (content && content->bytes != seen_) {
+        seen_ = content->bytes;
         since_ = now();
     }
     const auto unchanged = std::chrono::duration_cast<milliseconds>(now() - since_);
     state.left = std::max(time - unchanged, milliseconds(0));
     const bool expired = !state.holder.empty() && state.left == milliseconds(0);
     if (state.holder == token || (!state.holder.empty() && !expired)) return state;
-    const Result<bool> written = write(text_of(token, 0, expired), *content, limits);
-    if (!written) return std::unexpected(written.error());
+    COLDFRAME_TRY_ASSIGN(const bool written, write(text_of(token, 0, expired), content, limits));
     // Else somebody was faster, and the next look will show who.
-    return *written ? LeaseState{token, time, expired} : state;
+    return written ? LeaseState{token, time, expired} : state;
 }
 
 Result<std::optional<Blobs::Content>> BlobLeases::own(const std::string& token, const Limits& limits) {
@@ -56,10 +56,9 @@ Result<std::optional<Blobs::Content>> BlobLeases::own(const std::string& token, 
 }
 
 Result<bool> BlobLeases::renew(const std::string& token, milliseconds, const Limits& limits) {
-    const auto content = own(token, limits);
-    if (!content) return std::unexpected(content.error());
-    if (!*content) return false;
-    const Result<bool> written = write(text_of(token, ++renewals_, parse((*content)->bytes).inherited), *content, limits);
+    COLDFRAME_TRY_ASSIGN(const auto content, own(token, limits));
+    if (!content) return false;
+    const Result<bool> written = write(text_of(token, ++renewals_, parse(content->bytes).inherited), content, limits);
     if (!written || *written) return written;
     // Written twice, perhaps, as the first answer was lost.
     const auto present = own(token, limits);
@@ -67,21 +66,18 @@ Result<bool> BlobLeases::renew(const std::string& token, milliseconds, const Lim
 }
 
 Status BlobLeases::give_back(const std::string& token, const Limits& limits) {
-    const auto content = own(token, limits);
-    if (!content) return std::unexpected(content.error());
-    if (!*content) return {};
-    const Result<bool> written = write(k_nobody, *content, limits);
+    COLDFRAME_TRY_ASSIGN(const auto content, own(token, limits));
+    if (!content) return {};
+    const Result<bool> written = write(k_nobody, content, limits);
     return written ? Status{} : std::unexpected(written.error());
 }
 
 Result<std::vector<Digest>> BlobLeases::variants(const Limits& limits) {
-    const auto content = blobs_->get(record_, k_max_record_size, limits);
-    if (!content) return std::unexpected(content.error());
+    COLDFRAME_TRY_ASSIGN(const auto content, blobs_->get(record_, k_max_record_size, limits));
     std::vector<Digest> ids;
-    if (!*content) return ids;
-    const Result<Record> record = decode_record((*content)->bytes);
-    if (!record) return std::unexpected(record.error());
-    for (const Listed& listed : record->variants) ids.push_back(listed.manifest.digest);
+    if (!content) return ids;
+    COLDFRAME_TRY_ASSIGN(const Record record, decode_record(content->bytes));
+    for (const Listed& listed : record.variants) ids.push_back(listed.manifest.digest);
     return ids;
 }
 

@@ -1,6 +1,7 @@
 #include <coldframe/remote/blob_remote.hpp>
 
 #include <coldframe/remote/blob_leases.hpp>
+#include <coldframe/util/try.hpp>
 
 namespace coldframe::remote {
 namespace {
@@ -16,10 +17,9 @@ std::string BlobRemote::name_of(const char* folder, const Digest& digest) const 
 }
 
 Result<Record> BlobRemote::get_record(const Digest& key, const Limits& limits) {
-    const auto content = blobs_->get(name_of("ac", key), k_max_record_size, limits);
-    if (!content) return std::unexpected(content.error());
-    if (!*content) return Record{};
-    return decode_record((*content)->bytes);
+    COLDFRAME_TRY_ASSIGN(const auto content, blobs_->get(name_of("ac", key), k_max_record_size, limits));
+    if (!content) return Record{};
+    return decode_record(content->bytes);
 }
 
 Result<Bytes> BlobRemote::get_manifest(const Digest&, const Blob& manifest, const Limits& limits) {
@@ -27,9 +27,8 @@ Result<Bytes> BlobRemote::get_manifest(const Digest&, const Blob& manifest, cons
 }
 
 Result<Bytes> BlobRemote::get_object(const Blob& object, const Limits& limits) {
-    auto content = blobs_->get(name_of("cas", object.digest), object.size, limits);
-    if (!content) return std::unexpected(std::move(content.error()));
-    if (*content) return std::move((*content)->bytes);
+    COLDFRAME_TRY_ASSIGN(auto content, blobs_->get(name_of("cas", object.digest), object.size, limits));
+    if (content) return std::move(content->bytes);
     return fail(ErrorCode::not_found, "the remote has no object " + to_hex(object.digest));
 }
 
@@ -46,9 +45,9 @@ Status BlobRemote::put_object(const Blob& object, ByteView bytes, Overwrite over
 
 Status BlobRemote::put_manifest(const Digest& key, const Listed& variant, ByteView bytes, Overwrite overwrite,
                                 const Limits& limits) {
-    const Result<bool> there = overwrite == Overwrite::no ? has_object(variant.manifest, limits) : Result<bool>(false);
-    if (!there) return std::unexpected(there.error());
-    if (!*there) {
+    COLDFRAME_TRY_ASSIGN(const bool there,
+                         overwrite == Overwrite::no ? has_object(variant.manifest, limits) : Result<bool>(false));
+    if (!there) {
         if (Status put = put_object(variant.manifest, bytes, Overwrite::yes, limits); !put) return put;
     }
     return add_to_record(key, variant, limits);
@@ -74,10 +73,9 @@ Status BlobRemote::add_to_record(const Digest& key, const Listed& variant, const
         const Bytes message = encode_record(record);
         Blobs::Condition condition{.absent = content && !*content, .version = {}};
         if (readable) condition.version = (*content)->version;
-        const Result<bool> put = blobs_->put(name, message, sha256(message), condition, limits);
-        if (!put) return std::unexpected(put.error());
-        if (*put && blobs_->conditional()) return {};
-        written = *put;
+        COLDFRAME_TRY_ASSIGN(const bool put, blobs_->put(name, message, sha256(message), condition, limits));
+        if (put && blobs_->conditional()) return {};
+        written = put;
     }
     return written ? Status{} : fail(ErrorCode::io, "other writers of the same key are always faster");
 }

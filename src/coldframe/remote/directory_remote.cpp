@@ -1,6 +1,7 @@
 #include <coldframe/remote/directory_remote.hpp>
 
 #include <coldframe/store/disk_state.hpp>
+#include <coldframe/util/try.hpp>
 
 namespace coldframe::remote {
 namespace {
@@ -11,16 +12,15 @@ Status check_time(const Limits& limits) {
 }
 
 Result<Bytes> read_file(const store::Tree& tree, const Directory& in, const std::string& name, std::uint64_t max_size) {
-    const Result<InputFile> file = tree.open_file(in, name);
-    if (!file) return std::unexpected(file.error());
-    if (file->info().size > max_size) return fail(ErrorCode::corrupt, "'" + file->path() + "' is too large");
-    return file->read_all();
+    COLDFRAME_TRY_ASSIGN(const InputFile file, tree.open_file(in, name));
+    if (file.info().size > max_size) return fail(ErrorCode::corrupt, "'" + file.path() + "' is too large");
+    return file.read_all();
 }
 
 }  // namespace
 
 Result<Record> DirectoryRemote::get_record(const Digest& key, const Limits& limits) {
-    if (Status in_time = check_time(limits); !in_time) return std::unexpected(std::move(in_time.error()));
+    COLDFRAME_TRY(check_time(limits));
     const Result<store::Tree> tree = open();
     const Result<Directory> directory = tree ? tree->key_directory(key) : std::unexpected(tree.error());
     const Result<std::vector<std::string>> names = directory ? directory->names() : std::unexpected(directory.error());
@@ -36,23 +36,21 @@ Result<Record> DirectoryRemote::get_record(const Digest& key, const Limits& limi
 }
 
 Result<Bytes> DirectoryRemote::get_manifest(const Digest& key, const Blob& manifest, const Limits& limits) {
-    if (Status in_time = check_time(limits); !in_time) return std::unexpected(std::move(in_time.error()));
+    COLDFRAME_TRY(check_time(limits));
     const Result<store::Tree> tree = open();
-    const Result<Directory> directory = tree ? tree->key_directory(key) : std::unexpected(tree.error());
-    if (!directory) return std::unexpected(directory.error());
-    return read_file(*tree, *directory, store::manifest_name(manifest.digest), store::k_max_manifest_size);
+    COLDFRAME_TRY_ASSIGN(const Directory directory, tree ? tree->key_directory(key) : std::unexpected(tree.error()));
+    return read_file(*tree, directory, store::manifest_name(manifest.digest), store::k_max_manifest_size);
 }
 
 Result<Bytes> DirectoryRemote::get_object(const Blob& object, const Limits& limits) {
-    if (Status in_time = check_time(limits); !in_time) return std::unexpected(std::move(in_time.error()));
+    COLDFRAME_TRY(check_time(limits));
     const Result<store::Tree> tree = open();
-    const Result<Directory> shard = tree ? tree->object_shard(object.digest) : std::unexpected(tree.error());
-    if (!shard) return std::unexpected(shard.error());
-    return read_file(*tree, *shard, store::object_name(object.digest), object.size);
+    COLDFRAME_TRY_ASSIGN(const Directory shard, tree ? tree->object_shard(object.digest) : std::unexpected(tree.error()));
+    return read_file(*tree, shard, store::object_name(object.digest), object.size);
 }
 
 Result<bool> DirectoryRemote::has_object(const Blob& object, const Limits& limits) {
-    if (Status in_time = check_time(limits); !in_time) return std::unexpected(std::move(in_time.error()));
+    COLDFRAME_TRY(check_time(limits));
     const Result<store::Tree> tree = open();
     const Result<Directory> shard = tree ? tree->object_shard(object.digest) : std::unexpected(tree.error());
     const Result<InputFile> file =
@@ -66,14 +64,12 @@ Result<bool> DirectoryRemote::has_object(const Blob& object, const Limits& limit
 
 Status DirectoryRemote::publish(const store::Tree& tree, const Directory& in, const std::string& name, ByteView bytes,
                                 Overwrite overwrite) const {
-    const Result<Directory> staging = tree.folder(store::k_staging, Make::yes);
-    if (!staging) return std::unexpected(staging.error());
+    COLDFRAME_TRY_ASSIGN(const Directory staging, tree.folder(store::k_staging, Make::yes));
     const Result<FileInfo> present = in.look_at(name);
     if (present && (overwrite == Overwrite::yes || present->size != bytes.size())) tree.quarantine(in, name);
-    const Result<store::Tree::Staged> staged = tree.stage(*staging, bytes, true);
-    if (!staged) return std::unexpected(staged.error());
-    const Result<Published> published = staging->publish(staged->name, staged->info, in, name);
-    if (!published || *published == Published::before) ignore_failure(staging->remove(staged->name));
+    COLDFRAME_TRY_ASSIGN(const store::Tree::Staged staged, tree.stage(staging, bytes, true));
+    const Result<Published> published = staging.publish(staged.name, staged.info, in, name);
+    if (!published || *published == Published::before) ignore_failure(staging.remove(staged.name));
     if (!published) return std::unexpected(published.error());
     return in.sync();
 }
@@ -81,24 +77,22 @@ Status DirectoryRemote::publish(const store::Tree& tree, const Directory& in, co
 Status DirectoryRemote::put_object(const Blob& object, ByteView bytes, Overwrite overwrite, const Limits& limits) {
     if (Status in_time = check_time(limits); !in_time) return in_time;
     const Result<store::Tree> tree = store::Tree::prepare(Fs::real(), path_, owner_check_);
-    const Result<Directory> shard = tree ? tree->object_shard(object.digest, Make::yes) : std::unexpected(tree.error());
-    if (!shard) return std::unexpected(shard.error());
-    return publish(*tree, *shard, store::object_name(object.digest), bytes, overwrite);
+    COLDFRAME_TRY_ASSIGN(const Directory shard,
+                         tree ? tree->object_shard(object.digest, Make::yes) : std::unexpected(tree.error()));
+    return publish(*tree, shard, store::object_name(object.digest), bytes, overwrite);
 }
 
 Status DirectoryRemote::put_manifest(const Digest& key, const Listed& variant, ByteView bytes, Overwrite overwrite,
                                      const Limits& limits) {
     if (Status in_time = check_time(limits); !in_time) return in_time;
     const Result<store::Tree> tree = store::Tree::prepare(Fs::real(), path_, owner_check_);
-    const Result<Directory> directory = tree ? tree->key_directory(key, Make::yes) : std::unexpected(tree.error());
-    if (!directory) return std::unexpected(directory.error());
+    COLDFRAME_TRY_ASSIGN(const Directory directory, tree ? tree->key_directory(key, Make::yes) : std::unexpected(tree.error()));
     const std::string name = store::manifest_name(variant.manifest.digest);
-    if (Status published = publish(*tree, *directory, name, bytes, overwrite); !published) return published;
+    if (Status published = publish(*tree, directory, name, bytes, overwrite); !published) return published;
     // A collector may have taken an object meanwhile.
     for (const Blob& object : variant.objects) {
-        const Result<bool> there = has_object(object, limits);
-        if (!there) return std::unexpected(there.error());
-        if (!*there) return fail(ErrorCode::not_found, "the object " + to_hex(object.digest) + " is gone again");
+        COLDFRAME_TRY_ASSIGN(const bool there, has_object(object, limits));
+        if (!there) return fail(ErrorCode::not_found, "the object " + to_hex(object.digest) + " is gone again");
     }
     return {};
 }
@@ -106,10 +100,10 @@ Status DirectoryRemote::put_manifest(const Digest& key, const Listed& variant, B
 Status DirectoryRemote::keep(const Digest& key, const Listed& variant, const Limits&) {
     const Result<store::Tree> tree = open();
     const Result<Directory> directory = tree ? tree->key_directory(key) : std::unexpected(tree.error());
-    const Result<InputFile> file = directory ? tree->open_file(*directory, store::manifest_name(variant.manifest.digest))
-                                             : std::unexpected(directory.error());
-    if (!file) return std::unexpected(file.error());
-    static_cast<void>(uninterrupted([&] { return file->touch(); }));
+    COLDFRAME_TRY_ASSIGN(const InputFile file, directory
+                                                   ? tree->open_file(*directory, store::manifest_name(variant.manifest.digest))
+                                                   : std::unexpected(directory.error()));
+    static_cast<void>(uninterrupted([&] { return file.touch(); }));
     return {};
 }
 

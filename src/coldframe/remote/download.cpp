@@ -1,6 +1,7 @@
 #include <coldframe/remote/download.hpp>
 
 #include <coldframe/archive/detached.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <algorithm>
 #include <map>
@@ -110,30 +111,26 @@ Result<Bytes> Download::get_object(const archive::Entry& entry) {
 }
 
 Status Download::take(const Digest& key, const Listed& listed) {
-    Result<Bytes> manifest = get_manifest(key, listed);
-    if (!manifest) return std::unexpected(std::move(manifest.error()));
+    COLDFRAME_TRY_ASSIGN(Bytes manifest, get_manifest(key, listed));
     const auto held = std::make_shared<HeldObjects>();
-    const auto reader = archive::open_detached(*manifest, to_hex(listed.manifest.digest), held);
-    if (!reader) return std::unexpected(reader.error());
-    Result<Package> package = (*reader)->package();
-    if (!package) return std::unexpected(std::move(package.error()));
-    if (store::key_digest(*package) != key) return fail(ErrorCode::corrupt, "the variant belongs to another key");
+    COLDFRAME_TRY_ASSIGN(const auto reader, archive::open_detached(manifest, to_hex(listed.manifest.digest), held));
+    COLDFRAME_TRY_ASSIGN(Package package, reader->package());
+    if (store::key_digest(package) != key) return fail(ErrorCode::corrupt, "the variant belongs to another key");
 
     Fetch fetch(*this);
-    const auto entries = (*reader)->entries();
-    const bool kept = !local_.read_only() && local_.put_variant(key, *manifest, entries, fetch).has_value();
+    const auto entries = reader->entries();
+    const bool kept = !local_.read_only() && local_.put_variant(key, manifest, entries, fetch).has_value();
     if (kept) {
         ++result_.backfilled;
     } else {
         for (const archive::Entry& entry : entries) {
             if (!entry.is_detached()) continue;
-            Result<Bytes> bytes = fetch.read(entry);
-            if (!bytes) return std::unexpected(std::move(bytes.error()));
-            held->hold(entry.stored_digest, std::move(*bytes));
+            COLDFRAME_TRY_ASSIGN(Bytes bytes, fetch.read(entry));
+            held->hold(entry.stored_digest, std::move(bytes));
         }
-        result_.variants.push_back({listed.manifest.digest, std::move(*package), *reader, 0});
+        result_.variants.push_back({listed.manifest.digest, std::move(package), reader, 0});
     }
-    result_.served.push_back(listed_of(listed.manifest.digest, manifest->size(), entries));
+    result_.served.push_back(listed_of(listed.manifest.digest, manifest.size(), entries));
     return {};
 }
 

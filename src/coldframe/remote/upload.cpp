@@ -1,13 +1,13 @@
 #include <coldframe/remote/upload.hpp>
 
 #include <coldframe/remote/download.hpp>
+#include <coldframe/util/try.hpp>
 
 namespace coldframe::remote {
 
 Result<Uploaded> upload(store::DiskStore& local, Remote& remote, const UploadRequest& request) {
-    const Result<store::StoredVariant> variant = local.read_variant(request.key, request.id);
-    if (!variant) return std::unexpected(variant.error());
-    const Listed listed = listed_of(request.id, variant->manifest.size(), variant->objects);
+    COLDFRAME_TRY_ASSIGN(const store::StoredVariant variant, local.read_variant(request.key, request.id));
+    const Listed listed = listed_of(request.id, variant.manifest.size(), variant.objects);
     const auto overwrite = [&](const Digest& digest) {
         return request.overwrite || request.damaged.contains(digest) ? Overwrite::yes : Overwrite::no;
     };
@@ -21,26 +21,20 @@ Result<Uploaded> upload(store::DiskStore& local, Remote& remote, const UploadReq
         if (object.size <= remote.max_object_size()) continue;
         return fail(ErrorCode::no_space, "an object of " + std::to_string(object.size) + " bytes is too large for the remote");
     }
-    for (const archive::Entry& entry : variant->objects) {
+    for (const archive::Entry& entry : variant.objects) {
         const Blob object{entry.stored_digest, entry.stored_size};
         if (overwrite(object.digest) == Overwrite::no) {
-            const Result<bool> there = remote.has_object(object, limits_for(request.limits, 0));
-            if (!there) return std::unexpected(there.error());
-            if (*there) continue;
+            COLDFRAME_TRY_ASSIGN(const bool there, remote.has_object(object, limits_for(request.limits, 0)));
+            if (there) continue;
         }
-        const Result<Bytes> bytes = local.read_object(entry);
-        if (!bytes) return std::unexpected(bytes.error());
+        COLDFRAME_TRY_ASSIGN(const Bytes bytes, local.read_object(entry));
         // What has another size there has to be replaced.
-        if (Status put = remote.put_object(object, *bytes, Overwrite::yes, limits_for(request.limits, object.size)); !put) {
-            return std::unexpected(std::move(put.error()));
-        }
+        COLDFRAME_TRY(remote.put_object(object, bytes, Overwrite::yes, limits_for(request.limits, object.size)));
         ++uploaded.objects;
         count(object.size);
     }
     const Limits limits = limits_for(request.limits, listed.manifest.size);
-    if (Status put = remote.put_manifest(request.key, listed, variant->manifest, overwrite(request.id), limits); !put) {
-        return std::unexpected(std::move(put.error()));
-    }
+    COLDFRAME_TRY(remote.put_manifest(request.key, listed, variant.manifest, overwrite(request.id), limits));
     count(listed.manifest.size);
     return uploaded;
 }

@@ -1,5 +1,7 @@
 #include <coldframe/remote/url.hpp>
 
+#include <coldframe/util/try.hpp>
+
 #include <algorithm>
 #include <charconv>
 
@@ -84,7 +86,7 @@ Result<Url> parse_url(std::string_view text) {
     text = take_until(text, '#');
     std::string_view place = take_until(text, '?');
     const std::size_t slash = std::min(place.find('/'), place.size());
-    if (Status read = read_authority(place.substr(0, slash), url); !read) return std::unexpected(std::move(read.error()));
+    COLDFRAME_TRY(read_authority(place.substr(0, slash), url));
     place.remove_prefix(slash);
     while (place.starts_with('/')) place.remove_prefix(1);
     while (place.ends_with('/')) place.remove_suffix(1);

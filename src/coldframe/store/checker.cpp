@@ -1,6 +1,7 @@
 // fsck: every byte of a disk store against its name, every manifest against what it names.
 #include <coldframe/store/objects.hpp>
 #include <coldframe/store/walk.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <unordered_set>
 
@@ -17,8 +18,8 @@ class Checker {
     Result<CheckReport> run() {
         check_format();
         // Objects first: a manifest is complete when what it names is intact.
-        if (Status walked = walk_objects(); !walked) return std::unexpected(std::move(walked.error()));
-        if (Status walked = walk_manifests(); !walked) return std::unexpected(std::move(walked.error()));
+        COLDFRAME_TRY(walk_objects());
+        COLDFRAME_TRY(walk_manifests());
         return std::move(report_);
     }
 
@@ -65,24 +66,21 @@ class Checker {
     }
 
     Result<std::uint64_t> check_manifest(const Directory& in, const Digest& key, const Digest& id) {
-        const Result<InputFile> file = tree_.open_file(in, manifest_name(id));
-        if (!file) return std::unexpected(file.error());
-        if (file->info().size > k_max_manifest_size) return fail(ErrorCode::corrupt, "'" + file->path() + "' is too large");
-        Result<Bytes> bytes = read_named(*file, id);
-        if (!bytes) return std::unexpected(std::move(bytes.error()));
-        const auto reader = archive::open_detached(std::move(*bytes), file->path(), std::make_shared<StoredObjects>(state_));
-        if (!reader) return std::unexpected(reader.error());
-        for (const archive::Entry& entry : (*reader)->entries()) {
+        COLDFRAME_TRY_ASSIGN(const InputFile file, tree_.open_file(in, manifest_name(id)));
+        if (file.info().size > k_max_manifest_size) return fail(ErrorCode::corrupt, "'" + file.path() + "' is too large");
+        COLDFRAME_TRY_ASSIGN(Bytes bytes, read_named(file, id));
+        COLDFRAME_TRY_ASSIGN(const auto reader,
+                             archive::open_detached(std::move(bytes), file.path(), std::make_shared<StoredObjects>(state_)));
+        for (const archive::Entry& entry : reader->entries()) {
             if (!entry.is_detached() || is_there(entry)) continue;
             return fail(ErrorCode::not_found, "the object " + to_hex(entry.stored_digest) + " is missing");
         }
-        if (Status sound = (*reader)->verify(); !sound) return std::unexpected(std::move(sound.error()));
-        const Result<Package> package = (*reader)->package();
-        if (!package) return std::unexpected(package.error());
-        if (key_digest(*package) != key) {
-            return fail(ErrorCode::corrupt, "'" + file->path() + "' belongs to another key");
+        COLDFRAME_TRY(reader->verify());
+        COLDFRAME_TRY_ASSIGN(const Package package, reader->package());
+        if (key_digest(package) != key) {
+            return fail(ErrorCode::corrupt, "'" + file.path() + "' belongs to another key");
         }
-        return file->info().size;
+        return file.info().size;
     }
 
     void count(std::uint64_t size) {

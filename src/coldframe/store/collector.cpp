@@ -1,6 +1,7 @@
 #include <coldframe/store/collector.hpp>
 
 #include <coldframe/store/reports.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <fcntl.h>
 
@@ -48,12 +49,10 @@ Status Collector::read_clock() {
         now_ = nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
         return {};
     }
-    const Result<Directory> staging = tree_.folder(k_staging, Make::yes);
-    if (!staging) return std::unexpected(staging.error());
-    const Result<Tree::Staged> staged = tree_.stage(*staging, Bytes{0}, false);
-    if (!staged) return std::unexpected(staged.error());
-    now_ = staged->info.modified;
-    ignore_failure(staging->remove(staged->name));
+    COLDFRAME_TRY_ASSIGN(const Directory staging, tree_.folder(k_staging, Make::yes));
+    COLDFRAME_TRY_ASSIGN(const Tree::Staged staged, tree_.stage(staging, Bytes{0}, false));
+    now_ = staged.info.modified;
+    ignore_failure(staging.remove(staged.name));
     return {};
 }
 
@@ -168,9 +167,8 @@ Result<Collector::Excess> Collector::excess(const CollectOptions& options) const
     Excess excess;
     // An explicit size is met exactly; the store's own limit leaves 10 % slack.
     if (limited && needed > limit) excess.of_store = needed - (options.max_bytes ? limit : limit / 10 * 9);
-    const Result<std::uint64_t> lacking = bytes_lacking_on_disk();
-    if (!lacking) return std::unexpected(lacking.error());
-    excess.of_disk = *lacking;
+    COLDFRAME_TRY_ASSIGN(const std::uint64_t lacking, bytes_lacking_on_disk());
+    excess.of_disk = lacking;
     return excess;
 }
 
@@ -244,7 +242,7 @@ void Collector::sweep() {
 
 Result<CollectReport> Collector::run(const CollectOptions& options) {
     dry_run_ = options.dry_run || state_.read_only();
-    if (Status clock = read_clock(); !clock) return std::unexpected(std::move(clock.error()));
+    COLDFRAME_TRY(read_clock());
     if (lock() == Lock::busy) {
         report_.busy = true;
         return report_;
@@ -257,17 +255,14 @@ Result<CollectReport> Collector::run(const CollectOptions& options) {
         clear_folder(k_locks, now_ - k_staged_age);
         clear_folder(k_misses, now_ - k_miss_age);
     }
-    if (Status marked = mark(); !marked) return std::unexpected(std::move(marked.error()));
-    const Result<Excess> too_much = excess(options);
-    if (!too_much) return std::unexpected(too_much.error());
-    if (Status evicted = evict(*too_much); !evicted) return std::unexpected(std::move(evicted.error()));
+    COLDFRAME_TRY(mark());
+    COLDFRAME_TRY_ASSIGN(const Excess too_much, excess(options));
+    COLDFRAME_TRY(evict(too_much));
     sweep();
     report_.freed += removed_;
     if (dry_run_) return report_;
-    const Result<CounterValues> sum = merge_reports(tree_);
-    if (!sum) return std::unexpected(sum.error());
-    if (Status written = write_usage(tree_, report_.before.bytes - removed_, *sum); !written)
-        return std::unexpected(std::move(written.error()));
+    COLDFRAME_TRY_ASSIGN(const CounterValues sum, merge_reports(tree_));
+    COLDFRAME_TRY(write_usage(tree_, report_.before.bytes - removed_, sum));
     return report_;
 }
 

@@ -3,6 +3,7 @@
 #include <coldframe/store/objects.hpp>
 #include <coldframe/store/publisher.hpp>
 #include <coldframe/store/reports.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -61,25 +62,21 @@ class Lookup {
 
    private:
     Result<Variant> open(const Directory& directory, const std::string& name, const Digest& id) {
-        const Result<InputFile> file = tree_.open_file(directory, name);
-        if (!file) return std::unexpected(file.error());
-        if (file->info().size > k_max_manifest_size) return fail(ErrorCode::corrupt, "'" + file->path() + "' is too large");
-        Result<Bytes> bytes = read_named(*file, id);
-        if (!bytes) return std::unexpected(std::move(bytes.error()));
-        state_->counters.add(Counter::bytes_read, bytes->size());
+        COLDFRAME_TRY_ASSIGN(const InputFile file, tree_.open_file(directory, name));
+        if (file.info().size > k_max_manifest_size) return fail(ErrorCode::corrupt, "'" + file.path() + "' is too large");
+        COLDFRAME_TRY_ASSIGN(Bytes bytes, read_named(file, id));
+        state_->counters.add(Counter::bytes_read, bytes.size());
         const auto objects = std::make_shared<StoredObjects>(state_);
-        const auto reader = archive::open_detached(std::move(*bytes), file->path(), objects);
-        if (!reader) return std::unexpected(reader.error());
+        COLDFRAME_TRY_ASSIGN(const auto reader, archive::open_detached(std::move(bytes), file.path(), objects));
         objects_failed_ = true;
-        if (Status found = objects->find(tree_, (*reader)->entries()); !found) return std::unexpected(std::move(found.error()));
+        COLDFRAME_TRY(objects->find(tree_, reader->entries()));
         objects_failed_ = false;
-        Result<Package> package = (*reader)->package();
-        if (!package) return std::unexpected(std::move(package.error()));
-        if (key_digest(*package) != key_ || (name_ != nullptr && !(package->key == *name_))) {
-            return fail(ErrorCode::corrupt, "'" + file->path() + "' belongs to another key");
+        COLDFRAME_TRY_ASSIGN(Package package, reader->package());
+        if (key_digest(package) != key_ || (name_ != nullptr && !(package.key == *name_))) {
+            return fail(ErrorCode::corrupt, "'" + file.path() + "' belongs to another key");
         }
-        if (!state_->read_only()) touch(*file);
-        return Variant{id, std::move(*package), *reader, file->info().modified};
+        if (!state_->read_only()) touch(file);
+        return Variant{id, std::move(package), reader, file.info().modified};
     }
 
     void refuse(const Directory& directory, const std::string& name, const Digest& id, Error error) {
@@ -130,7 +127,7 @@ Counters& DiskStore::counters() { return state_->counters; }
 Result<std::unique_ptr<DiskStore>> DiskStore::open(const std::string& path, const DiskOptions& options) {
     auto state = std::make_shared<DiskState>(path, options);
     if (const Result<Tree> tree = state->tree()) {
-        if (Status safe = tree->check_ancestors(); !safe) return std::unexpected(std::move(safe.error()));
+        COLDFRAME_TRY(tree->check_ancestors());
         // A damaged FORMAT stops what writes, not what reads: every other file vouches for itself.
         Status format = tree->check_format();
         if (!format && format.error().code == ErrorCode::unsupported) return std::unexpected(std::move(format.error()));
@@ -188,13 +185,11 @@ Result<PutReport> DiskStore::put(const Package& package) {
 Result<PutReport> DiskStore::publish(const Digest& key, const std::function<Result<Bytes>(Publisher&)>& fill) {
     if (read_only()) return fail(ErrorCode::io, "the store '" + path() + "' was opened for reading only");
     const auto once = [&] -> Result<PutReport> {
-        if (Status room = make_room(); !room) return std::unexpected(std::move(room.error()));
-        const Result<Tree> tree = state_->prepared_tree();
-        if (!tree) return std::unexpected(tree.error());
-        Publisher publisher(*state_, *tree, key);
-        const Result<Bytes> manifest = fill(publisher);
-        if (!manifest) return std::unexpected(manifest.error());
-        return publisher.publish(*manifest);
+        COLDFRAME_TRY(make_room());
+        COLDFRAME_TRY_ASSIGN(const Tree tree, state_->prepared_tree());
+        Publisher publisher(*state_, tree, key);
+        COLDFRAME_TRY_ASSIGN(const Bytes manifest, fill(publisher));
+        return publisher.publish(manifest);
     };
     Result<PutReport> report = once();
     // A collector has taken a directory, an object or a report that is being written from under it, or a file server was

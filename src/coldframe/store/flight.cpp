@@ -1,6 +1,7 @@
 #include <coldframe/store/flight.hpp>
 
 #include <coldframe/store/disk_state.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <fcntl.h>
 
@@ -84,10 +85,9 @@ Result<std::unique_ptr<Flight>> FileFlight::take(const Directory& locks, const s
     const int known = uninterrupted([&] { return fs.stat(fd, held); });
     const Result<FileInfo> present = locks.look_at(name);
     if (known < 0 || !present || present->inode != held.inode) return nullptr;
-    Result<Directory> directory = Directory::open(fs, locks.path());
-    if (!directory) return std::unexpected(std::move(directory.error()));
+    COLDFRAME_TRY_ASSIGN(Directory directory, Directory::open(fs, locks.path()));
     return std::unique_ptr<Flight>(new FileFlight(std::unique_ptr<Held>(
-        new Held{.locks = std::move(*directory), .name = name, .file = std::move(file), .activity = Activity(idle)})));
+        new Held{.locks = std::move(directory), .name = name, .file = std::move(file), .activity = Activity(idle)})));
 }
 
 // The wait of one process.

@@ -2,6 +2,7 @@
 #include <coldframe/store/collector.hpp>
 #include <coldframe/store/objects.hpp>
 #include <coldframe/store/reports.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <algorithm>
 
@@ -17,17 +18,14 @@ class NoObjects final : public archive::ObjectSource {
 };
 
 Result<Item> read_item(const Tree& tree, const Directory& in, const Digest& key, const Digest& id) {
-    const Result<InputFile> file = tree.open_file(in, manifest_name(id));
-    if (!file) return std::unexpected(file.error());
-    if (file->info().size > k_max_manifest_size) return fail(ErrorCode::corrupt, "'" + file->path() + "' is too large");
-    Result<Bytes> bytes = read_named(*file, id);
-    if (!bytes) return std::unexpected(std::move(bytes.error()));
-    const auto reader = archive::open_detached(std::move(*bytes), file->path(), std::make_shared<NoObjects>());
-    if (!reader) return std::unexpected(reader.error());
-    const Result<Package> package = (*reader)->package();
-    if (!package) return std::unexpected(package.error());
-    Item item{key, id, package->key, disk_size(file->info().size), file->info().modified, package->compile_seconds};
-    for (const archive::Entry& entry : (*reader)->entries()) {
+    COLDFRAME_TRY_ASSIGN(const InputFile file, tree.open_file(in, manifest_name(id)));
+    if (file.info().size > k_max_manifest_size) return fail(ErrorCode::corrupt, "'" + file.path() + "' is too large");
+    COLDFRAME_TRY_ASSIGN(Bytes bytes, read_named(file, id));
+    COLDFRAME_TRY_ASSIGN(const auto reader,
+                         archive::open_detached(std::move(bytes), file.path(), std::make_shared<NoObjects>()));
+    COLDFRAME_TRY_ASSIGN(const Package package, reader->package());
+    Item item{key, id, package.key, disk_size(file.info().size), file.info().modified, package.compile_seconds};
+    for (const archive::Entry& entry : reader->entries()) {
         if (entry.is_detached()) item.size += disk_size(entry.stored_size);
     }
     return item;
@@ -48,7 +46,7 @@ Result<Usage> count_usage(const Tree& tree) {
         ++usage.objects;
         usage.bytes += disk_size(info->size);
     };
-    if (Status walked = walk.run(); !walked) return std::unexpected(std::move(walked.error()));
+    COLDFRAME_TRY(walk.run());
     const Result<Directory> bad = tree.folder(k_bad);
     const Result<std::vector<std::string>> names = bad ? bad->names() : std::unexpected(bad.error());
     if (names) usage.quarantined = names->size();
@@ -66,7 +64,7 @@ Result<std::vector<Item>> DiskStore::list() {
     walk.on_manifest = [&](const Directory& in, const Digest& key, const Digest& id) {
         if (Result<Item> item = read_item(*tree, in, key, id)) items.push_back(std::move(*item));
     };
-    if (Status walked = walk.run(); !walked) return std::unexpected(std::move(walked.error()));
+    COLDFRAME_TRY(walk.run());
     std::ranges::sort(items, std::ranges::greater{}, &Item::last_used);
     return items;
 }
@@ -131,12 +129,10 @@ Result<Statistics> DiskStore::statistics() {
     const Result<Tree> tree = state_->tree();
     if (!tree && is_absent(tree.error())) return statistics;
     if (!tree) return std::unexpected(tree.error());
-    const Result<CounterValues> sum = sum_reports(*tree);
-    if (!sum) return std::unexpected(sum.error());
-    statistics.counters += *sum;
-    const Result<Usage> usage = count_usage(*tree);
-    if (!usage) return std::unexpected(usage.error());
-    statistics.usage = *usage;
+    COLDFRAME_TRY_ASSIGN(const CounterValues sum, sum_reports(*tree));
+    statistics.counters += sum;
+    COLDFRAME_TRY_ASSIGN(const Usage usage, count_usage(*tree));
+    statistics.usage = usage;
     return statistics;
 }
 
@@ -163,9 +159,8 @@ Status DiskStore::make_room() {
     if (!tree) return std::unexpected(tree.error());
     const DiskOptions& options = state_->options;
     const auto is_over = [&](std::uint64_t limit) -> Result<bool> {
-        const Result<std::uint64_t> bytes = estimate_bytes(*tree);
-        if (!bytes) return std::unexpected(bytes.error());
-        return options.max_bytes != 0 && *bytes > limit;
+        COLDFRAME_TRY_ASSIGN(const std::uint64_t bytes, estimate_bytes(*tree));
+        return options.max_bytes != 0 && bytes > limit;
     };
     const auto is_nearly_full = [&] -> Result<bool> {
         FileSpace space;
@@ -173,18 +168,15 @@ Status DiskStore::make_room() {
         if (result < 0) return std::unexpected(errno_error(-result, "ask for the free space of", path()));
         return space.free < options.min_free_bytes;
     };
-    const Result<bool> over = is_over(options.max_bytes);
-    if (!over) return std::unexpected(over.error());
+    COLDFRAME_TRY_ASSIGN(const bool over, is_over(options.max_bytes));
     const Result<bool> full = is_nearly_full();
     if (!full) return std::unexpected(full.error());
-    if (!*over && !*full) return {};
+    if (!over && !*full) return {};
     if (Result<CollectReport> report = collect({}); !report) return std::unexpected(std::move(report.error()));
-    const Result<bool> still_over = is_over(options.max_bytes / 20 * 21);
-    if (!still_over) return std::unexpected(still_over.error());
-    const Result<bool> still_full = is_nearly_full();
-    if (!still_full) return std::unexpected(still_full.error());
-    if (!*still_over && !*still_full) return {};
-    return fail(ErrorCode::no_space, *still_full
+    COLDFRAME_TRY_ASSIGN(const bool still_over, is_over(options.max_bytes / 20 * 21));
+    COLDFRAME_TRY_ASSIGN(const bool still_full, is_nearly_full());
+    if (!still_over && !still_full) return {};
+    return fail(ErrorCode::no_space, still_full
                                          ? "the disk has less free space than is to stay free: nothing is stored"
                                          : "the store is full: raise its limit, or wait until what others write settles");
 }

@@ -1,5 +1,7 @@
 #include <coldframe/store/layout.hpp>
 
+#include <coldframe/util/try.hpp>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -24,9 +26,8 @@ ByteView view(std::string_view text) { return {reinterpret_cast<const std::uint8
 Status sync_name(Fs& fs, const std::string& path) {
     const std::size_t slash = path.rfind('/');
     const std::string above = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-    const Result<Directory> directory = Directory::open(fs, above);
-    if (!directory) return std::unexpected(directory.error());
-    return directory->sync();
+    COLDFRAME_TRY_ASSIGN(const Directory directory, Directory::open(fs, above));
+    return directory.sync();
 }
 
 // Makes the directories of `path` that are not there, each for this user alone.
@@ -56,17 +57,16 @@ std::optional<Digest> parse_manifest_name(std::string_view name) {
 }
 
 Result<Tree> Tree::open(Fs& fs, const std::string& path, archive::OwnerCheck owner_check) {
-    Result<Directory> root = Directory::open(fs, path);
-    if (!root) return std::unexpected(std::move(root.error()));
-    Tree tree(std::move(*root), owner_check);
-    if (Status trusted = tree.check(tree.root_.info(), path); !trusted) return std::unexpected(std::move(trusted.error()));
+    COLDFRAME_TRY_ASSIGN(Directory root, Directory::open(fs, path));
+    Tree tree(std::move(root), owner_check);
+    COLDFRAME_TRY(tree.check(tree.root_.info(), path));
     return tree;
 }
 
 Result<Tree> Tree::prepare(Fs& fs, const std::string& path, archive::OwnerCheck owner_check) {
     Result<Tree> tree = open(fs, path, owner_check);
     if (!tree && tree.error().code == ErrorCode::not_found) {
-        if (Status made = make_path(fs, path); !made) return std::unexpected(std::move(made.error()));
+        COLDFRAME_TRY(make_path(fs, path));
         tree = open(fs, path, owner_check);
     }
     if (!tree) return tree;
@@ -106,31 +106,29 @@ Status Tree::check_ancestors() const {
 }
 
 Status Tree::check_format() const {
-    const Result<InputFile> file = open_file(root_, k_format);
-    if (!file) return std::unexpected(file.error());
-    Bytes bytes(static_cast<std::size_t>(std::min<std::uint64_t>(file->info().size, 64)));
-    if (Status read = file->read_at(0, bytes); !read) return read;
+    COLDFRAME_TRY_ASSIGN(const InputFile file, open_file(root_, k_format));
+    Bytes bytes(static_cast<std::size_t>(std::min<std::uint64_t>(file.info().size, 64)));
+    if (Status read = file.read_at(0, bytes); !read) return read;
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (text == k_format_text) return {};
     if (text.starts_with(k_format_start) && text.ends_with('\n')) {
         return fail(ErrorCode::unsupported, "the store '" + root_.path() + "' is of a newer version: use a newer coldframe");
     }
-    return fail(ErrorCode::corrupt, "'" + file->path() + "' is damaged: coldframe fsck --repair writes it anew");
+    return fail(ErrorCode::corrupt, "'" + file.path() + "' is damaged: coldframe fsck --repair writes it anew");
 }
 
 Status Tree::make_format() const {
-    const Result<std::vector<std::string>> names = root_.names();
-    if (!names) return std::unexpected(names.error());
+    COLDFRAME_TRY_ASSIGN(const std::vector<std::string> names, root_.names());
     const auto ours = [](const std::string& name) {
         return name.starts_with(k_temporary_prefix) || name == k_tag || name == "lost+found";
     };
-    if (std::ranges::find(*names, k_format) != names->end()) {
+    if (std::ranges::find(names, k_format) != names.end()) {
         // Just made by another host, which a network file system can deny for a while. To be told so by a name's being taken
         // makes it look again.
         if (Status written = write_format(); !written) return written;
         return check_format();
     }
-    if (!std::ranges::all_of(*names, ours)) {
+    if (!std::ranges::all_of(names, ours)) {
         // Another process may have made it meanwhile. Then FORMAT was there before anything else, listed or not.
         if (Status format = check_format(); format || format.error().code != ErrorCode::not_found) return format;
         return fail(ErrorCode::invalid_argument,
@@ -141,12 +139,10 @@ Status Tree::make_format() const {
 
 Status Tree::write_format() const {
     const auto write = [&](const char* name, std::string_view text) -> Status {
-        const Result<std::string> unique = unique_name(fs());
-        if (!unique) return std::unexpected(unique.error());
-        const std::string temporary = std::string(k_temporary_prefix) + *unique;
-        const Result<FileInfo> created = root_.create(temporary, view(text), k_file_permissions, true);
-        if (!created) return std::unexpected(created.error());
-        const Result<Published> published = root_.publish(temporary, *created, root_, name);
+        COLDFRAME_TRY_ASSIGN(const std::string unique, unique_name(fs()));
+        const std::string temporary = std::string(k_temporary_prefix) + unique;
+        COLDFRAME_TRY_ASSIGN(const FileInfo created, root_.create(temporary, view(text), k_file_permissions, true));
+        const Result<Published> published = root_.publish(temporary, created, root_, name);
         if (!published || *published == Published::before) ignore_failure(root_.remove(temporary));
         if (!published) return std::unexpected(published.error());
         return {};
@@ -159,32 +155,27 @@ Status Tree::write_format() const {
 Result<Directory> Tree::enter(const Directory& from, const std::string& name, Make make) const {
     Result<Directory> directory = from.enter(name, make);
     if (!directory) return directory;
-    if (Status trusted = check(directory->info(), directory->path()); !trusted) {
-        return std::unexpected(std::move(trusted.error()));
-    }
+    COLDFRAME_TRY(check(directory->info(), directory->path()));
     return directory;
 }
 
 Result<Directory> Tree::folder(const char* name, Make make) const { return enter(root_, name, make); }
 
 Result<Directory> Tree::object_shard(const Digest& object, Make make) const {
-    const Result<Directory> objects = folder(k_objects, make);
-    if (!objects) return std::unexpected(objects.error());
-    return enter(*objects, shard_name(object), make);
+    COLDFRAME_TRY_ASSIGN(const Directory objects, folder(k_objects, make));
+    return enter(objects, shard_name(object), make);
 }
 
 Result<Directory> Tree::key_directory(const Digest& key, Make make) const {
-    const Result<Directory> manifests = folder(k_manifests, make);
-    if (!manifests) return std::unexpected(manifests.error());
-    const Result<Directory> shard = enter(*manifests, shard_name(key), make);
-    if (!shard) return std::unexpected(shard.error());
-    return enter(*shard, to_hex(key), make);
+    COLDFRAME_TRY_ASSIGN(const Directory manifests, folder(k_manifests, make));
+    COLDFRAME_TRY_ASSIGN(const Directory shard, enter(manifests, shard_name(key), make));
+    return enter(shard, to_hex(key), make);
 }
 
 Result<InputFile> Tree::open_file(const Directory& in, const std::string& name) const {
     Result<InputFile> file = in.open_file(name);
     if (!file) return file;
-    if (Status trusted = check(file->info(), file->path()); !trusted) return std::unexpected(std::move(trusted.error()));
+    COLDFRAME_TRY(check(file->info(), file->path()));
     if (file->info().links > k_max_links) {
         return fail(ErrorCode::untrusted, "'" + file->path() + "' has other names too: it is a file of something else");
     }
@@ -198,11 +189,9 @@ bool Tree::quarantine(const Directory& in, const std::string& name) const {
 }
 
 Result<Tree::Staged> Tree::stage(const Directory& staging, ByteView bytes, bool synced) const {
-    Result<std::string> name = unique_name(fs());
-    if (!name) return std::unexpected(std::move(name.error()));
-    const Result<FileInfo> info = staging.create(*name, bytes, k_file_permissions, synced);
-    if (!info) return std::unexpected(info.error());
-    return Staged{std::move(*name), *info};
+    COLDFRAME_TRY_ASSIGN(std::string name, unique_name(fs()));
+    COLDFRAME_TRY_ASSIGN(const FileInfo info, staging.create(name, bytes, k_file_permissions, synced));
+    return Staged{std::move(name), info};
 }
 
 }  // namespace coldframe::store

@@ -1,6 +1,7 @@
 #include <coldframe/store/memory_store.hpp>
 
 #include <coldframe/archive/writer.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <algorithm>
 
@@ -8,11 +9,9 @@ namespace coldframe::store {
 namespace {
 
 Result<Variant> open(const Digest& id, const Bytes& bytes, std::int64_t last_used) {
-    auto reader = archive::reader_of_bytes(bytes, to_hex(id));
-    if (!reader) return std::unexpected(std::move(reader.error()));
-    Result<Package> package = (*reader)->package();
-    if (!package) return std::unexpected(std::move(package.error()));
-    return Variant{id, std::move(*package), std::move(*reader), last_used};
+    COLDFRAME_TRY_ASSIGN(auto reader, archive::reader_of_bytes(bytes, to_hex(id)));
+    COLDFRAME_TRY_ASSIGN(Package package, reader->package());
+    return Variant{id, std::move(package), std::move(reader), last_used};
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include <coldframe/store/objects.hpp>
 
+#include <coldframe/util/try.hpp>
+
 namespace coldframe::store {
 namespace {
 
@@ -18,15 +20,14 @@ Result<Bytes> read_named(const InputFile& file, const Digest& digest) {
 }
 
 Result<InputFile> open_object(DiskState& state, const Tree& tree, const Digest& digest, std::uint64_t size) {
-    const Result<Directory> shard = tree.object_shard(digest);
-    if (!shard) return std::unexpected(shard.error());
+    COLDFRAME_TRY_ASSIGN(const Directory shard, tree.object_shard(digest));
     const std::string name = object_name(digest);
-    Result<InputFile> file = tree.open_file(*shard, name);
+    Result<InputFile> file = tree.open_file(shard, name);
     if (file && file->info().size != size) {
         file = fail(ErrorCode::corrupt,
                     "'" + file->path() + "' has " + std::to_string(file->info().size) + " bytes, not " + std::to_string(size));
     }
-    if (!file && is_damage(file.error())) state.quarantine(tree, *shard, name);
+    if (!file && is_damage(file.error())) state.quarantine(tree, shard, name);
     return file;
 }
 
@@ -42,13 +43,12 @@ Status StoredObjects::find(const Tree& tree, std::span<const archive::Entry> ent
 
 Status StoredObjects::find_one(const Tree& tree, const archive::Entry& entry) {
     if (held_.contains(entry.stored_digest)) return {};
-    Result<InputFile> file = open_object(*state_, tree, entry.stored_digest, entry.stored_size);
-    if (!file) return std::unexpected(std::move(file.error()));
+    COLDFRAME_TRY_ASSIGN(InputFile file, open_object(*state_, tree, entry.stored_digest, entry.stored_size));
     if (state_->held_descriptors.fetch_add(1) >= k_max_held_descriptors) {
         --state_->held_descriptors;
         return {};
     }
-    held_.emplace(entry.stored_digest, std::move(*file));
+    held_.emplace(entry.stored_digest, std::move(file));
     return {};
 }
 
@@ -58,11 +58,9 @@ Result<Bytes> StoredObjects::read(const archive::Entry& entry) const {
         // A file server does not keep what another host has removed; it may have been put again.
         if (bytes || bytes.error().code != ErrorCode::io) return bytes;
     }
-    const Result<Tree> tree = state_->tree();
-    if (!tree) return std::unexpected(tree.error());
-    const Result<InputFile> file = open_object(*state_, *tree, entry.stored_digest, entry.stored_size);
-    if (!file) return std::unexpected(file.error());
-    return read_verified(*file, entry);
+    COLDFRAME_TRY_ASSIGN(const Tree tree, state_->tree());
+    COLDFRAME_TRY_ASSIGN(const InputFile file, open_object(*state_, tree, entry.stored_digest, entry.stored_size));
+    return read_verified(file, entry);
 }
 
 Result<Bytes> StoredObjects::read_verified(const InputFile& file, const archive::Entry& entry) const {

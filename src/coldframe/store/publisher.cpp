@@ -3,6 +3,7 @@
 #include <coldframe/store/publisher.hpp>
 
 #include <coldframe/store/objects.hpp>
+#include <coldframe/util/try.hpp>
 
 namespace coldframe::store {
 namespace {
@@ -35,53 +36,45 @@ Result<bool> Publisher::is_intact(const Directory& in, const std::string& name, 
 }
 
 Result<Publisher::Pending> Publisher::stage(ByteView bytes, const Digest& digest, bool synced) {
-    const Result<Directory> staging = tree_.folder(k_staging, Make::yes);
-    if (!staging) return std::unexpected(staging.error());
-    Result<Tree::Staged> staged = tree_.stage(*staging, bytes, synced);
-    if (!staged) return std::unexpected(std::move(staged.error()));
-    return Pending{digest, bytes.size(), std::move(*staged)};
+    COLDFRAME_TRY_ASSIGN(const Directory staging, tree_.folder(k_staging, Make::yes));
+    COLDFRAME_TRY_ASSIGN(Tree::Staged staged, tree_.stage(staging, bytes, synced));
+    return Pending{digest, bytes.size(), std::move(staged)};
 }
 
 Result<bool> Publisher::is_known(const archive::Entry& entry) {
     if (!objects_.emplace(entry.stored_digest, entry.stored_size).second) return true;
-    const Result<Directory> shard = tree_.object_shard(entry.stored_digest, Make::yes);
-    if (!shard) return std::unexpected(shard.error());
-    return is_intact(*shard, object_name(entry.stored_digest), entry.stored_digest, entry.stored_size);
+    COLDFRAME_TRY_ASSIGN(const Directory shard, tree_.object_shard(entry.stored_digest, Make::yes));
+    return is_intact(shard, object_name(entry.stored_digest), entry.stored_digest, entry.stored_size);
 }
 
 Status Publisher::stage_object(const archive::Entry& entry, ByteView bytes) {
-    Result<Pending> pending = stage(bytes, entry.stored_digest, durable() && pending_.size() < k_single_syncs);
-    if (!pending) return std::unexpected(std::move(pending.error()));
-    pending_.push_back(std::move(*pending));
+    COLDFRAME_TRY_ASSIGN(Pending pending, stage(bytes, entry.stored_digest, durable() && pending_.size() < k_single_syncs));
+    pending_.push_back(std::move(pending));
     return {};
 }
 
 Status Publisher::add(const archive::PackedPart& object) {
-    const Result<bool> known = is_known(object.entry);
-    if (!known) return std::unexpected(known.error());
-    return *known ? Status{} : stage_object(object.entry, object.stored);
+    COLDFRAME_TRY_ASSIGN(const bool known, is_known(object.entry));
+    return known ? Status{} : stage_object(object.entry, object.stored);
 }
 
 Status Publisher::add(const archive::Entry& entry, const archive::ObjectSource& source) {
-    const Result<bool> known = is_known(entry);
-    if (!known) return std::unexpected(known.error());
-    if (*known) return {};
+    COLDFRAME_TRY_ASSIGN(const bool known, is_known(entry));
+    if (known) return {};
     const Result<Bytes> bytes = source.read(entry);
     return bytes ? stage_object(entry, *bytes) : std::unexpected(bytes.error());
 }
 
 Result<Published> Publisher::name_file(Pending& pending, const Directory& in, const std::string& name) {
-    const Result<Directory> staging = tree_.folder(k_staging);
-    if (!staging) return std::unexpected(staging.error());
-    Result<Published> published = staging->publish(pending.staged.name, pending.staged.info, in, name);
+    COLDFRAME_TRY_ASSIGN(const Directory staging, tree_.folder(k_staging));
+    Result<Published> published = staging.publish(pending.staged.name, pending.staged.info, in, name);
     if (published && *published == Published::before) {
-        const Result<bool> intact = is_intact(in, name, pending.digest, pending.size);
-        if (!intact) return std::unexpected(intact.error());
-        if (!*intact) published = staging->publish(pending.staged.name, pending.staged.info, in, name);
+        COLDFRAME_TRY_ASSIGN(const bool intact, is_intact(in, name, pending.digest, pending.size));
+        if (!intact) published = staging.publish(pending.staged.name, pending.staged.info, in, name);
     }
     if (!published) return published;
     if (*published == Published::before) {
-        ignore_failure(staging->remove(pending.staged.name));
+        ignore_failure(staging.remove(pending.staged.name));
     } else {
         report_.bytes_written += disk_size(pending.size);
     }
@@ -95,9 +88,8 @@ Status Publisher::publish_objects() {
         if (result < 0) return std::unexpected(errno_error(-result, "write to disk", tree_.root().path()));
     }
     for (Pending& pending : pending_) {
-        const Result<Directory> shard = tree_.object_shard(pending.digest, Make::yes);
-        if (!shard) return std::unexpected(shard.error());
-        if (Result<Published> published = name_file(pending, *shard, object_name(pending.digest)); !published) {
+        COLDFRAME_TRY_ASSIGN(const Directory shard, tree_.object_shard(pending.digest, Make::yes));
+        if (Result<Published> published = name_file(pending, shard, object_name(pending.digest)); !published) {
             return std::unexpected(std::move(published.error()));
         }
     }
@@ -110,22 +102,20 @@ Status Publisher::sync_objects() {
     std::map<std::string, Digest> shards;
     for (const auto& [digest, size] : objects_) shards.try_emplace(shard_name(digest), digest);
     for (const auto& [name, digest] : shards) {
-        const Result<Directory> shard = tree_.object_shard(digest);
-        if (!shard) return std::unexpected(shard.error());
-        if (Status synced = shard->sync(); !synced) return synced;
+        COLDFRAME_TRY_ASSIGN(const Directory shard, tree_.object_shard(digest));
+        if (Status synced = shard.sync(); !synced) return synced;
     }
-    const Result<Directory> objects = tree_.folder(k_objects);
-    if (!objects) return std::unexpected(objects.error());
-    if (Status synced = objects->sync(); !synced) return synced;
+    COLDFRAME_TRY_ASSIGN(const Directory objects, tree_.folder(k_objects));
+    if (Status synced = objects.sync(); !synced) return synced;
     return tree_.root().sync();
 }
 
 Status Publisher::sync_manifest(const Directory& in) {
     if (!durable()) return {};
     const Result<Directory> manifests = tree_.folder(k_manifests);
-    const Result<Directory> shard = manifests ? tree_.enter(*manifests, shard_name(key_)) : std::unexpected(manifests.error());
-    if (!shard) return std::unexpected(shard.error());
-    for (const Directory* directory : {&in, &*shard, &*manifests, &tree_.root()}) {
+    COLDFRAME_TRY_ASSIGN(const Directory shard,
+                         manifests ? tree_.enter(*manifests, shard_name(key_)) : std::unexpected(manifests.error()));
+    for (const Directory* directory : {&in, &shard, &*manifests, &tree_.root()}) {
         if (Status synced = directory->sync(); !synced) return synced;
     }
     return {};
@@ -137,36 +127,29 @@ Status Publisher::check_all_there(const Directory& in, const Digest& id, std::ui
     const auto check = [&](const Directory& directory, const std::string& name, const Digest& digest,
                            std::uint64_t expected) -> Status {
         // Opened, for a network file system answers from its memory whether a name is there.
-        const Result<InputFile> file = tree_.open_file(directory, name);
-        if (!file) return std::unexpected(file.error());
-        if (file->info().size != expected) return fail(ErrorCode::not_found, "'" + file->path() + "' is not what was written");
-        Result<Bytes> bytes = read_back ? read_named(*file, digest) : Bytes{};
+        COLDFRAME_TRY_ASSIGN(const InputFile file, tree_.open_file(directory, name));
+        if (file.info().size != expected) return fail(ErrorCode::not_found, "'" + file.path() + "' is not what was written");
+        Result<Bytes> bytes = read_back ? read_named(file, digest) : Bytes{};
         return bytes ? Status{} : std::unexpected(std::move(bytes.error()));
     };
     for (const auto& [digest, object_size] : objects_) {
-        const Result<Directory> shard = tree_.object_shard(digest);
-        if (!shard) return std::unexpected(shard.error());
-        if (Status there = check(*shard, object_name(digest), digest, object_size); !there) return there;
+        COLDFRAME_TRY_ASSIGN(const Directory shard, tree_.object_shard(digest));
+        if (Status there = check(shard, object_name(digest), digest, object_size); !there) return there;
     }
     return check(in, manifest_name(id), id, size);
 }
 
 Result<PutReport> Publisher::publish(const Bytes& manifest) {
-    if (Status published = publish_objects(); !published) return std::unexpected(std::move(published.error()));
+    COLDFRAME_TRY(publish_objects());
     report_.key = key_;
     report_.id = sha256(manifest);
-    const Result<Directory> directory = tree_.key_directory(key_, Make::yes);
-    if (!directory) return std::unexpected(directory.error());
-    Result<Pending> pending = stage(manifest, report_.id, durable());
-    if (!pending) return std::unexpected(std::move(pending.error()));
-    pending_.push_back(std::move(*pending));
-    const Result<Published> published = name_file(pending_.back(), *directory, manifest_name(report_.id));
-    if (!published) return std::unexpected(published.error());
-    report_.added = *published == Published::now;
-    if (Status synced = sync_manifest(*directory); !synced) return std::unexpected(std::move(synced.error()));
-    if (Status there = check_all_there(*directory, report_.id, manifest.size()); !there) {
-        return std::unexpected(std::move(there.error()));
-    }
+    COLDFRAME_TRY_ASSIGN(const Directory directory, tree_.key_directory(key_, Make::yes));
+    COLDFRAME_TRY_ASSIGN(Pending pending, stage(manifest, report_.id, durable()));
+    pending_.push_back(std::move(pending));
+    COLDFRAME_TRY_ASSIGN(const Published published, name_file(pending_.back(), directory, manifest_name(report_.id)));
+    report_.added = published == Published::now;
+    COLDFRAME_TRY(sync_manifest(directory));
+    COLDFRAME_TRY(check_all_there(directory, report_.id, manifest.size()));
     return report_;
 }
 

@@ -1,5 +1,7 @@
 #include <coldframe/store/reports.hpp>
 
+#include <coldframe/util/try.hpp>
+
 #include <algorithm>
 #include <charconv>
 
@@ -31,21 +33,18 @@ std::optional<CounterValues> read_report(const Tree& tree, const Directory& in, 
 
 // Written aside and then renamed: a reader sees all of it or none.
 Status write_file(const Tree& tree, std::string_view text, const char* name, const char* folder = k_reports) {
-    const Result<Directory> staging = tree.folder(k_staging, Make::yes);
-    if (!staging) return std::unexpected(staging.error());
-    const Result<Directory> reports = tree.folder(folder, Make::yes);
-    if (!reports) return std::unexpected(reports.error());
-    const Result<Tree::Staged> staged = tree.stage(*staging, view(text), false);
-    if (!staged) return std::unexpected(staged.error());
-    const std::string as = name == nullptr ? staged->name : std::string(name);
+    COLDFRAME_TRY_ASSIGN(const Directory staging, tree.folder(k_staging, Make::yes));
+    COLDFRAME_TRY_ASSIGN(const Directory reports, tree.folder(folder, Make::yes));
+    COLDFRAME_TRY_ASSIGN(const Tree::Staged staged, tree.stage(staging, view(text), false));
+    const std::string as = name == nullptr ? staged.name : std::string(name);
     const int result =
-        uninterrupted([&] { return tree.fs().rename_at(staging->fd(), staged->name, reports->fd(), as, Replace::yes); });
+        uninterrupted([&] { return tree.fs().rename_at(staging.fd(), staged.name, reports.fd(), as, Replace::yes); });
     if (result == 0) return {};
     // A file server may have done it and lost the reply: a sum that is written all the same must not be taken for failed.
-    const Result<FileInfo> there = reports->look_at(as);
-    if (there && there->inode == staged->info.inode && there->device == staged->info.device) return {};
-    ignore_failure(staging->remove(staged->name));
-    return std::unexpected(errno_error(-result, "write", reports->path_of(as)));
+    const Result<FileInfo> there = reports.look_at(as);
+    if (there && there->inode == staged.info.inode && there->device == staged.info.device) return {};
+    ignore_failure(staging.remove(staged.name));
+    return std::unexpected(errno_error(-result, "write", reports.path_of(as)));
 }
 
 Result<std::vector<std::string>> report_names(const Directory& reports) {
@@ -108,9 +107,8 @@ Result<std::vector<MissNote>> read_misses(const Tree& tree) {
     std::vector<MissNote> misses;
     const Result<Directory> folder = tree.folder(k_misses);
     if (!folder && folder.error().code == ErrorCode::not_found) return misses;
-    const Result<std::vector<std::string>> names = folder ? folder->names() : std::unexpected(folder.error());
-    if (!names) return std::unexpected(names.error());
-    for (const std::string& name : *names) {
+    COLDFRAME_TRY_ASSIGN(const std::vector<std::string> names, folder ? folder->names() : std::unexpected(folder.error()));
+    for (const std::string& name : names) {
         const Result<FileInfo> info = folder->look_at(name);
         const std::optional<std::string> text = read_text(tree, *folder, name, k_max_miss_size);
         std::optional<MissNote> miss = text ? decode_miss(*text) : std::nullopt;
@@ -130,10 +128,9 @@ Result<CounterValues> sum_reports(const Tree& tree) {
     const Result<Directory> reports = tree.folder(k_reports);
     if (!reports && reports.error().code == ErrorCode::not_found) return CounterValues{};
     if (!reports) return std::unexpected(reports.error());
-    const Result<std::vector<std::string>> names = report_names(*reports);
-    if (!names) return std::unexpected(names.error());
+    COLDFRAME_TRY_ASSIGN(const std::vector<std::string> names, report_names(*reports));
     CounterValues sum;
-    for (const std::string& name : *names) sum += read_report(tree, *reports, name).value_or(CounterValues{});
+    for (const std::string& name : names) sum += read_report(tree, *reports, name).value_or(CounterValues{});
     return sum;
 }
 
@@ -168,13 +165,11 @@ Result<std::uint64_t> estimate_bytes(const Tree& tree) {
     const Result<Directory> reports = tree.folder(k_reports);
     if (!reports && reports.error().code == ErrorCode::not_found) return std::uint64_t{0};
     if (!reports) return std::unexpected(reports.error());
-    const Result<std::vector<std::string>> names = report_names(*reports);
-    if (!names) return std::unexpected(names.error());
-    const Result<CounterValues> sum = names->size() > k_many_reports ? merge_reports(tree) : sum_reports(tree);
-    if (!sum) return std::unexpected(sum.error());
+    COLDFRAME_TRY_ASSIGN(const std::vector<std::string> names, report_names(*reports));
+    COLDFRAME_TRY_ASSIGN(const CounterValues sum, names.size() > k_many_reports ? merge_reports(tree) : sum_reports(tree));
     const std::optional<std::string> text = read_text(tree, *reports, k_usage);
     const UsageRecord usage = text ? decode_usage(*text).value_or(UsageRecord{}) : UsageRecord{};
-    const std::uint64_t written = (*sum)[Counter::bytes_written];
+    const std::uint64_t written = (sum)[Counter::bytes_written];
     return usage.bytes + (written > usage.written ? written - usage.written : 0);
 }
 

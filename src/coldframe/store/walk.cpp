@@ -1,6 +1,7 @@
 #include <coldframe/store/walk.hpp>
 
 #include <coldframe/archive/detached.hpp>
+#include <coldframe/util/try.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -30,9 +31,8 @@ void Walk::stranger(const Directory& in, const std::string& name, const Error& e
 
 template <typename Function>
 Status Walk::each_directory(const Directory& in, Function&& visit) {
-    const Result<std::vector<std::string>> names = in.names();
-    if (!names) return std::unexpected(names.error());
-    for (const std::string& name : *names) {
+    COLDFRAME_TRY_ASSIGN(const std::vector<std::string> names, in.names());
+    for (const std::string& name : names) {
         const Result<Directory> directory = tree_.enter(in, name);
         if (directory) {
             if (Status visited = visit(*directory, name); !visited && !is_absent(visited.error())) return visited;
@@ -46,9 +46,8 @@ Status Walk::each_directory(const Directory& in, Function&& visit) {
 }
 
 Status Walk::run_objects(const Directory& shard, const std::string& prefix) {
-    const Result<std::vector<std::string>> names = shard.names();
-    if (!names) return std::unexpected(names.error());
-    for (const std::string& name : *names) {
+    COLDFRAME_TRY_ASSIGN(const std::vector<std::string> names, shard.names());
+    for (const std::string& name : names) {
         const std::optional<Digest> object = digest_from_hex(name);
         if (!object || !name.starts_with(prefix)) {
             stranger(shard, name, misplaced(shard, name));
@@ -60,9 +59,8 @@ Status Walk::run_objects(const Directory& shard, const std::string& prefix) {
 }
 
 Status Walk::run_manifests(const Directory& directory, const Digest& key) {
-    const Result<std::vector<std::string>> names = directory.names();
-    if (!names) return std::unexpected(names.error());
-    for (const std::string& name : *names) {
+    COLDFRAME_TRY_ASSIGN(const std::vector<std::string> names, directory.names());
+    for (const std::string& name : names) {
         const std::optional<Digest> id = parse_manifest_name(name);
         if (!id) {
             stranger(directory, name, misplaced(directory, name));
@@ -100,11 +98,10 @@ Result<std::vector<archive::Entry>> read_entries(const InputFile& manifest) {
     std::size_t length = k_usual_table_end;
     for (;;) {
         Bytes start(static_cast<std::size_t>(std::min<std::uint64_t>(size, length)));
-        if (Status read = manifest.read_at(0, start); !read) return std::unexpected(std::move(read.error()));
-        Result<archive::EntryTable> table = archive::decode_entries(start, size);
-        if (!table) return std::unexpected(std::move(table.error()));
-        if (table->missing == 0) return std::move(table->entries);
-        length = table->missing;
+        COLDFRAME_TRY(manifest.read_at(0, start));
+        COLDFRAME_TRY_ASSIGN(archive::EntryTable table, archive::decode_entries(start, size));
+        if (table.missing == 0) return std::move(table.entries);
+        length = table.missing;
     }
 }
 

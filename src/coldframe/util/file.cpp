@@ -1,5 +1,7 @@
 #include <coldframe/util/file.hpp>
 
+#include <coldframe/util/try.hpp>
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -82,7 +84,7 @@ InputFile InputFile::adopt(Fs& fs, int fd, const FileInfo& info, std::string pat
 
 Result<Bytes> InputFile::read_all() const {
     Bytes bytes(static_cast<std::size_t>(info_.size));
-    if (Status read = read_at(0, bytes); !read) return std::unexpected(std::move(read.error()));
+    COLDFRAME_TRY(read_at(0, bytes));
     return bytes;
 }
 
@@ -112,9 +114,8 @@ Result<AtomicFile> AtomicFile::create(Fs& fs, const std::string& path) {
     if (directory_fd < 0) return std::unexpected(errno_error(-directory_fd, "open the directory", directory));
     file.directory_ = FileDescriptor(fs, directory_fd);
 
-    const Result<std::string> unique = unique_name(fs);
-    if (!unique) return std::unexpected(unique.error());
-    std::string name = directory + "/.coldframe-" + *unique + ".tmp";
+    COLDFRAME_TRY_ASSIGN(const std::string unique, unique_name(fs));
+    std::string name = directory + "/.coldframe-" + unique + ".tmp";
     const int fd = uninterrupted([&] { return fs.open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644); });
     if (fd < 0) return std::unexpected(errno_error(-fd, "create a file in", directory));
     file.file_ = FileDescriptor(fs, fd);
