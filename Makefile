@@ -34,7 +34,7 @@ format: setup  ## rewrite the sources in the house format
 	@tools/format
 
 asan: setup  ## C++ tests, and those of the extension, under AddressSanitizer and UndefinedBehaviorSanitizer
-	@cmake --preset asan && cmake --build --preset asan && ctest --preset asan
+	@cmake --preset asan && cmake --build --preset asan && ctest --preset asan --parallel $$(nproc)
 	@tools/test-asan
 
 FUZZ_SECONDS ?= 60

@@ -17,6 +17,17 @@ from child import Answer
 from harness import Processes
 
 
+# The files that take longest, so that no worker begins one of them when the other has nothing left to do.
+LONGEST = (
+    *("test_coverage", "test_automatic", "test_libraries", "test_distributed", "test_backends", "test_models"),
+    *("test_backend_rules", "test_bench", "test_models_more", "test_programs", "test_native", "test_soundness"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @dataclass(frozen=True)
 class Made:
     """What the process that compiled a model left: a package, the compiled outputs, and its `SaveReport` as a dict."""
