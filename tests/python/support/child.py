@@ -132,8 +132,6 @@ def main(path: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    # Flushes the processor's caches to time guards, for a log: a third of what a compilation without Inductor takes.
-    torch._C._dynamo.guards.profile_guard_manager = lambda root, f_locals, times: 0.0
     for step in job.steps:
         answer = run(step, job.sealed)
         temporary = step.answer.with_suffix(".tmp")
