@@ -41,8 +41,11 @@ def import_ref(obj: object) -> ImportRef:
     function, a builtin, a code object of an importable function ("f.__code__"), an enum member, a torch dtype, layout or
     memory format. Raises NotPortableError with the reason, for example for an object of a `<locals>` scope."""
 
-def roundtrip(value: Any) -> Any:
-    """Python object -> Value -> bytes -> Value -> Python object, references resolved. For tests."""
+def portable(value: Any, *, resolve: bool = False) -> Any:
+    """`value` as a package holds it: decode(encode(value), resolve=resolve). Raises NotPortableError as `encode` does."""
+
+def same(one: Any, other: Any) -> bool:
+    """True if both have one encoding: NaN is like itself, 1 is not like True. Raises NotPortableError as `encode` does."""
 
 def encode(value: Any) -> bytes:
     """The canonical encoding of `value`. Raises NotPortableError for what no Value can hold (naming the type and path)."""
@@ -238,7 +241,7 @@ class Package:
     def open(path: str | os.PathLike[str]) -> Package:
         """Reads and verifies header, table and manifest; blobs lazily. Errors: see coldframe.errors."""
     def to_bytes(self) -> bytes:
-        """What `write` would put into a file."""
+        """Returns what `write` would put into a file."""
     @staticmethod
     def from_bytes(data: bytes, name: str = "package") -> Package:
         """As `open`, from memory; `name` stands for the path in errors."""
@@ -250,7 +253,7 @@ PackageKey = tuple[str, str, bytes, bytes]
 
 @final
 class Flight:
-    """What one process holds while it compiles for others."""
+    """A lock that one process holds while it compiles for others."""
 
     def end(self) -> None:
         """Those who wait go on: with what has been put meanwhile, or by themselves."""
@@ -317,7 +320,7 @@ class Store:
         """Says for people why something was compiled that was looked for here. `why`: absent, guard, environment, source or
         damaged, as which it is counted."""
     def misses(self) -> list[dict[str, Any]]:
-        """What was noted, the last first: `when` in seconds since the epoch, `function`, `reasons`."""
+        """Returns what was noted, the last first: `when` in seconds since the epoch, `function`, `reasons`."""
     def ls(self) -> list[dict[str, Any]]:
         """`key`, `id`, `name` (a PackageKey), `size` in bytes, `last_used` in seconds since the epoch, `compile_seconds`."""
     def gc(self, max_bytes: int | None = None, *, dry_run: bool = False) -> dict[str, Any]:
@@ -375,7 +378,7 @@ def library_of(function: object) -> str:
 FUNCTIONS_OF_A_CODE: int
 
 class FrameListener:
-    """Hears which functions run on a thread, whoever calls them, between `start` and `stop`.
+    """The functions that run on a thread, whoever calls them, between `start` and `stop`.
 
     places: how names of files begin -> whether code of such files is listened to. The longest beginning decides; where none
     fits, it is. What a module runs while it is imported, finalizers and handlers of logs are left out.
@@ -395,8 +398,8 @@ class GuardEngine:
         """Runs the steps over a frame's locals; the number of the first one that refuses, -1 when all hold."""
     @property
     def reduction(self) -> Reduction | None:
-        """How many words of memory prove the guards, the positions of the steps that they cannot prove (these are evaluated at
-        each check), and whether arguments of the graph are bound. None as long as all steps are evaluated."""
+        """Returns how many words of memory prove the guards, the positions of the steps that they cannot prove (these are
+        evaluated at each call), and whether arguments of the graph are bound. None as long as all steps are evaluated."""
 
 @final
 class Dispatcher:

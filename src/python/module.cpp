@@ -120,10 +120,13 @@ void bind_values(nb::module_& m) {
     m.def("digest", [](nb::handle value) { return from_bytes(sha256(encode_object(value.ptr()))); }, "value"_a.none());
     m.def("decode", &decode_object, "data"_a, nb::kw_only(), "resolve"_a = true);
     m.def("resolve", [](nb::handle value) { return resolve_all(value.ptr()); }, "value"_a.none());
-    const auto roundtrip = [](nb::handle value) {
-        return to_python(value_or_raise(decode(encode_object(value.ptr()))), References::resolved);
+    const auto portable = [](nb::handle value, bool resolve) {
+        const Bytes bytes = encode_object(value.ptr());
+        return to_python(value_or_raise(decode(bytes)), resolve ? References::resolved : References::kept);
     };
-    m.def("roundtrip", roundtrip, "value"_a.none());
+    m.def("portable", portable, "value"_a.none(), nb::kw_only(), "resolve"_a = false);
+    const auto same = [](nb::handle one, nb::handle other) { return encode_object(one.ptr()) == encode_object(other.ptr()); };
+    m.def("same", same, "one"_a.none(), "other"_a.none());
 }
 
 PyObject* checked_code(nb::handle code) {

@@ -16,7 +16,6 @@ import zoo as models
 from child import Answer
 from harness import Processes
 
-
 # The files that take longest, so that no worker begins one of them when the other has nothing left to do.
 LONGEST = (
     *("test_coverage", "test_automatic", "test_libraries", "test_distributed", "test_backends", "test_models"),

@@ -166,10 +166,10 @@ def explain(compiled: Any) -> Explanation:
             name = locate.frame_name(code, entry.module, session.target)
             frames[id(code)] = Frame(name, entry.role, len(done.variants_of(code)), 0, ())
     capture = session.capture
-    for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
+    for record, variants in registry.view(capture.caller, capture.used, capture.backend_key):
         name = locate.frame_name(record.code, record.module, session.target)
         known = frames.get(id(record.code))
-        bypasses = tuple(record.bypassed(capture.group, capture.used, capture.backend_key))
+        bypasses = tuple(record.bypassed(capture.caller, capture.used, capture.backend_key))
         frames[id(record.code)] = Frame(name, record.role, known.loaded if known else 0, len(variants), bypasses)
     refused = tuple(f"{name}: {reason}" for done in session.capture.installs for name, reason in done.refused)
     return Explanation(

@@ -85,7 +85,7 @@ def grows(action: Callable[[], None], repetitions: int) -> list[int]:
 @pytest.mark.parametrize(
     "action",
     [
-        lambda: _core.roundtrip(NESTED),
+        lambda: _core.portable(NESTED, resolve=True),
         lambda: _core.resolve(_core.decode(ENCODED, resolve=False)),
         lambda: _core.digest(Construct(ImportRef("builtins", "int"), (Marker, ["x"]))),
         lambda: hash(Construct(_core.import_ref(Marker), (1,))),
@@ -93,7 +93,7 @@ def grows(action: Callable[[], None], repetitions: int) -> list[int]:
         coded,
         guarded,
     ],
-    ids=["roundtrip", "resolve", "construct", "import_ref", "refused", "code", "guards"],
+    ids=["portable", "resolve", "construct", "import_ref", "refused", "code", "guards"],
 )
 def test_objects_do_not_pile_up(action: Callable[[], None]) -> None:
     assert max(map(abs, grows(action, REPETITIONS))) < 20
@@ -109,7 +109,7 @@ def test_memory_does_not_grow() -> None:
     data = b"z" * 100_000
 
     def once() -> None:
-        _core.roundtrip(value)
+        _core.portable(value, resolve=True)
         Blob("blob", data).read()
         with pytest.raises(errors.CorruptPackageError):
             _core.SharedLibrary.load(data, hashlib.sha256(b"").digest())

@@ -145,8 +145,8 @@ def test_objects_by_name(value: Any, module: str, qualname: str) -> None:
     reference = _core.import_ref(value)
     assert (reference.module, reference.qualname) == (module, qualname)
     assert reference.resolve() is value
-    assert _core.roundtrip((value,))[0] is value
-    assert _core.decode(_core.encode(value), resolve=False) == reference
+    assert _core.portable((value,), resolve=True)[0] is value
+    assert _core.portable(value) == reference
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_objects_by_name(value: Any, module: str, qualname: str) -> None:
     ids=named,
 )
 def test_objects_by_call(value: Any, callee: ImportRef, args: tuple[Any, ...]) -> None:
-    construct = _core.decode(_core.encode(value), resolve=False)
+    construct = _core.portable(value)
     assert isinstance(construct, Construct)
     assert construct.callee == callee
     assert construct.args == args
-    back = _core.roundtrip(value)
+    back = _core.portable(value, resolve=True)
     assert type(back) is type(value)
     assert back == value
 

@@ -37,7 +37,7 @@ from coldframe._core import Construct, ImportRef
 )
 def test_what_torch_names(value: Any, qualname: str) -> None:
     assert _core.import_ref(value) == ImportRef("torch", qualname)
-    assert _core.roundtrip([value])[0] is value
+    assert _core.portable([value], resolve=True)[0] is value
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_importable_objects_of_torch(value: Any) -> None:
     ids=named,
 )
 def test_what_a_call_of_torch_makes(value: Any, callee: str, args: tuple[Any, ...]) -> None:
-    assert _core.decode(_core.encode(value), resolve=False) == Construct(ImportRef("torch", callee), args)
-    back = _core.roundtrip({"k": value})["k"]
+    assert _core.portable(value) == Construct(ImportRef("torch", callee), args)
+    back = _core.portable({"k": value}, resolve=True)["k"]
     assert type(back) is type(value)
     assert back == value
 
 
 def test_a_named_tuple_of_torch() -> None:
     value = torch.return_types.max((1, 2))
-    back = _core.roundtrip(value)
+    back = _core.portable(value, resolve=True)
     assert type(back) is type(value)
     assert tuple(back) == (1, 2)
 
@@ -113,5 +113,5 @@ def test_asking_an_operator_namespace_makes_no_operators() -> None:
 
 
 def test_the_core_does_not_import_torch() -> None:
-    script = "import sys; from coldframe import _core; _core.roundtrip([int, {'a': 1.0}]); sys.exit('torch' in sys.modules)"
+    script = "import sys; from coldframe import _core; _core.portable([int, {'a': 1.0}]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -22,7 +22,7 @@ def parametrized(axis: int | None = 0, *names: str) -> nn.Module:
 def test_a_class_made_by_torch_is_bound_to_one_of_the_same_making() -> None:
     first, second, other = parametrized(), parametrized(), parametrized(0, "bias")
     description = {"number": 0, **classes.describe_made(type(first))}
-    described = _core.decode(_core.encode(description), resolve=False)
+    described = _core.portable(description)
     assert Bindings().type_check(described)(second) and not Bindings().type_check(described)(other)
     assert not Bindings().type_check(described)(nn.Linear(3, 3))
     bound = Bindings().type_check(described)

@@ -76,7 +76,7 @@ def build(capture: CapturePackage, key: Key, options: dict[str, Any], details: d
 def _records(capture: CapturePackage) -> Iterable[tuple[CodeRecord, list[Variant]]]:
     """Dynamo makes the code of a resume function anew for each variant of the frame before it: equal ones are one."""
     found: dict[Any, tuple[CodeRecord, list[Variant]]] = {}
-    for record, variants in registry.view(capture.group, capture.used, capture.backend_key):
+    for record, variants in registry.view(capture.caller, capture.used, capture.backend_key):
         key = _resume_name(record) if record.role == "resume" else id(record)
         if key in found:
             first, known = found[key]
@@ -90,7 +90,7 @@ def _entry(
     record: CodeRecord, variants: list[Variant], capture: CapturePackage, parts: _Parts, built: Built
 ) -> _core.CodeEntry | None:
     name = locate.frame_name(record.code, record.module, capture.target)
-    bypasses = record.bypassed(capture.group, capture.used, capture.backend_key)
+    bypasses = record.bypassed(capture.caller, capture.used, capture.backend_key)
     built.bypasses.extend(f"{name}: {reason}" for reason in bypasses)
     limited = id(record.code) in capture.limited
     if not variants and not record.trivial and not bypasses and not limited and record.role != "resume":

@@ -98,7 +98,7 @@ def leave_out(folder: str) -> None:
 
 
 def listener() -> _core.FrameListener:
-    """Hears the functions that are neither torch's, nor the standard library's, nor the compiler's."""
+    """Returns a listener for functions that are neither torch's, nor the standard library's, nor the compiler's."""
     return _core.FrameListener(_known_places())
 
 
@@ -185,7 +185,7 @@ def add_to(
 
 
 def _add_installed(premises: Premises, added: Iterable[tuple[types.FunctionType, list[_Read]]]) -> None:
-    """Where functions look for modules or distributions: those that they, or what calls them, may mean."""
+    """The modules or distributions that functions look for: those that they, or what calls them, may mean."""
     looking: set[int] = set()
     before = -1
     while before < len(looking):

@@ -44,7 +44,7 @@ class FrameCapture:
         self.record = record
         self.package = package
         self.backend = package.backend_key
-        self.group = package.group
+        self.caller = package.caller
         self.reason = reason
         self.recording: Recording | None = None
         self.program: _core.GuardProgram | None = None
@@ -151,7 +151,7 @@ class FrameCapture:
                 self.dynamo_code,
                 self.program,
                 self.backend,
-                self.group,
+                self.caller,
                 {name: value for name, value in self.backends.items() if name in names},
                 {name: value for name, value in self.resumes.items() if name in names},
                 {name: value for name, value in self.imports.items() if name in names},
@@ -169,7 +169,7 @@ class FrameCapture:
         if self.record is None:
             self.package.unrecorded.append(reason)
         else:
-            self.record.bypasses.append(Bypass(reason, self.backend, self.group, frozenset((self.name, *self.backends))))
+            self.record.bypasses.append(Bypass(reason, self.backend, self.caller, frozenset((self.name, *self.backends))))
             registry.changed()
 
 

@@ -25,7 +25,7 @@ _GENERATED_TEXT = re.compile(r"__\w+")
 
 
 def global_recipe(name: str, value: Any) -> Any:
-    """How to make the value of a generated global again. NotPortableError when there is no way."""
+    """Returns the recipe that makes the value of a generated global again. NotPortableError when there is none."""
     import builtins
 
     if value is vars(builtins):
@@ -36,7 +36,7 @@ def global_recipe(name: str, value: Any) -> Any:
             return _random_recipe(original)
         return {"object": operands.reference(value)}
     try:
-        return {"value": _core.decode(_core.encode(value), resolve=False)}
+        return {"value": _core.portable(value)}
     except NotPortableError as error:
         raise NotPortableError(f"global {name!r} that the compiled code reads: {error}") from error
 

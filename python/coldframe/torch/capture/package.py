@@ -30,7 +30,7 @@ from . import listening, shapes
 from .deferred_backend import own_backend
 from .frame import FrameCapture, contain
 from .misses import Miss
-from .registry import BackendKey, Graph, registry
+from .registry import BackendKey, Caller, Graph, registry
 
 if TYPE_CHECKING:
     from ..serve.hosted import Install
@@ -123,7 +123,7 @@ def _is_limited(entry: _core.CodeEntry) -> bool:
 
 
 class Owner(Protocol):
-    """Whom a capture belongs to: it decides over misses, and hears of what happens."""
+    """The owner of a capture: it decides over misses, and hears of what happens."""
 
     def missed(self, miss: Miss) -> Any:
         """None to compile the frame, or what Dynamo is to do instead. May raise MissError."""
@@ -155,7 +155,7 @@ class CapturePackage:
         self.target: Any = None
         self.backend: Any = None
         self.backend_key: BackendKey = None
-        self.group: set[int] = set()  # ids of the codes that this callable compiled
+        self.caller = Caller()
         self.own: set[str] = set()  # names of the graphs that it compiled
         self.used: set[str] = set()  # names of those that it ran, and of compilations without a graph
         self.limited: set[int] = set()  # ids of the codes of which torch compiles no more variants
@@ -248,7 +248,7 @@ class CapturePackage:
         """Another one when there may be something new to save."""
         if self._registry_version != registry.version:
             self._registry_version = registry.version
-            self._changes = registry.changes(self.group | self.entries)
+            self._changes = registry.changes(self.caller.codes | self.entries)
         return self._changes + len(self.limited), self._foreign
 
     def limit_reached(self, code: types.CodeType) -> None:
@@ -272,7 +272,7 @@ class CapturePackage:
         self.installs.append(done)
         for code, entry in done.entries:
             registry.record(code, entry.module, entry.role)
-            self.group.add(id(code))
+            self.caller.codes.add(id(code))
 
     def before_compile(
         self, code: types.CodeType, namespace: dict[str, Any], frame_locals: Any, closure: shapes.Closure
@@ -375,7 +375,7 @@ class CapturePackage:
             if record is None:
                 source = locate.find(code, str(module), self.target)
                 record = registry.record(code, str(module), "entry" if source.startswith("target") else "user_function")
-            self.group.add(id(code))
+            self.caller.codes.add(id(code))
             return FrameCapture(record, self)
         except Exception as error:
             contain(error)
@@ -400,7 +400,7 @@ class CapturePackage:
     @_contained
     def add_resume_function(self, python_code: types.CodeType, python_module: str, function_name: str) -> None:
         registry.record(python_code, python_module, "resume")
-        self.group.add(id(python_code))
+        self.caller.codes.add(id(python_code))
 
     @_contained
     def add_import_source(self, alias: str, module_name: str) -> None:

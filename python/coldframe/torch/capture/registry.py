@@ -21,6 +21,13 @@ BackendKey = Any  # hashable: backend and options
 
 
 @dataclass(eq=False)
+class Caller:
+    """A callable, as the one that compiled something."""
+
+    codes: set[int] = field(default_factory=set)  # ids of what it compiled
+
+
+@dataclass(eq=False)
 class Variant:
     """One compilation of one code object, under the names that torch gave."""
 
@@ -28,7 +35,7 @@ class Variant:
     dynamo_code: types.CodeType
     program: _core.GuardProgram
     backend: BackendKey
-    group: set[int]  # ids of the codes that the callable which compiled it has compiled
+    caller: Caller
     backends: dict[str, Graph]  # by the name that torch gave
     resumes: dict[str, ResumeFunction]
     imports: dict[str, str]  # alias -> module
@@ -66,7 +73,7 @@ class Bypass:
 
     reason: str
     backend: BackendKey
-    group: set[int]
+    caller: Caller
     names: frozenset[str]  # of its graphs, and its own
 
 
@@ -83,10 +90,10 @@ class CodeRecord:
     def portable_code(self) -> _core.CodeObject:
         return _core.CodeObject.portable(self.code)
 
-    def bypassed(self, group: set[int], used: set[str], backend: BackendKey) -> list[str]:
-        """Why compilations of it that one callable made or ran (see Registry.view) are in no package."""
+    def bypassed(self, caller: Caller, used: set[str], backend: BackendKey) -> list[str]:
+        """Returns the reasons why compilations of it that one callable made or ran (see Registry.view) are in no package."""
         own = (each for each in self.bypasses if each.backend == backend)
-        return [each.reason for each in own if each.group is group or not used.isdisjoint(each.names)]
+        return [each.reason for each in own if each.caller is caller or not used.isdisjoint(each.names)]
 
 
 class Registry:
@@ -112,22 +119,22 @@ class Registry:
             self.version += 1
 
     def changes(self, codes: set[int]) -> int:
-        """How much was recorded of these codes so far."""
+        """Returns the number of records of these codes so far."""
         found = (self._records.get(key) for key in codes)
         return sum(len(r.variants) + r.trivial + len(r.bypasses) for r in found if r is not None)
 
-    def view(self, group: set[int], used: set[str], backend: BackendKey) -> Iterator[tuple[CodeRecord, list[Variant]]]:
-        """Returns the variants that one callable compiled (`group`: its codes) or hit (`used`: the names of the graphs, and of
+    def view(self, caller: Caller, used: set[str], backend: BackendKey) -> Iterator[tuple[CodeRecord, list[Variant]]]:
+        """Returns the variants that one callable compiled (`caller`) or hit (`used`: the names of the graphs, and of
         the variants without a graph, that it ran). A code object may serve many functions: a decorator's wrapper, say."""
         with self._lock:
             variants = [(key, v) for key, record in self._records.items() for v in record.variants if v.backend == backend]
             chosen: dict[int, list[Variant]] = {}
-            reached = set(group)
+            reached = set(caller.codes)
             for key, variant in variants:
-                if variant.group is group or not used.isdisjoint((variant.name, *variant.backends)):
+                if variant.caller is caller or not used.isdisjoint((variant.name, *variant.backends)):
                     chosen.setdefault(key, []).append(variant)
                     reached.update(id(resume.code) for resume in variant.resumes.values())
-                    reached.update(k for k in variant.group if self._records[k].trivial)
+                    reached.update(k for k in variant.caller.codes if self._records[k].trivial)
             found = [(record, chosen.get(key, [])) for key, record in self._records.items() if key in reached or key in chosen]
         yield from found
 

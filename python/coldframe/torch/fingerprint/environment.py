@@ -190,6 +190,6 @@ def _names(module: str) -> list[str]:
 
 def _portable(value: Any) -> Any:
     try:
-        return _core.decode(_core.encode(value), resolve=False)
+        return _core.portable(value)
     except NotPortableError:
         return f"{type(value).__module__}.{type(value).__qualname__}"  # a function, say: its identity is all there is

@@ -44,7 +44,7 @@ def portable(options: dict[str, Any]) -> dict[str, Any]:
 
 def _portable(value: Any) -> Any:
     try:
-        return _core.decode(_core.encode(value))
+        return _core.portable(value, resolve=True)
     except NotPortableError:
         if type(value) is dict:
             return {key: _portable(item) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""What the program has put in the place of torch's own operators: kernels, decompositions, lowerings and patterns of Inductor.
+"""Replacements of torch's own operators by the program's: kernels, decompositions, lowerings and patterns of Inductor.
 
 They hold for the process, as settings do, and are told among them. A table that is not imported is as torch made it.
 """

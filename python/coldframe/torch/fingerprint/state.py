@@ -67,11 +67,6 @@ def key_of(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def same(one: Any, other: Any) -> bool:
-    """Returns whether two descriptions are equal by the bits: NaN is like itself, 1 is not like True."""
-    return _core.encode(one) == _core.encode(other)
-
-
 def names_in_tuples(code: types.CodeType) -> Iterator[str]:
     """Strings in a code's tuples: patterns for classes name attributes there."""
     tuples = (const for const in code.co_consts if isinstance(const, tuple))
@@ -97,7 +92,7 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
     if isinstance(value, types.CodeType):
         return {"code": semantic_digest(value)}
     try:
-        return {"value": _core.decode(_core.encode(value), resolve=False)}
+        return {"value": _core.portable(value)}
     except NotPortableError:
         pass
     if isinstance(value, _INERT):
@@ -165,7 +160,7 @@ def can_be_described(value: Any) -> bool:
 def is_described(value: Any, description: dict[str, Any]) -> bool:
     """Returns whether `describe` says this of the value."""
     try:
-        return same(describe(value), description)
+        return _core.same(describe(value), description)
     except NotPortableError:
         return False
 
@@ -231,7 +226,7 @@ def is_function(function: types.FunctionType, description: dict[str, Any]) -> bo
     if semantic_digest(function.__code__) != description["code"]:
         return False
     try:
-        return same(describe_function(function), description)
+        return _core.same(describe_function(function), description)
     except NotPortableError:
         return False
 

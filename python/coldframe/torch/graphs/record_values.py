@@ -114,7 +114,7 @@ class Encoder:
         return {"type": type(view).__name__, "state": self.value(tuple(view.as_tuple()), where)}
 
     def find_reference(self, obj: Any) -> ImportRef | None:
-        """How to import `obj` again, or None."""
+        """Returns the name that imports `obj` again, or None."""
         found = _operator_reference(obj)
         if found is None and isinstance(obj, types.BuiltinFunctionType | types.FunctionType):
             name = obj.__name__

@@ -107,7 +107,7 @@ def unwrap_alias(hidden: Any) -> torch.Tensor:
 
 
 class TangentMeta:
-    """How the compiled backward expects one gradient to lie in memory."""
+    """The layout in memory that the compiled backward expects of one gradient."""
 
     __slots__ = ("memory_format", "size", "stride")
 
@@ -142,7 +142,7 @@ def process_runtime_tangent(tangent: Any, meta: TangentMeta, index: int | None =
 
 
 def _process_subclass_tangent(tangent: torch.Tensor, meta: TangentMeta, index: int | None) -> tuple[Any, list[Any]]:
-    """Where the compiler guessed a plain gradient and another type came: what torch itself says to that."""
+    """Returns what torch itself makes of a gradient of another type than the plain one that the compiler guessed."""
     from ..seam.aot import plain_tensor_meta, runtime_wrappers
 
     found: tuple[Any, list[Any]] = runtime_wrappers().AOTDispatchAutograd.process_runtime_tangent(

@@ -146,7 +146,7 @@ def _all_cells_fit(cells: Sequence[types.CellType], contents: Sequence[dict[str,
 def _fits(value: Any, content: dict[str, Any]) -> bool:
     if "value" in content:
         try:
-            return _core.encode(value) == _core.encode(content["value"])
+            return _core.same(value, content["value"])
         except Exception:  # not a value: another thing than was recorded
             return False
     if "function" in content:

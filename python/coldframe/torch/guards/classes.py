@@ -1,4 +1,4 @@
-"""How classes are made up, as far as a compilation depends on it.
+"""The make-up of classes, as far as a compilation depends on it.
 
 Dynamo guards on the type of an object and then takes the type for granted: its bases, its special methods, the methods it
 inlines, the fields of a dataclass, the members of an enum. Between two processes a source edit, a setting or a replaced
@@ -235,7 +235,7 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
         if name in (ANY_NAME, _ASKED):
             continue
         if name.startswith("("):
-            same = name in tables and state.same(tables[name], entry)
+            same = name in tables and _core.same(tables[name], entry)
         else:
             same = name in members and _fits_member(members[name], entry)
         if not same:
@@ -292,7 +292,7 @@ def _describe_member(value: Any, inlined: Inlined) -> dict[str, Any]:
     if hasattr(type(value), "__get__"):
         return {"type": state.key_of(type(value))}
     try:
-        return {"value": _core.decode(_core.encode(value), resolve=False)}
+        return {"value": _core.portable(value)}
     except NotPortableError:
         return {"type": state.key_of(type(value))}
 
@@ -310,10 +310,10 @@ def _fits_member(value: Any, entry: dict[str, Any]) -> bool:
     if "any function" in entry:
         return isinstance(value, types.FunctionType)
     if "function" in entry or "code" in entry:
-        return isinstance(value, types.FunctionType) and state.same(_describe_function(value), entry)
+        return isinstance(value, types.FunctionType) and _core.same(_describe_function(value), entry)
     if "name" in entry:
         return isinstance(value, types.FunctionType) and entry["name"] == f"{value.__module__}.{value.__qualname__}"
-    return state.same(_describe_member(value, lambda code: False), entry)
+    return _core.same(_describe_member(value, lambda code: False), entry)
 
 
 def _describe_function(function: types.FunctionType) -> dict[str, Any]:
@@ -368,6 +368,6 @@ def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
 def _plain(value: Any) -> Any:
     """`value` as a package holds it, its type where it cannot."""
     try:
-        return _core.decode(_core.encode(value), resolve=False)
+        return _core.portable(value)
     except NotPortableError:
         return state.key_of(type(value))

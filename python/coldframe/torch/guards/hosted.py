@@ -260,7 +260,7 @@ def _dict_unchanged(expected: Any, value: Any) -> bool:
     if isinstance(expected, tuple):
         return tuple(value) == expected
     # By what a package would hold: 1 is not like True, and a version of a dict says more than that.
-    return type(value) is dict and _core.encode(value) == _core.encode(expected)
+    return type(value) is dict and _core.same(value, expected)
 
 
 def _example(op: _core.GuardOp) -> Any:

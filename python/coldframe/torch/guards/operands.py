@@ -212,7 +212,7 @@ def _content(value: Any, depth: int) -> Any:
     if depth >= _MAX_CLOSURE_DEPTH:
         return {}
     try:
-        return {"value": _core.decode(_core.encode(value), resolve=False)}
+        return {"value": _core.portable(value)}
     except NotPortableError:
         pass
     if isinstance(value, types.FunctionType):

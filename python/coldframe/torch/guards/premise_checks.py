@@ -140,7 +140,7 @@ def _functions(entries: Any, scope: dict[str, Any]) -> str | None:
 def _reads(entries: Any, scope: dict[str, Any]) -> str | None:
     for module, chain, expected in entries:
         value, found = state.read(vars(importlib.import_module(module)), chain)
-        if found != chain or not state.same(state.describe(value), expected):
+        if found != chain or not _core.same(state.describe(value), expected):
             return f"{module}.{'.'.join(chain)} is not what it was"
     return None
 
@@ -206,7 +206,7 @@ def _of_inputs(entries: Any, scope: dict[str, Any]) -> str | None:
 
 def _held(entries: Any, scope: dict[str, Any]) -> str | None:
     for expression, description in entries:
-        if not state.same(state.describe_called(_value(expression, scope)), description):
+        if not _core.same(state.describe_called(_value(expression, scope)), description):
             return f"{render(expression)} is not what it was"
     return None
 
@@ -308,7 +308,7 @@ _CHECKS = {
 
 def _same(value: Any, expected: Any) -> bool:
     try:
-        return _core.encode(value) == _core.encode(expected)
+        return _core.same(value, expected)
     except PackageError:
         return False
 

@@ -214,7 +214,7 @@ class Premises:
             )
 
     def looked_up(self, module: str, registry: str, key: Any) -> None:
-        """Whether a registry, a dict of the module, knows the key decided how a tree was walked."""
+        """Notes that it decided how a tree was walked whether a registry, a dict of the module, knows the key."""
         known = key in getattr(importlib.import_module(module), registry)
         self._lookups[module, registry, id(key)] = (key, known)
 

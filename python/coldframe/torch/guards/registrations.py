@@ -65,7 +65,7 @@ def writes(graph: Any) -> bool:
 
 
 def _writes(node: Any) -> bool:
-    """Whether a node of a graph may change a tensor in place."""
+    """Returns whether a node of a graph may change a tensor in place."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     in_place = name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))
     return node.op in ("call_function", "call_method") and (

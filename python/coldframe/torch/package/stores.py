@@ -1,4 +1,4 @@
-"""Where packages are kept by key: in memory, or as .cfp files."""
+"""Stores of packages by key: in memory, or as .cfp files."""
 
 from __future__ import annotations
 

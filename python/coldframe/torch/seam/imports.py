@@ -26,7 +26,7 @@ def check(aliases: Mapping[str, str], namespace: Mapping[str, Any]) -> Callable[
 
 
 def renew(aliases: Mapping[str, str], namespace: dict[str, Any]) -> None:
-    """Where the program has put another module in the place of one, that is guarded from now on, and compiled."""
+    """Compiles, and guards from now on, the module that the program has put in the place of another."""
     for alias, name in aliases.items():
         if (module := sys.modules.get(name)) is None:
             continue

@@ -65,7 +65,7 @@ class Frame:
 
     @property
     def loaded(self) -> int:
-        """How many variants were not compiled in this process."""
+        """Returns the number of variants that were not compiled in this process."""
         return sum(known.live is None for known in self.known)
 
     def find(self, guarded: _core.GuardedCode) -> Known | None:

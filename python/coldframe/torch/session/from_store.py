@@ -16,7 +16,7 @@ from ... import _core
 from ...errors import MissError, NotPortableError, PackageError
 from ..capture.build import build, merge
 from ..capture.misses import Miss
-from ..capture.registry import registry
+from ..capture.registry import Caller, registry
 from ..fingerprint import environment
 from ..seam.modes import is_transforming
 from ..seam.process import Lock
@@ -112,7 +112,7 @@ class StoredSession(Session):
                 led.end()  # it failed, or there was nothing to compile
 
     def _run_uncompiled(self, *args: Any, **kwargs: Any) -> Any:
-        """Where the store has nothing at all Dynamo, which would have to be imported, would find nothing either."""
+        """Runs the function as it is: the store has nothing, and Dynamo, which is not imported, would find nothing either."""
         stats.count_miss("absent")
         self.capture.misses.append(Miss(".".join(self.key()[:2]), []))
         return self.target(*args, **kwargs)
@@ -279,7 +279,7 @@ class StoredSession(Session):
     def _newly_compiled(self) -> set[str]:
         """Names of variants: one without a graph is not among what ran in the call that compiled it."""
         capture = self.capture
-        view = list(registry.view(capture.group, set(), capture.backend_key))
+        view = list(registry.view(capture.caller, set(), capture.backend_key))
         new = {variant.name for _, variants in view for variant in variants} - self._assigned
         self._begins_uncompiled |= any(record.trivial and id(record.code) in capture.entries for record, _ in view)
         self._assigned |= new
@@ -304,7 +304,8 @@ class StoredSession(Session):
         assert self.store is not None
         with self.serving.lock:
             view = copy.copy(self.capture)
-            view.group, view.used = set(self.capture.group), set(slot.names)  # what belongs to other structures is left out
+            # What belongs to other structures is left out.
+            view.caller, view.used = Caller(self.capture.caller.codes), set(slot.names)
             view.made_under = slot.settings
             key = self.key()
             built = build(view, key, self.portable_options)

@@ -22,7 +22,7 @@ def may_wait_for_peers(target: Any) -> bool:
 
 
 def seconds_to_wait() -> float:
-    """How long to wait for another process that compiles the same: COLDFRAME_WAIT, in seconds."""
+    """Returns the longest wait for another process that compiles the same: COLDFRAME_WAIT, in seconds."""
     try:
         return float(os.environ.get("COLDFRAME_WAIT", "600"))
     except ValueError:

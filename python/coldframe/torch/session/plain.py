@@ -17,7 +17,7 @@ def runs_plainly(compiled: Any, because: str) -> Any:
 
 
 def plain_because(compiled: Any) -> str:
-    """Why `compiled` is torch.compile's own; empty when nothing is known of it."""
+    """Returns the reason why `compiled` is torch.compile's own; empty when nothing is known of it."""
     with suppress(TypeError):
         return _reasons.get(compiled, "")
     return ""

@@ -21,7 +21,7 @@ class Reasons:
     _bypasses: dict[int, int] = field(default_factory=dict)  # how many of a record, by the id of its code
 
     def of_call(self, capture: CapturePackage, refusals: list[str]) -> tuple[list[str], str]:
-        """Why what the last call compiled had to be, and as what that is counted. refusals: of packages in the store."""
+        """Returns the reasons why the last call had to compile, and how that is counted. refusals: of packages in the store."""
         missed = self._new_misses(capture)
         reasons = list(dict.fromkeys([*refusals, *(line for miss in missed for line in miss.lines())]))
         if any(miss.reasons for miss in missed):
@@ -36,10 +36,10 @@ class Reasons:
         return new
 
     def bypasses(self, capture: CapturePackage) -> list[str]:
-        """Why frames that were compiled since are in no package."""
+        """Returns the reasons why frames that were compiled since are in no package."""
         new: list[str] = []
-        for record, _ in registry.view(capture.group, set(), capture.backend_key):
-            reasons = record.bypassed(capture.group, set(), capture.backend_key)
+        for record, _ in registry.view(capture.caller, set(), capture.backend_key):
+            reasons = record.bypassed(capture.caller, set(), capture.backend_key)
             name = locate.frame_name(record.code, record.module, capture.target)
             new.extend(f"{name}: {reason}" for reason in reasons[self._bypasses.get(id(record.code), 0) :])
             self._bypasses[id(record.code)] = len(reasons)
@@ -48,7 +48,7 @@ class Reasons:
 
 @dataclass
 class Unstored:
-    """Why what the calls of one structure compiled is not stored, each reason given once."""
+    """The reasons why what the calls of one structure compiled is not stored, each given once."""
 
     _new: list[str] = field(default_factory=list)
     _told: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What serves the calls of one callable at the moment.
+"""The loaded package and the dispatcher that serve the calls of one callable at the moment.
 
     serving = Serving(session)
     compiled = serving.served()          # what the user gets
@@ -120,7 +120,7 @@ class Serving:
         self._version = None
 
     def catch_up(self) -> None:
-        """What has been compiled since is served natively, too."""
+        """Serves natively, too, what has been compiled since."""
         if self._change is None or self._is_current():
             return
         with self.lock:

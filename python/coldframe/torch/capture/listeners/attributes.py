@@ -106,7 +106,7 @@ def _wrap_own_methods(wrap: Wrap, current: Current) -> None:
 
 
 def _wrap_bound(wrap: Wrap, current: Current) -> None:
-    """What a decorator like torch.no_grad() is made of: Dynamo looks at the object whose bound method it finds in a closure."""
+    """The parts of a decorator like torch.no_grad(): Dynamo looks at the object whose bound method it finds in a closure."""
 
     def make(original: Any) -> Callable[..., Any]:
         def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:

@@ -109,7 +109,7 @@ def _wrap_tracker(wrap: Wrap, current: Current) -> None:
 
 
 def _wrap_leaves(wrap: Wrap, current: Current) -> None:
-    """Where Dynamo maps a function over the leaves of a tree it asks the registry itself."""
+    """Listens where Dynamo maps a function over the leaves of a tree: it asks the registry itself."""
     variable = symbols.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable
 
     def make(original: Any) -> Callable[..., Any]:
