@@ -4,6 +4,7 @@ seam < fingerprint < guards, graphs < capture < serve < session < package, api, 
                        a room imports only itself and those on floors below it; values.py is below all
 no circle              between files, function-level imports included; what is imported for types alone does not count
 private names of torch only in seam/: elsewhere `symbols.module("torch._x").name`, with a row for it in seam/symbols.py
+docstrings             name the thing, or say what a function returns or does: none begins with What, Whether, How ...
 """
 
 from __future__ import annotations
@@ -125,6 +126,15 @@ def private_names(path: Path, tree: ast.AST, table: dict[str, set[str]]) -> Iter
                     yield f"{path}:{node.lineno}: {each} is private: seam/symbols.py"
 
 
+def dodging(path: Path, tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node) or ""
+            if text.partition(" ")[0] in QUESTIONS:
+                yield f"{path}:{node.body[0].lineno}: a docstring that begins with {text.partition(' ')[0]}"
+
+
+QUESTIONS = frozenset(["Hears", "How", "What", "When", "Where", "Whether", "Who", "Whom", "Why"])
 UNLISTED = frozenset(["torch.nn.modules.module", "torch._dynamo.polyfills"])  # read by names that are data
 
 
@@ -154,6 +164,7 @@ def complaints() -> Iterator[str]:
         arrows[name] = {each.module for each in found} - {name}
         yield from upward(name, found)
         yield from private_names(path.relative_to(ROOT.parent), tree, rows)
+        yield from dodging(path.relative_to(ROOT.parent), tree)
     yield from circles(arrows)
 
 
