@@ -71,6 +71,8 @@ class CodeObject:
     def to_code(self) -> types.CodeType: ...
     def replace(self, **fields: Any) -> CodeObject:
         """A copy with other fields, by the names of `fields` (names=, consts=, ...)."""
+    def renamed(self, names: Mapping[str, str]) -> CodeObject:
+        """A copy that reads other globals (old name: new name), nested code included."""
     def without_directories(self) -> CodeObject:
         """With the last part of each path for a file name, in nested code too: the same on every host."""
     @staticmethod
@@ -123,6 +125,10 @@ class GuardProgram:
         example: tuple[ImportRef | None, bool, int | None, bool] | None = None,
     ) -> int | None:
         """Appends an op; the new node of an accessor, else None. InvalidArgumentError, NotPortableError."""
+    def renamed(self, names: Mapping[str, str]) -> GuardProgram:
+        """A copy over other globals (old name: new name), in operands and in texts."""
+    def global_names(self) -> set[str]:
+        """Returns the names of the globals that it reads."""
     def to_bytes(self) -> bytes: ...
     @staticmethod
     def from_bytes(data: bytes) -> GuardProgram:
@@ -312,6 +318,11 @@ class Store:
         not in `known`. "alone": compile, nobody else does. Waits at most `wait` seconds; `stalled` for one that is stopped."""
     def put(self, package: Package) -> dict[str, Any]:
         """Under `package.key`. `key`, `id`, `added`, `bytes_written`. NoSpaceError, PackageIOError."""
+    def publish(
+        self, package: Package, structure: bytes, *, replaces: Sequence[bytes] = (), keep: int | None = None
+    ) -> dict[str, Any]:
+        """`put` for calls of one structure, 32 bytes; then removes the variants for such calls that it replaces, and the least
+        recently used ones until no more than `keep` are left. Who is killed in between leaves a variant too many."""
     def remove(self, key: bytes, variant: bytes | None = None) -> int:
         """`key`: its digest. All variants of it, or the one; how many."""
     def trim(self, key: bytes, keep: int) -> int:

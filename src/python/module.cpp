@@ -12,6 +12,7 @@
 
 #include <coldframe/archive/reader.hpp>
 #include <coldframe/archive/writer.hpp>
+#include <coldframe/model/global_names.hpp>
 #include <coldframe/model/guard_codec.hpp>
 #include <coldframe/util/elf.hpp>
 #include <coldframe/util/version.hpp>
@@ -20,6 +21,7 @@
 #include <nanobind/operators.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/set.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
@@ -150,6 +152,8 @@ void bind_code(nb::module_& m) {
         .def("replace", [](Self self, const nb::kwargs& fields) { return code_from_fields(fields.ptr(), &self); })
         .def_static("portable", &portable_from_object, "code"_a)
         .def("without_directories", &without_directories)
+        .def(
+            "renamed", [](const CodePtr& self, const Renames& names) { return rename_globals(self, names); }, "names"_a)
         .def("lives_as", &code_lives_as, "code"_a)
         .def_prop_ro("fields", &code_fields)
         .def_prop_ro("digest", [](Self self) { return from_bytes(self.digest()); })
@@ -173,6 +177,11 @@ ProgramHandle program_from_bytes(const nb::bytes& data) {
     return {program, program};
 }
 
+ProgramHandle renamed_program(const ProgramHandle& self, const Renames& names) {
+    const auto program = std::make_shared<GuardProgram>(value_or_raise(rename_globals(*self.program, names)));
+    return {program, program};
+}
+
 void bind_guards(nb::module_& m) {
     using Op = const OpHandle&;
     nb::class_<OpHandle>(m, "GuardOp", nb::is_final())
@@ -192,6 +201,8 @@ void bind_guards(nb::module_& m) {
         .def("add", &add_op, "kind"_a, "inputs"_a, "operands"_a = nb::make_tuple(), "source"_a = "",
              "explanations"_a = std::vector<std::string>(), "example"_a = nb::none())
         .def_prop_ro("ops", &list_ops)
+        .def("renamed", &renamed_program, "names"_a)
+        .def("global_names", [](Self self) { return global_names(*self.program); })
         .def("to_bytes", [](Self self) { return from_bytes(value_or_raise(encode_guards(*self.program))); })
         .def_static("from_bytes", &program_from_bytes, "data"_a)
         .def("__len__", [](Self self) { return self.program->ops().size(); })

@@ -167,15 +167,26 @@ nb::tuple join(const StoreHandle& self, const KeyTuple& key, const std::optional
     return nb::make_tuple(name_of(joined.role), flight);
 }
 
-nb::dict put(const StoreHandle& self, const Package& package) {
-    const Package copy = snapshot(package);
-    const auto report = self.run([&](store::Store& store) { return store.put(copy); });
+nb::dict to_dict(const store::PutReport& report) {
     nb::dict dict;
     dict["key"] = bytes_of(report.key);
     dict["id"] = bytes_of(report.id);
     dict["added"] = report.added;
     dict["bytes_written"] = report.bytes_written;
     return dict;
+}
+
+nb::dict put(const StoreHandle& self, const Package& package) {
+    const Package copy = snapshot(package);
+    return to_dict(self.run([&](store::Store& store) { return store.put(copy); }));
+}
+
+nb::dict publish(const StoreHandle& self, const Package& package, const nb::bytes& structure,
+                 const std::vector<nb::bytes>& replaces, std::optional<std::size_t> keep) {
+    const Package copy = snapshot(package);
+    store::Publication publication{.structure = to_digest(structure.ptr()), .keep = keep};
+    for (const nb::bytes& id : replaces) publication.replaces.push_back(to_digest(id.ptr()));
+    return to_dict(self.run([&](store::Store& store) { return store.publish(copy, publication); }));
 }
 
 std::uint64_t remove(const StoreHandle& self, const nb::bytes& key, const std::optional<nb::bytes>& id) {
@@ -307,6 +318,8 @@ void bind_store(nb::module_& m) {
         .def("join", &join, "key"_a, "structure"_a = nb::none(), nb::kw_only(), "known"_a = nb::list(), "wait"_a = 600.0,
              "stalled"_a = 5.0)
         .def("put", &put, "package"_a)
+        .def("publish", &publish, "package"_a, "structure"_a, nb::kw_only(), "replaces"_a = std::vector<nb::bytes>(),
+             "keep"_a = nb::none())
         .def("remove", &remove, "key"_a, "variant"_a = nb::none())
         .def("trim", &trim, "key"_a, "keep"_a)
         .def("note_miss", &note_miss, "function"_a, "reasons"_a, "why"_a = nb::none())

@@ -27,6 +27,10 @@ std::optional<Digest> structure_of(const Package& package) {
     return structure;
 }
 
+void set_structure(Package& package, const Digest& structure) {
+    package.environment.settings.insert_or_assign(k_structure, Bytes(structure.begin(), structure.end()));
+}
+
 Digest key_digest(const Package& package) { return key_digest(package.key, structure_of(package)); }
 
 Digest key_digest(const PackageKey& key, const std::optional<Digest>& structure) {

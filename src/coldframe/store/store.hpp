@@ -33,6 +33,7 @@ namespace coldframe::store {
 [[nodiscard]] Digest key_digest(const PackageKey& key, const std::optional<Digest>& structure = std::nullopt);
 [[nodiscard]] Digest key_digest(const Package& package);
 [[nodiscard]] std::optional<Digest> structure_of(const Package& package);
+void set_structure(Package& package, const Digest& structure);
 
 struct Variant {
     Digest id{};  // of the variant's manifest: names its whole content
@@ -56,6 +57,13 @@ struct PutReport {
     Digest id{};
     bool added = false;               // else the same variant was there already
     std::uint64_t bytes_written = 0;  // what it takes on the disk, less what other packages share
+};
+
+// Where a package goes, and what it takes the place of.
+struct Publication {
+    Digest structure{};                 // of the calls that it is for
+    std::vector<Digest> replaces{};     // variants for the same calls
+    std::optional<std::size_t> keep{};  // so many variants for these calls
 };
 
 // One variant, without the bulk.
@@ -125,6 +133,9 @@ class Store {
     // The key by its digest, as list() gives it.
     [[nodiscard]] virtual Result<Found> get(const Digest& key) = 0;
     [[nodiscard]] virtual Result<PutReport> put(const Package& package) = 0;
+    // Puts the package for calls of one structure, and only then takes out what it replaces, and what is more than is to be
+    // kept: who is killed in between leaves a variant too many.
+    [[nodiscard]] Result<PutReport> publish(Package package, const Publication& publication);
     // Whether to compile for the key, or to get it again: see flight.hpp.
     [[nodiscard]] virtual Joined join(const Digest& /*key*/, const JoinOptions& /*options*/) { return {}; }
     // How many variants went: all of the key, or the one of that id.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <set>
 
 using namespace coldframe;
 using namespace coldframe::testing;
@@ -214,7 +215,7 @@ TEST_CASE("packages for calls of one structure have a key of their own") {
     Package package = package_of("f", 1);
     REQUIRE(store->put(package));
     const Digest structure = digest_of("a call");
-    package.environment.settings.insert_or_assign("structure", Value(Bytes(structure.begin(), structure.end())));
+    store::set_structure(package, structure);
     const auto report = store->put(package);
     REQUIRE(report);
     CHECK(report->key == store::key_digest(package.key, structure));
@@ -222,6 +223,35 @@ TEST_CASE("packages for calls of one structure have a key of their own") {
     CHECK(store->get(store::key_digest(package.key, structure)).value().variants.size() == 1);
     CHECK(store->get(package.key).value().variants.size() == 1);
     CHECK(store->check().value().problems.empty());
+}
+
+TEST_CASE("what is published takes the place of others, of as many as are not kept, and of none where it cannot be put") {
+    const Scratch scratch;
+    const auto store = scratch.open();
+    const Digest structure = digest_of("a call");
+    const Digest key = store::key_digest(package_of("f", 1).key, structure);
+    const auto publish = [&](store::Store& to, const char* seed, std::vector<Digest> replaces,
+                             std::optional<std::size_t> keep) {
+        return to.publish(package_of("f", 1, seed), {structure, std::move(replaces), keep});
+    };
+    const auto ids = [&] {
+        std::set<Digest> made;
+        const auto found = store->get(key).value();
+        for (const store::Variant& variant : found.variants) made.insert(variant.id);
+        return made;
+    };
+    const Digest a = publish(*store, "a", {}, {}).value().id;
+    const Digest b = publish(*store, "b", {}, {}).value().id;
+    const Digest c = publish(*store, "c", {a}, {}).value().id;
+    CHECK(ids() == std::set{b, c});
+    CHECK(publish(*store, "c", {c, a}, {}).value().added == false);  // it does not replace itself
+    CHECK(ids() == std::set{b, c});
+    const auto full = store::DiskStore::open(scratch.path, {.min_free_bytes = ~std::uint64_t{0} / 2}).value();
+    CHECK(publish(*full, "d", {b, c}, 1).error().code == ErrorCode::no_space);
+    CHECK(ids() == std::set{b, c});
+    const Digest e = publish(*store, "e", {}, 1).value().id;
+    CHECK(ids() == std::set{e});
+    CHECK(store->get(package_of("f", 1).key).value().variants.empty());  // nothing of it is for all calls
 }
 
 TEST_CASE("misses are noted for people, the last first") {

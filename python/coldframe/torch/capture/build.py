@@ -174,7 +174,7 @@ def _guarded_code(
     if pending:
         built.pending.append(locate.frame_name(record.code, record.module, capture.target))
     reentered = record.role == "entry" and (capture.reentered or not capture.repeated.isdisjoint(variant.backends))
-    program = naming.rename_program(variant.program, names)
+    program = variant.program.renamed(names)
     under = environment.while_compiling(variant.settings)
     if under != environment.while_compiling(parts.settings):
         program.add("named_check", (0,), (NAME, ({"settings": under},)), "", ["torch's settings are the same"])

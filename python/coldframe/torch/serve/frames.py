@@ -167,10 +167,3 @@ class Resume(Frame):
 
 def _same(one: _core.GuardedCode, other: _core.GuardedCode) -> bool:
     return one.dynamo_code == other.dynamo_code and one.guards == other.guards and one.backend_ids == other.backend_ids
-
-
-def renamed(code: _core.CodeObject, names: dict[str, str]) -> _core.CodeObject:
-    """The code with other names for its globals."""
-    fields = code.fields
-    consts = tuple(renamed(c, names) if isinstance(c, _core.CodeObject) else c for c in fields["consts"])
-    return code.replace(names=tuple(names.get(n, n) for n in fields["names"]), consts=consts)

@@ -31,7 +31,7 @@ from ..seam.process import Lock
 from ..seam.stats import stats
 from . import conditions
 from .code_map import Program
-from .frames import Frame, Known, Live, Resume, module_of, own_function, renamed, split
+from .frames import Frame, Known, Live, Resume, module_of, own_function, split
 from .hosted import Install, make_global, put_global
 from .lazy_modules import LazyModule, has_own, leave_operators_alone
 
@@ -206,7 +206,7 @@ class Native:
                 raise CorruptPackageError(f"backend {backend_id!r} is not in the package")
             complete = not graphs.lacks_backward(artifacts[backend_id])
             put_global(self.done, module, names[backend_id], partial(self._restored, frame, artifacts[backend_id]), complete)
-        code = self._program.restored(renamed(guarded.dynamo_code, names), frame.entry.module)
+        code = self._program.restored(guarded.dynamo_code.renamed(names), frame.entry.module)
         original = frame.function
         if code.co_freevars != original.__code__.co_freevars:
             raise UnsupportedError("compiled code with other free variables")

@@ -24,7 +24,7 @@ from ..seam.stats import stats
 from ..serve.callable import can_be_served
 from ..serve.native import Native
 from .calls import Call, NotLookedUp, Slot, Step, calls
-from .packages import beside, for_other_calls, with_structure, without, without_structure
+from .packages import beside, for_other_calls, without, without_structure
 from .peers import may_wait_for_peers, seconds_to_wait
 from .reasons import ABSENT, Reasons
 from .session import Session
@@ -307,8 +307,7 @@ class StoredSession(Session):
             # What belongs to other structures is left out.
             view.caller, view.used = Caller(self.capture.caller.codes), set(slot.names)
             view.made_under = slot.settings
-            key = self.key()
-            built = build(view, key, self.portable_options)
+            built = build(view, self.key(), self.portable_options)
             package = built.package
             slot.unstored.add(built.bypasses)
             compiled = weakref.WeakMethod(self._backward_compiled)
@@ -320,17 +319,14 @@ class StoredSession(Session):
                 merge(package, known)
         if not any(entry.guarded_codes or entry.skipped for entry in package.codes):
             return False
-        exact = self.store.put(with_structure(package, slot.structure.exact))["id"]
-        for variant in [each for each, merged in slot.known.items() if merged and each != exact]:
-            self.store.remove(self.store.key_digest(key, slot.structure.exact), variant)
+        merged = [variant for variant, is_merged in slot.known.items() if is_merged]
+        exact = self.store.publish(package, slot.structure.exact, replaces=merged)["id"]
+        for variant in merged:
             del slot.known[variant]
         slot.known[exact], slot.packages = True, [package]
-        general = self.store.put(with_structure(package, slot.structure.general))["id"]
-        name = self.store.key_digest(key, slot.structure.general)
-        if slot.general not in (None, general):
-            self.store.remove(name, slot.general)
-        slot.general = general
-        self.store.trim(name, _GENERAL_VARIANTS)
+        older = [slot.general] if slot.general is not None else []
+        general = self.store.publish(package, slot.structure.general, replaces=older, keep=_GENERAL_VARIANTS)
+        slot.general = general["id"]
         stats.add(saves=1)
         return bool(built.pending_artifacts)
 

@@ -44,14 +44,6 @@ def beside(new: _core.Package, older: _core.Package) -> _core.Package:
     return both
 
 
-def with_structure(package: _core.Package, structure: bytes) -> _core.Package:
-    """The same package, to be put under the name of this structure."""
-    new = copy.copy(package)
-    given = new.environment
-    new.environment = {**given, "settings": {**given["settings"], "structure": structure}}
-    return new
-
-
 def without_structure(package: _core.Package) -> _core.Package:
     given = package.environment
     settings = {name: value for name, value in given["settings"].items() if name != "structure"}
