@@ -337,4 +337,25 @@ def args(): return torch.arange(6.0).reshape(2, 3), @@
         "one",
         "two",
     ),
+    "bits of a constant that is no number": Edit(
+        """
+import struct
+K = struct.unpack("<d", struct.pack("<Q", 0x7FF8000000000001 + @@))[0]
+def f(x): return x * struct.pack("<d", K)[0]
+""",
+        "0",
+        "1",
+    ),
+    "range of a size that is marked dynamic": Edit(
+        """
+from torch.fx.experimental.symbolic_shapes import statically_known_true
+def f(x): return x * 2 if statically_known_true(x.shape[0] < 100) else x * 3
+def args():
+    x = torch.ones(4)
+    torch._dynamo.mark_dynamic(x, 0, min=2, max=@@)
+    return (x,)
+""",
+        "500",
+        "50",
+    ),
 }

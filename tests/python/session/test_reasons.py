@@ -43,6 +43,11 @@ def test_what_cannot_be_stored_says_why(processes: Processes, tmp_path: Path) ->
         assert found["reason_steps.power"] == ["not stored: a partial is not called as functions are"] * (run + 1)
 
 
+def test_what_is_taken_for_a_constant_is_not_saved(processes: Processes, tmp_path: Path) -> None:
+    said = processes.run(reason_steps.not_saved, path=tmp_path / "measured.cfp").get()
+    assert "size() of the memory of a tensor was taken for a constant" in said
+
+
 def test_many_variants_are_listed_in_a_few_lines(processes: Processes, tmp_path: Path) -> None:
     store = tmp_path / "store"
     processes.run(reason_steps.many_variants, store=store).get()

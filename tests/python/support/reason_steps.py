@@ -128,6 +128,21 @@ def bypassed(store: Path) -> list[str]:
     return [*said, str(coldframe.explain(named))]
 
 
+def measured(x: torch.Tensor) -> torch.Tensor:
+    return x * x.untyped_storage().size()
+
+
+def not_saved(path: Path) -> str:
+    """Returns why a function that asks for the memory of an argument is not saved."""
+    compiled = coldframe.compile(measured, backend="eager")
+    assert torch.equal(compiled(torch.ones(2)), torch.full((2,), 8.0))
+    try:
+        coldframe.save(compiled, path)
+    except coldframe.PackageError as error:
+        return str(error)
+    return ""
+
+
 def many_variants(store: Path) -> None:
     """A module for each of six sizes: all but the first find packages that do not serve them."""
     coldframe.enable(store)

@@ -280,6 +280,8 @@ class Recording:
             self.premises.constant_guarded(values)
             if kind == "equals_match" and state.has_other_equals(*values):
                 self.premises.equal_by_bits(self._texts[node], *values)
+            elif kind in ("float_is_nan", "complex_is_nan"):
+                self.premises.equal_by_bits(self._texts[node], self._values[node])
             values = tuple(map(portable, values))
         else:
             if method == "add_dict_version_guard" and self._is_registry(args[0]):
@@ -342,6 +344,9 @@ class Recording:
         return "tensor_match", (operands.tensor(value, size, stride, name, pytype, keys),), verbose
 
     def _add_dimension_marking_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        ranges = getattr(self._values[node], "_dynamo_dynamic_range", ())
+        if any((each.min, each.max) != (None, None) for each in ranges):
+            self.premises.equal_by_bits(f"str({self._texts[node]}._dynamo_dynamic_range)", str(ranges))
         return "dimension_marking", args[:3], args[3]
 
     def _add_default_device_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:

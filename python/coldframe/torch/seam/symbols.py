@@ -109,7 +109,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch._dynamo.variables.sets", "... in sets", "SetVariable"),
     ("torch._dynamo.variables.torch", "... of torch's functions", "TorchInGraphFunctionVariable"),
     ("torch._dynamo.variables.builder", "... as it finds them", "VariableBuilder"),
-    ("torch._dynamo.variables.tensor", "... of tensors", "TensorVariable"),
+    ("torch._dynamo.variables.tensor", "... of tensors", "TensorVariable UntypedStorageVariable"),
     (
         "torch._dynamo.variables.user_defined",
         "... of the program's",

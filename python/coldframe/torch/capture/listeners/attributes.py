@@ -181,7 +181,18 @@ def _wrap_tensors(wrap: Wrap, current: Current) -> None:
 
         return var_getattr
 
+    def measures(original: Any) -> Callable[..., Any]:
+        def call_method(self: Any, tx: Any, name: str, args: Any, kwargs: Any) -> Any:
+            result = original(self, tx, name, args, kwargs)
+            premises = current()
+            if premises is not None and self.from_tensor.source is not None and result.is_python_constant():
+                premises.failure = f"{name}() of the memory of a tensor was taken for a constant"
+            return result
+
+        return call_method
+
     wrap(tensors, "var_getattr", make)
+    wrap(symbols.module("torch._dynamo.variables.tensor").UntypedStorageVariable, "call_method", measures)
 
 
 def _wrap_dir(wrap: Wrap, current: Current) -> None:
