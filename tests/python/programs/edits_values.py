@@ -358,4 +358,13 @@ def args():
         "500",
         "50",
     ),
+    "equal strings that are one object": Edit(
+        """
+ONE = "".join(["ab", "cd"])
+TWO = @@
+def f(x): return x * 2 if ONE is TWO else x * 3
+""",
+        "ONE",
+        '"".join(["ab", "cd"])',
+    ),
 }

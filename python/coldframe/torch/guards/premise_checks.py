@@ -335,4 +335,6 @@ def _evaluated(expression: Expression, scope: dict[str, Any], known: dict[Expres
             return _value(base, scope, known)[_value(index, scope)]
         case ("call", tuple(function), *args) if is_called(function, len(args)):
             return _value(function, scope)(*(_value(arg, scope, known) for arg in args))
+        case ("compare", tuple(one), ("is", tuple(other))):
+            return _value(one, scope, known) is _value(other, scope, known)
     raise CorruptPackageError(f"not an expression of a premise: {expression!r:.80}")

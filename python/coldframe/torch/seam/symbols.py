@@ -93,7 +93,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch._dynamo.polyfills", "functions that Dynamo traces in place of builtins", ""),
     ("torch._dynamo.side_effects", "registries that a frame reads", "SideEffects"),
     ("torch._dynamo.source", "what Dynamo does not guard", "is_from_skip_guard_source"),
-    ("torch._dynamo.symbolic_convert", "imports of a frame", "InstructionTranslatorBase _import_module"),
+    ("torch._dynamo.symbolic_convert", "imports of a frame", "InstructionTranslatorBase _import_module compare_op_handlers"),
     ("torch._dynamo.trace_rules", "files that Dynamo does not trace", "SKIP_DIRS _recompile_re add"),
     ("torch._dynamo.types", "what Dynamo does with a frame", "FrameAction FrameExecStrategy"),
     ("torch._dynamo.utils", "counters", "counters"),

@@ -288,6 +288,9 @@ def _wrap_sets(wrap: Wrap, current: Current) -> None:
     wrap(objects, "repr_impl", represents)
 
 
+# Types of which many objects may be equal.
+_MANY_EQUAL = (str, bytes, int, float, complex)
+
 # What ids may be asked: which objects are the same, that is. Anything else makes numbers of them.
 _OF_IDENTITY = frozenset([operator.eq, operator.ne, operator.is_, operator.is_not, operator.contains, isinstance, type, bool])
 
@@ -338,14 +341,35 @@ def _wrap_identities(wrap: Wrap, current: Current) -> None:
                 for arg in args:
                     if type(arg).__name__ == "ConstantVariable" and type(arg.value) is int and arg.value in premises.ids:
                         premises.failure = f"{self.fn.__name__}() of the id of an object, another one in each process"
-            return original(self, tx, args, kwargs)
+            result = original(self, tx, args, kwargs)
+            if premises is not None and self.fn in (operator.is_, operator.is_not):
+                note_equal(premises, *args)
+            return result
 
         return call_function
+
+    def note_equal(premises: Premises, one: Any, other: Any) -> None:
+        """Notes whether two constants from outside, equal ones, are one object: guards on their values do not say."""
+        if not (one.source and other.source and one.is_python_constant() and other.is_python_constant()):
+            return
+        values = one.as_python_constant(), other.as_python_constant()
+        if type(values[0]) is type(values[1]) and type(values[0]) in _MANY_EQUAL and values[0] == values[1]:
+            premises.equal_by_bits(f"{one.source.name} is {other.source.name}", values[0] is values[1])
+
+    def comparing(handlers: dict[str, Any]) -> dict[str, Any]:
+        """Dynamo's table of comparisons, calling the method that its variables have now."""
+
+        def late(handler: Any) -> Any:
+            variable = getattr(handler, "__self__", None)
+            return handler if variable is None else lambda tx, args, kwargs: variable.call_function(tx, args, kwargs)
+
+        return {name: late(handler) for name, handler in handlers.items()}
 
     builtin = symbols.module("torch._dynamo.variables.builtin").BuiltinVariable
     wrap(symbols.module("torch._dynamo.variables.hashable").HashableTracker, "__init__", finding)
     wrap(symbols.module("torch._dynamo.variables.object_protocol"), "generic_hash", hashing)
     wrap(builtin, "call_id", identifying)
+    wrap(symbols.module("torch._dynamo.symbolic_convert"), "compare_op_handlers", comparing)
     wrap(builtin, "call_function", calling)
 
 
