@@ -102,7 +102,11 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch._dynamo.variables.constant", "... in methods of constants", "ConstantVariable"),
     ("torch._dynamo.variables", "all kinds of values", ""),
     ("torch._dynamo.variables.dicts", "... in dicts", "ConstDictVariable SideEffectsProxyDict"),
-    ("torch._dynamo.variables.functions", "... in functions", "PolyfilledFunctionVariable invoke_and_store_as_constant"),
+    (
+        "torch._dynamo.variables.functions",
+        "... in functions",
+        "PolyfilledFunctionVariable UserFunctionVariable invoke_and_store_as_constant",
+    ),
     ("torch._dynamo.variables.hashable", "... as keys", "HashableTracker"),
     ("torch._dynamo.variables.lists", "... in lists", "ListVariable"),
     ("torch._dynamo.variables.object_protocol", "... by their hashes", "generic_hash"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dis
 import functools
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,6 +36,7 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_tensors(wrap, current)
     _wrap_dir(wrap, current)
     _wrap_builder(wrap, current)
+    _wrap_cells(wrap, current)
 
 
 def _trackers(cls: type) -> Iterator[type]:
@@ -237,3 +240,35 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
         return _wrap
 
     wrap(builder, "_wrap", make)
+
+
+def _written(code: types.CodeType) -> set[str]:
+    """Names of cells that code writes to."""
+    return {i.argval for i in dis.get_instructions(code) if i.opname in ("STORE_DEREF", "DELETE_DEREF")}
+
+
+def _wrap_cells(wrap: Wrap, current: Current) -> None:
+    """Cells of functions that the frame calls: which are one cell decides what is read after one was written."""
+    met: weakref.WeakKeyDictionary[Premises, dict[str, tuple[types.CellType, bool]]] = weakref.WeakKeyDictionary()
+
+    def note(premises: Premises, source: str, function: types.FunctionType) -> None:
+        cells, written = met.setdefault(premises, {}), _written(function.__code__)
+        for index, (name, cell) in enumerate(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)):
+            place = f"{source}.__closure__[{index}]"
+            if place not in cells:
+                for other, (known, is_written) in cells.items():
+                    if is_written or name in written:
+                        premises.equal_by_bits(f"{other} is {place}", known is cell)
+                cells[place] = cell, name in written
+
+    def make(original: Any) -> Callable[..., Any]:
+        def bind_args(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
+            result = original(self, tx, args, kwargs)
+            premises = current()
+            if premises is not None and self.fn.__closure__ and (source := self.get_source()) is not None:
+                note(premises, source.name, self.fn)
+            return result
+
+        return bind_args
+
+    wrap(symbols.module("torch._dynamo.variables.functions").UserFunctionVariable, "bind_args", make)
