@@ -367,4 +367,23 @@ def f(x): return x * 2 if ONE is TWO else x * 3
         "ONE",
         '"".join(["ab", "cd"])',
     ),
+    "a cell that two functions share": Edit(
+        """
+def made(v):
+    def get(): return v
+    def put(k):
+        nonlocal v
+        v = k
+    return get, put
+(get, put_one), (_, put_two) = made(2.0), made(2.0)
+put = @@
+def f(x):
+    put(5.0)
+    found = x * get()
+    put(2.0)
+    return found
+""",
+        "put_one",
+        "put_two",
+    ),
 }
