@@ -248,7 +248,7 @@ def _written(code: types.CodeType) -> set[str]:
 
 
 def _wrap_cells(wrap: Wrap, current: Current) -> None:
-    """Cells of functions that the frame calls: which are one cell decides what is read after one was written."""
+    """Cells of the program's functions that a frame calls: which are one decides what is read after one was written."""
     met: weakref.WeakKeyDictionary[Premises, dict[str, tuple[types.CellType, bool]]] = weakref.WeakKeyDictionary()
 
     def note(premises: Premises, source: str, function: types.FunctionType) -> None:
@@ -265,7 +265,8 @@ def _wrap_cells(wrap: Wrap, current: Current) -> None:
         def bind_args(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
             result = original(self, tx, args, kwargs)
             premises = current()
-            if premises is not None and self.fn.__closure__ and (source := self.get_source()) is not None:
+            of_program = not state.is_of_build(str(self.fn.__globals__.get("__name__")))
+            if premises is not None and of_program and self.fn.__closure__ and (source := self.get_source()) is not None:
                 note(premises, source.name, self.fn)
             return result
 
