@@ -169,7 +169,7 @@ Result<std::uint64_t> estimate_bytes(const Tree& tree) {
     COLDFRAME_TRY_ASSIGN(const CounterValues sum, names.size() > k_many_reports ? merge_reports(tree) : sum_reports(tree));
     const std::optional<std::string> text = read_text(tree, *reports, k_usage);
     const UsageRecord usage = text ? decode_usage(*text).value_or(UsageRecord{}) : UsageRecord{};
-    const std::uint64_t written = (sum)[Counter::bytes_written];
+    const std::uint64_t written = sum[Counter::bytes_written];
     return usage.bytes + (written > usage.written ? written - usage.written : 0);
 }
 
