@@ -252,14 +252,16 @@ def _wrap_cells(wrap: Wrap, current: Current) -> None:
     met: weakref.WeakKeyDictionary[Premises, dict[str, tuple[types.CellType, bool]]] = weakref.WeakKeyDictionary()
 
     def note(premises: Premises, source: str, function: types.FunctionType) -> None:
-        cells, written = met.setdefault(premises, {}), _written(function.__code__)
+        cells = met.setdefault(premises, {})
+        if f"{source}.__closure__[0]" in cells:
+            return
+        written = _written(function.__code__)
         for index, (name, cell) in enumerate(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)):
             place = f"{source}.__closure__[{index}]"
-            if place not in cells:
-                for other, (known, is_written) in cells.items():
-                    if is_written or name in written:
-                        premises.equal_by_bits(f"{other} is {place}", known is cell)
-                cells[place] = cell, name in written
+            for other, (known, is_written) in cells.items():
+                if is_written or name in written:
+                    premises.equal_by_bits(f"{other} is {place}", known is cell)
+            cells[place] = cell, name in written
 
     def make(original: Any) -> Callable[..., Any]:
         def bind_args(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
