@@ -44,6 +44,7 @@ NAMES = frozenset(
         "abs",
         "dict",
         "float",
+        "getattr",
         "int",
         "len",
         "list",

@@ -346,7 +346,9 @@ class Recording:
     def _add_dimension_marking_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
         ranges = getattr(self._values[node], "_dynamo_dynamic_range", ())
         if any((each.min, each.max) != (None, None) for each in ranges):
-            self.premises.equal_by_bits(f"str({self._texts[node]}._dynamo_dynamic_range)", str(ranges))
+            # As torch's guard on what is marked, this holds for a tensor without marks.
+            given = f"getattr({self._texts[node]}, '_dynamo_dynamic_range', {str(ranges)!r})"
+            self.premises.equal_by_bits(f"str({given})", str(ranges))
         return "dimension_marking", args[:3], args[3]
 
     def _add_default_device_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
