@@ -23,6 +23,7 @@ from ... import _core
 from ...errors import MissError, NotPortableError
 from .. import graphs
 from ..fingerprint import locate
+from ..guards import registrations
 from ..seam import cxx, gc_pause, symbols
 from ..seam.process import Lock
 from ..seam.stats import stats
@@ -428,6 +429,10 @@ class CapturePackage:
         assert isinstance(frame, FrameCapture)
         if graph is not None:
             frame.premises.calls(graph)
+            try:
+                registrations.add_to(frame.sources, graph)
+            except NotPortableError as error:
+                frame.premises.failure = str(error)
         frame.device_type = symbols.module("torch._dynamo.package")._graph_device_type(graph)
 
     def bypass_current_entry(self) -> None:

@@ -1,6 +1,7 @@
-"""The shared libraries that give operators of the program their C++ kernels, by content.
+"""Who gives operators their kernels: shared libraries, by content, and files of Python.
 
-A kernel that runs while a graph is traced, of a composite operator say, decides what the graph does, and is in no source.
+A kernel that runs while a graph is traced, of a composite operator say, decides what the graph does. In C++ it is in no source;
+from Python it may be a function of torch itself, and torch keeps to itself which one.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import torch
 from ..seam import symbols
 
 _TORCH = os.path.join(os.path.dirname(torch.__file__), "")
-# A kernel and the C++ file that registered it; which it does under this very name in its library, too.
-_KERNEL = re.compile(r"(\w+)(?:\[\w+\])?: registered at (.+\.(?:cc|cpp|cxx|cu|h|hpp)):\d+ ")
-_WHILE_TRACING = re.compile("CompositeImplicit|Autograd|ADInplaceOrView|Functionalize|Python|FuncTorch|Autocast")
+# A kernel and the file that registered it; which a C++ file does under this very name in its library, too.
+_KERNEL = re.compile(r"^(\w+)(?:\[\w+\])?: registered at (.+):\d+ ", re.MULTILINE)
+LIBRARY = symbols.module("torch.library").__file__
+_CPP = (".cc", ".cpp", ".cxx", ".cu", ".h", ".hpp")
+_WHILE_TRACING = re.compile("CompositeImplicit|Autograd|ADInplaceOrView|Functionalize|Python|FuncTorch|Autocast|Meta")
 
 
 def kernels_of(operator: str) -> Iterator[str]:
@@ -30,17 +33,41 @@ def kernels_of(operator: str) -> Iterator[str]:
     for schema in symbols.module("torch._C")._jit_get_schemas_for_operator(operator):
         yield str(schema)
         overload = f".{schema.overload_name}" if schema.overload_name else ""
-        dump = symbols.module("torch._C")._dispatch_dump(f"{operator}{overload}")
-        found.update(file for key, file in _KERNEL.findall(dump) if _WHILE_TRACING.match(key))
+        found.update(file for _, file in _kernels(f"{operator}{overload}") if file.endswith(_CPP))
     for file in sorted(found):
         yield from _libraries_with(file, tuple(_loaded()))
+
+
+def in_python() -> dict[str, frozenset[str]]:
+    """The operators ("library::name") with kernels from Python that run while they are traced, those of torch apart, and the
+    files that made the `torch.library.Library` of each kernel: torch's own file for what was registered without one."""
+    return _in_python(frozenset(symbols.module("torch.library")._impls))
+
+
+@functools.lru_cache(4)
+def _in_python(registered: frozenset[str]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for overload in {"::".join(each.split("/")[:2]) for each in registered}:
+        for _, file in _kernels(overload):
+            if not file.endswith(_CPP) and (file == LIBRARY or not is_of_torch(file)):
+                found.setdefault(overload.partition(".")[0], set()).add(file)
+    return {name: frozenset(files) for name, files in found.items()}
+
+
+def is_of_torch(file: str) -> bool:
+    return file.startswith(_TORCH)
+
+
+def _kernels(overload: str) -> list[tuple[str, str]]:
+    kernels = _KERNEL.findall(symbols.module("torch._C")._dispatch_dump(overload))
+    return [(key, file) for key, file in kernels if _WHILE_TRACING.match(key)]
 
 
 def _loaded() -> Iterator[str]:
     """Shared libraries in this process, those of torch apart."""
     with contextlib.suppress(OSError):
         paths = {line.split(maxsplit=5)[5] for line in Path("/proc/self/maps").read_text().splitlines() if line.count("/")}
-        yield from sorted(path for path in paths if ".so" in path and not path.startswith(_TORCH))
+        yield from sorted(path for path in paths if ".so" in path and not is_of_torch(path))
 
 
 @functools.cache

@@ -49,9 +49,16 @@ class SourceSet:
         if module is None:
             return False
         self._add(module, code, code.co_qualname + ("" if named else _UNNAMED))
-        effects = [] if _edited_since_start(code.co_filename) else import_effects.digests(code.co_filename)
-        for digest in effects or [_UNKNOWN]:
-            self._functions[module, code.co_filename][_EFFECTS, digest] = (_EFFECTS, digest, 1, 1)
+        return self.add_import(code.co_filename)
+
+    def add_import(self, path: str) -> bool:
+        """Notes what importing the module in this file does. False when no imported module has the file."""
+        module = module_of(path)
+        if module is None:
+            return False
+        functions = self._functions.setdefault((module, path), {})
+        effects = [] if _edited_since_start(path) else import_effects.digests(path)
+        functions.update({(_EFFECTS, digest): (_EFFECTS, digest, 1, 1) for digest in effects or [_UNKNOWN]})
         return True
 
     def _add(self, module: str, code: types.CodeType, qualname: str) -> None:

@@ -7,10 +7,15 @@ torch's own that was registered, autocast, the rule that was not there before.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+from ...errors import NotPortableError
 from ..fingerprint import libraries
+from ..fingerprint.sources import SourceSet
 from ..seam import symbols
 
 _OF_TORCH = frozenset(["aten", "prim", "prims"])  # thousands of rules, which come with what torch imports
@@ -50,6 +55,37 @@ def of(name: str) -> tuple[str, ...]:
     definition = symbols.module("torch._library.custom_ops").OPDEFS.get(name)
     in_python = sorted([*keys, *classes, *effects, *kept])
     return (*in_python, *libraries.kernels_of(name), str(getattr(definition, "_autocast_dtype", None)))
+
+
+def add_to(sources: SourceSet, graph: Any) -> None:
+    """Adds what the modules do that registered what runs while the operators of a torch.fx.Graph are traced: a kernel or a rule
+    may be a function of torch, so that no code of the program runs. NotPortableError when nothing tells which modules."""
+    called, made = set(called_by(graph)), libraries.in_python()
+    # One that calls operators itself may call any.
+    run = made.keys() if called & made.keys() else {name for name in made if name.partition("::")[0] in _OF_TORCH}
+    nowhere = [name for name in run if libraries.LIBRARY in made[name]]
+    naming = _naming(nowhere) if nowhere else {}
+    if unknown := called.intersection(nowhere) - naming.keys():
+        raise NotPortableError(f"{min(unknown)} has a kernel from Python, and no module names it")
+    files = {file for name in run for file in made[name] - {libraries.LIBRARY}}.union(*naming.values())
+    for key, entry in symbols.module("torch._library.simple_registry").singleton._data.items():
+        if key.partition(".")[0] in called:
+            files.update(kernel.source.rpartition(":")[0] for kernel in entry.fake_impl.kernels)
+    for file in files:
+        if not libraries.is_of_torch(file) and not sources.add_import(file):
+            raise NotPortableError(f"{file!r}, which is the file of no imported module, registers operators")
+
+
+def _naming(operators: Iterable[str]) -> dict[str, set[str]]:
+    """Those of these operators whose names are written in imported modules, and the files of the modules."""
+    names = {name.partition("::")[2]: name for name in operators}
+    written = re.compile(rf"""["'](?:\w+::)?({"|".join(map(re.escape, names))})\b""".encode())
+    found: dict[str, set[str]] = {}
+    for file in {Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}:
+        if file.suffix == ".py" and file.is_file():
+            for name in written.findall(file.read_bytes()):
+                found.setdefault(names[name.decode()], set()).add(str(file))
+    return found
 
 
 def _is_of(function: Any, name: str) -> bool:
