@@ -337,6 +337,13 @@ UNKNOWABLE = {
     "it uses os": "def k():\n    return int(os.environ.get('SCALE', '2'))\n" + _SCALED,
     "it uses time": "import time\ndef k():\n    return time.time()\n" + _SCALED,
     "it calls getsource()": "import inspect\ndef k():\n    return len(inspect.getsource(g))\n" + _SCALED,
+    "(lineno)": "import inspect\ndef k():\n    return inspect.stack()[0].lineno\n" + _SCALED,
+    "which says where in its file it stands": "import inspect\ndef k():\n    return inspect.stack()[0][2]\n" + _SCALED,
+    "constants of the code that runs": "def k():\n    '2'\n    return float(sys._getframe().f_code.co_consts[0])\n" + _SCALED,
+    "no module names it": (
+        "A = ''.join(['edited_unnamed::', 'zyx', 'wvu'])\ntorch.library.define(A, '(Tensor x) -> Tensor')\n"
+        "torch.library.impl(A, 'CompositeImplicitAutograd', torch.cos)\ndef f(x):\n    return torch.ops.edited_unnamed.zyxwvu(x)"
+    ),
     "it calls __subclasses__()": "class C: pass\ndef k():\n    return len(C.__subclasses__())\n" + _SCALED,
     "it calls globals()": "N = 2\ndef k():\n    return globals()['N']\n" + _SCALED,
     "it is made inside a function": (

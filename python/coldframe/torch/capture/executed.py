@@ -19,6 +19,7 @@ import os
 import re
 import sys
 import sysconfig
+import traceback
 import types
 from collections.abc import Iterable, Iterator, Sequence, Set
 
@@ -59,7 +60,8 @@ _OUTSIDE = frozenset(
 )
 _MADE_WHEN_READ = "__annotations__"  # of any module
 _UNKNOWABLE = frozenset(["__import__", "compile", "eval", "exec", "globals", "input", "open", "vars"])
-_INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc", "typing"])
+_INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc"])
+_ASKS_INSIDE = frozenset([*state.OF_FUNCTIONS, "get_type_hints"])
 _OF_PROCESS = frozenset(
     ["__subclasses__", "current_thread", "findsource", "get_ident", "getcomments", "getsource", "getsourcelines", "main_thread"]
 )
@@ -113,17 +115,13 @@ def is_of_program_file(path: str) -> bool:
     return places.get(best, True)
 
 
-# What says in which line code stands: attributes of code, frames and tracebacks, and functions that read these.
+# What says in which line code stands: attributes of code, frames and tracebacks, and what reads these.
 _OF_LINES = {name for cls in (types.CodeType, types.FrameType, types.TracebackType) for name in vars(cls) if "line" in name}
-_OF_LINES |= {
-    "co_lnotab",
-    "co_positions",
-    "extract_stack",
-    "extract_tb",
-    "getframeinfo",
-    "getsourcelines",
-    "walk_stack",
-    "walk_tb",
+_OF_LINES |= {"co_lnotab", "co_positions", "lineno"}
+_OF_FRAMES = {
+    "dis": frozenset(["Bytecode", "findlinestarts", "get_instructions"]),
+    "inspect": frozenset(["getframeinfo", "getinnerframes", "getlineno", "getouterframes", "stack", "trace"]),
+    "traceback": frozenset(name for name in traceback.__all__ if not name.startswith("print")),
 }
 
 
@@ -178,10 +176,18 @@ def add_to(
         _add_installed(premises, added)
     except NotPortableError as error:
         premises.failure = f"a module that was looked for while the frame was compiled: {error}"
-    if any(_looks_into_functions(function.__code__, read) for function, read in added):
+    if any(_looks_inside(function.__code__, read) for function, read in added):
+        places = [(cls.__module__, (*cls.__qualname__.split("."), state.INSIDE)) for cls in premises.classes()]
         for module, chain, value in read:
             if isinstance(value, types.FunctionType) and is_of_program(value.__code__):
-                _add_looks(premises, module, chain)
+                places += [(module, (*chain, name)) for name in state.OF_FUNCTIONS]
+            elif isinstance(vars(sys.modules[module]).get(chain[0]), type):
+                places.append((module, (chain[0], state.INSIDE)))
+        for module, chain in places:
+            try:
+                premises.read(module, chain)
+            except (KeyError, NotPortableError) as error:
+                premises.failure = f"{'.'.join(chain[:-1])} was looked into while the frame was compiled: {error}"
 
 
 def _add_installed(premises: Premises, added: Iterable[tuple[types.FunctionType, list[_Read]]]) -> None:
@@ -223,21 +229,15 @@ def _is_of_importlib(value: object) -> bool:
     return str(name).partition(".")[0] == "importlib"
 
 
-def _add_looks(premises: Premises, module: str, chain: state.Chain) -> None:
-    try:
-        for name in state.OF_FUNCTIONS:
-            premises.read(module, (*chain, name))
-    except NotPortableError as error:
-        premises.failure = f"{'.'.join(chain)} was looked into while the frame was compiled: {error}"
-
-
-def _looks_into_functions(code: types.CodeType, read: Iterable[_Read]) -> bool:
-    """Returns whether a code may ask what functions are like, without running them."""
+def _looks_inside(code: types.CodeType, read: Iterable[_Read]) -> bool:
+    """Returns whether a code may ask what functions and classes are like, without running them."""
     names = {*code.co_names, *(const for const in code.co_consts if isinstance(const, str))}
+    if not names.isdisjoint(_ASKS_INSIDE):
+        return True
     modules = (
         value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None) for *_, value in read
     )
-    return not names.isdisjoint(state.OF_FUNCTIONS) or not _INTROSPECTION.isdisjoint(map(str, modules))
+    return not _INTROSPECTION.isdisjoint(map(str, modules))
 
 
 def _not_run(
@@ -295,6 +295,11 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
             read.append((name, (attribute,), premises.read(name, (attribute,))))
         if _is_of_program_module(imported):
             premises.missing(name, (each for each in code.co_names if state.lacks(name, each)))
+    for *_, value in read:
+        if getattr(value, "__name__", "") in _OF_FRAMES.get(str(getattr(value, "__module__", None)), ()):
+            raise NotPortableError(f"it calls {value!r}, which says where in its file it stands")
+    if {"co_consts", "f_code"} <= set(code.co_names):
+        raise NotPortableError("it reads constants of the code that runs, among them its documentation")
     return read
 
 

@@ -32,6 +32,7 @@ from ..seam import symbols
 
 # What a function is like, beside what it does.
 OF_FUNCTIONS = ("__annotations__", "__code__", "__defaults__", "__doc__", "__kwdefaults__")
+INSIDE = "<inside>"  # ends a chain that leads to a class: what its own body and its functions are like
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _DEPTH = 6
 _ITEMS = 1000
@@ -73,6 +74,15 @@ def names_in_tuples(code: types.CodeType) -> Iterator[str]:
     return (name for const in tuples for name in const if isinstance(name, str))
 
 
+def _documentation(code: types.CodeType) -> Iterator[str]:
+    """What a code and those within hold first, if it is a text: it is no part of the semantic digest."""
+    if isinstance(text := next(iter(code.co_consts), None), str):
+        yield text
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield from _documentation(const)
+
+
 def semantic_digest(code: types.CodeType) -> bytes:
     return _core.CodeObject.from_code(code).semantic_digest
 
@@ -90,7 +100,7 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
     if isinstance(value, types.FunctionType) and isinstance(vars(value).get("registry"), types.MappingProxyType):
         return {"dispatches": tuple((inner(key), inner(function)) for key, function in vars(value)["registry"].items())}
     if isinstance(value, types.CodeType):
-        return {"code": semantic_digest(value)}
+        return {"code": semantic_digest(value), "documentation": tuple(_documentation(value))}
     try:
         return {"value": _core.portable(value)}
     except NotPortableError:
@@ -321,12 +331,22 @@ def _attribute(value: Any, name: str) -> Any:
         return getattr(value, name)
     if name == "__dict__" or _is_kept_property(type(value), name):
         return MISSING
+    if isinstance(value, type) and name == INSIDE:
+        return _inside(value)
     static = inspect.getattr_static(value, name, MISSING)
     if isinstance(value, type):
         return static
     if name in getattr(value, "__dict__", {}) or not hasattr(type(static), "__get__"):
         return static
     return MISSING
+
+
+def _inside(cls: type) -> dict[str, Any]:
+    found = {name: vars(cls).get(name) for name in ("__annotations__", "__doc__")}
+    for member, value in sorted(vars(cls).items()):
+        for number, function in enumerate(functions_of(value)):
+            found.update({f"{member}.{number}.{name}": getattr(function, name) for name in OF_FUNCTIONS})
+    return found
 
 
 def can_be_shared(value: Any) -> bool:
