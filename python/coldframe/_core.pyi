@@ -135,6 +135,8 @@ class GuardProgram:
         """CorruptPackageError; UnsupportedPackageError for a kind of guard that this build does not know."""
     @property
     def ops(self) -> list[GuardOp]: ...
+    def __getitem__(self, number: int) -> GuardOp:
+        """An op by its number. IndexError."""
     def __len__(self) -> int: ...
     def __eq__(self, other: object) -> bool: ...
 
@@ -372,7 +374,14 @@ def libc_version() -> str:
     """For example "glibc 2.36"."""
 
 Step = tuple[str, tuple[int, ...], int, Any, int]
-"""(operation, inputs, result, operand, number): see src/python/guard_engine.hpp."""
+"""(operation, inputs, result, operand, number): see src/python/guard_steps.hpp."""
+
+Steps = Any
+"""Steps that the core has made."""
+_Steps = Sequence[Step] | Steps
+
+def lower_guards(program: GuardProgram, names: tuple[str, ...], lazy: set[str], rare: object, before: list[Step]) -> Steps:
+    """The steps of a program, after those that come before it: see src/python/guard_lowering.hpp."""
 
 GUARD_OPERATIONS: dict[str, bool]
 """Every operation of a step, and whether it yields a value."""
@@ -404,7 +413,7 @@ class FrameListener:
 class GuardEngine:
     """Guards of one variant, by themselves."""
 
-    def __init__(self, steps: Sequence[Step]) -> None: ...
+    def __init__(self, steps: _Steps) -> None: ...
     def check(self, names: tuple[str, ...], values: tuple[Any, ...], namespace: dict[str, Any]) -> int:
         """Runs the steps over a frame's locals; the number of the first one that refuses, -1 when all hold."""
     @property
@@ -424,7 +433,9 @@ class Dispatcher:
     @property
     def reductions(self) -> list[Reduction | None]:
         """GuardEngine.reduction of each variant."""
-    def set_plan(self, variants: Sequence[tuple[Sequence[Step], Callable[..., Any], Callable[[], None] | None]], /) -> None:
+    def set_plan(
+        self, variants: Sequence[tuple[Sequence[Step] | Steps, Callable[..., Any], Callable[[], None] | None]], /
+    ) -> None:
         """Replaces what is served: (steps, what is called, what hears of the first hit) of each variant."""
     def over_closure(self, closure: tuple[types.CellType, ...], miss: Callable[..., Any], /) -> Dispatcher:
         """The same variants for the function over other cells."""

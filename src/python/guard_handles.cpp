@@ -4,9 +4,9 @@
 
 namespace coldframe::python {
 
-ProgramHandle ProgramHandle::empty() {
-    auto program = std::make_shared<GuardProgram>();
-    return {program, program};
+ProgramHandle ProgramHandle::own(GuardProgram program) {
+    auto shared = std::make_shared<GuardProgram>(std::move(program));
+    return {shared, shared};
 }
 
 ProgramHandle ProgramHandle::of(const GuardedCodePtr& code) {
@@ -17,6 +17,11 @@ std::vector<OpHandle> list_ops(const ProgramHandle& handle) {
     std::vector<OpHandle> ops;
     for (std::size_t i = 0; i < handle.program->ops().size(); ++i) ops.push_back({handle.program, i});
     return ops;
+}
+
+OpHandle op_at(const ProgramHandle& handle, std::size_t index) {
+    if (index >= handle.program->ops().size()) raise(PyExc_IndexError, "a guard program with fewer ops");
+    return {handle.program, index};
 }
 
 std::optional<ExampleTuple> to_tuple(const std::optional<Example>& example) {

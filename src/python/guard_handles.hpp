@@ -3,7 +3,7 @@
 // A program of Python's own grows by `add`; one that belongs to a GuardedCode does not change any more. An op keeps its
 // program, whose ops may move but not change.
 //
-//   ProgramHandle program = ProgramHandle::empty();
+//   ProgramHandle program = ProgramHandle::own({});
 //   add_guard(program, "none_match", {0}, operands, "x", {}, std::nullopt);
 //   std::vector<OpHandle> ops = list_ops(program);
 //
@@ -22,7 +22,7 @@ struct ProgramHandle {
     std::shared_ptr<const GuardProgram> program;
     std::shared_ptr<GuardProgram> growing;  // the same one, or null
 
-    [[nodiscard]] static ProgramHandle empty();
+    [[nodiscard]] static ProgramHandle own(GuardProgram program);
     [[nodiscard]] static ProgramHandle of(const GuardedCodePtr& code);
 };
 
@@ -34,6 +34,7 @@ struct OpHandle {
     [[nodiscard]] const GuardKindInfo& kind() const { return *find_guard_kind(op().kind); }
 };
 [[nodiscard]] std::vector<OpHandle> list_ops(const ProgramHandle& handle);
+[[nodiscard]] OpHandle op_at(const ProgramHandle& handle, std::size_t index);
 
 // (type or None, immutable, dict length or None, guarded on key order)
 using ExampleTuple = std::tuple<std::optional<ImportRef>, bool, std::optional<std::int64_t>, bool>;

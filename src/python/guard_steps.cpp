@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <string_view>
+#include <utility>
 
 namespace coldframe::python {
 namespace {
@@ -104,11 +106,17 @@ GuardStep to_step(PyObject* tuple, std::size_t values) {
     return step;
 }
 
+constexpr const char* k_capsule = "coldframe.guard_steps";
+
+std::vector<GuardStep>* steps_in(PyObject* capsule) {
+    return static_cast<std::vector<GuardStep>*>(PyCapsule_GetPointer(capsule, k_capsule));
+}
+
 }  // namespace
 
-std::vector<GuardStep> to_guard_steps(PyObject* steps) {
+std::vector<GuardStep> to_guard_steps(PyObject* steps, std::size_t values) {
+    if (PyCapsule_IsValid(steps, k_capsule) != 0) return *steps_in(steps);
     std::vector<GuardStep> result;
-    std::size_t values = 1;
     const Ref sequence = owned(PySequence_Fast(steps, "a sequence of steps is expected"));
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence.get()); ++i) {
         result.push_back(to_step(PySequence_Fast_GET_ITEM(sequence.get(), i), values));
@@ -116,6 +124,14 @@ std::vector<GuardStep> to_guard_steps(PyObject* steps) {
         values = std::max<std::size_t>(values, result.back().result + std::size_t{1});
     }
     return result;
+}
+
+Ref to_object(std::vector<GuardStep> steps) {
+    for (std::size_t i = 0; i < steps.size(); ++i) steps[i].position = static_cast<std::ptrdiff_t>(i);
+    auto kept = std::make_unique<std::vector<GuardStep>>(std::move(steps));
+    Ref capsule = owned(PyCapsule_New(kept.get(), k_capsule, [](PyObject* self) { delete steps_in(self); }));
+    (void)kept.release();
+    return capsule;
 }
 
 Ref guard_operations() {

@@ -5,6 +5,7 @@
 // number may be used again for a later value.
 //
 //   std::vector<GuardStep> steps = to_guard_steps(sequence);   // of (operation, inputs, result, operand, number)
+//   Ref kept = to_object(steps);                               // for Python to hold, and for to_guard_steps
 //
 // Failure: PythonError.
 #pragma once
@@ -84,7 +85,9 @@ struct GuardStep {
     std::vector<PyObject*> others;  // of `distinct`: what the inputs must not be either; sorted, only compared
 };
 
-[[nodiscard]] std::vector<GuardStep> to_guard_steps(PyObject* sequence);
+// `values`: how many there are before the first step.
+[[nodiscard]] std::vector<GuardStep> to_guard_steps(PyObject* steps, std::size_t values = 1);
+[[nodiscard]] Ref to_object(std::vector<GuardStep> steps);
 
 // Every operation by name, and whether it yields a value.
 [[nodiscard]] Ref guard_operations();

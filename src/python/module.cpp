@@ -173,13 +173,11 @@ std::optional<NodeId> add_op(ProgramHandle& self, const std::string& kind, std::
 }
 
 ProgramHandle program_from_bytes(const nb::bytes& data) {
-    const auto program = std::make_shared<GuardProgram>(value_or_raise(decode_guards(view(data))));
-    return {program, program};
+    return ProgramHandle::own(value_or_raise(decode_guards(view(data))));
 }
 
 ProgramHandle renamed_program(const ProgramHandle& self, const Renames& names) {
-    const auto program = std::make_shared<GuardProgram>(value_or_raise(rename_globals(*self.program, names)));
-    return {program, program};
+    return ProgramHandle::own(value_or_raise(rename_globals(*self.program, names)));
 }
 
 void bind_guards(nb::module_& m) {
@@ -197,7 +195,7 @@ void bind_guards(nb::module_& m) {
 
     using Self = const ProgramHandle&;
     nb::class_<ProgramHandle> program(m, "GuardProgram", nb::is_final());
-    program.def("__init__", [](ProgramHandle* self) { new (self) ProgramHandle(ProgramHandle::empty()); })
+    program.def("__init__", [](ProgramHandle* self) { new (self) ProgramHandle(ProgramHandle::own({})); })
         .def("add", &add_op, "kind"_a, "inputs"_a, "operands"_a = nb::make_tuple(), "source"_a = "",
              "explanations"_a = std::vector<std::string>(), "example"_a = nb::none())
         .def_prop_ro("ops", &list_ops)
@@ -206,6 +204,7 @@ void bind_guards(nb::module_& m) {
         .def("to_bytes", [](Self self) { return from_bytes(value_or_raise(encode_guards(*self.program))); })
         .def_static("from_bytes", &program_from_bytes, "data"_a)
         .def("__len__", [](Self self) { return self.program->ops().size(); })
+        .def("__getitem__", &op_at)
         .def("__eq__", [](Self self, Self other) { return *self.program == *other.program; }, nb::is_operator());
     program.attr("__hash__") = nb::none();
 

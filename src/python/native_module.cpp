@@ -2,6 +2,8 @@
 #include <python/dispatcher.hpp>
 #include <python/frame_listener.hpp>
 #include <python/guard_engine.hpp>
+#include <python/guard_handles.hpp>
+#include <python/guard_lowering.hpp>
 #include <python/module_call.hpp>
 #include <python/native_code.hpp>
 #include <python/native_module.hpp>
@@ -18,6 +20,12 @@ std::ptrdiff_t check_guards(GuardEngine& engine, const nb::tuple& names, const n
     if (nb::len(names) != locals.size()) raise(PyExc_ValueError, "as many names as values are expected");
     GuardPins pins;
     return engine.check({locals, names.ptr(), globals.ptr()}, pins).refused;
+}
+
+nb::object lower(const ProgramHandle& program, const nb::tuple& names, const nb::set& lazy, nb::handle rare,
+                 const nb::list& before) {
+    const LoweringContext context{names.ptr(), lazy.ptr(), rare.ptr()};
+    return nb::steal(lower_guards(*program.program, context, before.ptr()).release());
 }
 
 // As object.__setattr__ of an object whose class has no descriptor of that name.
@@ -48,9 +56,10 @@ void bind_native(nb::module_& m) {
         .def("__init__", &make_frame_listener, "places"_a)
         .def("start", &FrameListener::start)
         .def("stop", [](FrameListener& self) { return nb::steal<nb::list>(self.stop().release()); });
+    m.def("lower_guards", &lower, "program"_a, "names"_a, "lazy"_a, "rare"_a, "before"_a);
     nb::class_<GuardEngine>(m, "GuardEngine")
         .def(
-            "__init__", [](GuardEngine* self, const nb::sequence& steps) { new (self) GuardEngine(steps.ptr()); }, "steps"_a)
+            "__init__", [](GuardEngine* self, nb::handle steps) { new (self) GuardEngine(steps.ptr()); }, "steps"_a)
         .def("check", &check_guards, "names"_a, "values"_a, "namespace"_a)
         .def_prop_ro("reduction", [](const GuardEngine& self) { return nb::steal(self.describe_reduction().release()); });
 }

@@ -340,9 +340,11 @@ UNKNOWABLE = {
     "(lineno)": "import inspect\ndef k():\n    return inspect.stack()[0].lineno\n" + _SCALED,
     "which says where in its file it stands": "import inspect\ndef k():\n    return inspect.stack()[0][2]\n" + _SCALED,
     "constants of the code that runs": "def k():\n    '2'\n    return float(sys._getframe().f_code.co_consts[0])\n" + _SCALED,
+    "reads constants of code": "def k():\n    '2'\ndef f(x):\n    return x * float(k.__code__.co_consts[0])",
     "no module names it": (
-        "A = ''.join(['edited_unnamed::', 'zyx', 'wvu'])\ntorch.library.define(A, '(Tensor x) -> Tensor')\n"
-        "torch.library.impl(A, 'CompositeImplicitAutograd', torch.cos)\ndef f(x):\n    return torch.ops.edited_unnamed.zyxwvu(x)"
+        "A = ''.join(['edited_no_name::', 'zyx', 'wvu'])\ntorch.library.define(A, '(Tensor x) -> Tensor')\n"
+        "torch.library.impl(A, 'CompositeImplicitAutograd', torch.cos)\n"
+        "def f(x):\n    return torch.ops.edited_no_name.zyxwvu(x)"
     ),
     "it calls __subclasses__()": "class C: pass\ndef k():\n    return len(C.__subclasses__())\n" + _SCALED,
     "it calls globals()": "N = 2\ndef k():\n    return globals()['N']\n" + _SCALED,

@@ -68,6 +68,11 @@ EDITS = {
         "cos",
         "tan",
     ),
+    "line of a caller that code asks for": Edit(
+        "def line():\n    return sys._getframe(1).f_lineno\ndef f(x):\n    y = x + 1\n    @@\n    return y * line()\n",
+        "",
+        "# further\n\n    # down",
+    ),
     "documentation in a code object": Edit("def k():\n    '@@'" + _looks("float(k.__code__.co_consts[0])"), "2", "3"),
     "documentation of a class that is looked for": Edit(_CLASS + "    '@@'" + _looks("float(inspect.getdoc(K))"), "2", "3"),
     "documentation of an object's class": Edit(_CLASS + "    '@@'\nk = K()" + _looks("float(inspect.getdoc(k))"), "2", "3"),

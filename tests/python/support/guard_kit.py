@@ -112,7 +112,7 @@ class Both:
     program: _core.GuardProgram
     locals: Locals
     namespace: Locals
-    steps: list[_core.Step]
+    steps: _core.Steps
 
     def __post_init__(self) -> None:
         self.engine = _core.GuardEngine(self.steps)
@@ -162,7 +162,7 @@ def verdicts(both: Both, frame: Frame) -> tuple[bool, bool]:
             # Twice by the engine that has seen the frames before, which may know this one by words, and by a new one.
             for engine in (both.engine, both.engine, _core.GuardEngine(both.steps)):
                 refused = engine.check(tuple(both.locals), ordered, both.namespace)
-                assert (refused == -1) is said[1], (said, refused if refused < 0 else both.steps[refused])
+                assert (refused == -1) is said[1], (said, refused)
         return said
 
 

@@ -139,6 +139,8 @@ def add_to(
         premises.decided(code.co_names)
         if is_of_program(code) and (asked := asks_for_lines(code)):
             premises.failure = f"{code.co_qualname}() asks where in its file it stands ({asked}), which no edit leaves as it is"
+        if is_of_program(code) and "co_consts" in code.co_names:
+            premises.failure = f"{code.co_qualname}() reads constants of code, which no guard compares as they are"
         if is_of_program(code) and (module := module_of(code.co_filename)) is not None:
             try:
                 premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))

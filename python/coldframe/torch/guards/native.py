@@ -1,4 +1,4 @@
-"""Guard programs as steps of the native guard engine, with every operand resolved in this process.
+"""Guard programs as steps of the native guard engine: what the core leaves to Python of lowering them.
 
 What the engine cannot decide exactly as torch does makes the program *unsupported*, and its frame is served by torch's own
 guard managers. Nothing here imports Dynamo.
@@ -12,7 +12,7 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -32,7 +32,6 @@ _functorch = symbols.module("torch._C._functorch")
 _guards = symbols.module("torch._C._dynamo.guards")
 
 _COMPILER = ("torch._dynamo", "torch._functorch", "torch._inductor")
-_PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
 
 
 class UnsupportedError(Exception):
@@ -47,68 +46,73 @@ def is_lazy(module: str) -> bool:
 
 def steps_of(
     program: _core.GuardProgram,
-    names: Sequence[str],
+    names: tuple[str, ...],
     namespace: dict[str, Any],
     lazy: set[str],
     *,
     threads_matter: bool = True,
     same_sources: bool = True,
     bindings: Bindings | None = None,
-) -> list[_core.Step]:
-    """The program over frames with these locals and globals. `lazy`: aliases of modules that are not imported.
+    before: list[_core.Step] | None = None,
+) -> _core.Steps:
+    """Steps of the native engine for the program over frames with these locals and globals. `lazy`: aliases of modules that are
+    not imported. `before`: steps that come first.
 
     UnsupportedError; IncompatiblePackageError when something that the guards refer to is not there.
     """
-    return _Steps(program, names, namespace, lazy, threads_matter, same_sources, bindings or Bindings()).make()
+    rare = _Rare(program, names, namespace, lazy, threads_matter, same_sources, bindings or Bindings())
+    return _core.lower_guards(program, names, lazy, rare, before or [])
 
 
-class _Steps:
+class _Rare:
+    """What the core does not lower by itself: guards whose exact meaning is torch's, and objects that are bound once."""
+
+    unmarked = (torch.Tensor, torch.nn.Parameter), ("_has_dynamo_dim_marking",)  # plain tensors, without what every mark_* sets
+
     def __init__(
         self,
         program: _core.GuardProgram,
-        names: Sequence[str],
+        names: tuple[str, ...],
         namespace: dict[str, Any],
         lazy: set[str],
         threads_matter: bool,
         same_sources: bool,
         bindings: Bindings,
     ) -> None:
-        self.bindings = bindings
-        self.number = 0  # of the op
-        self.ops = program.ops
+        self.program = program
         self.names = names
         self.namespace = namespace
         self.lazy = lazy
         self.threads_matter = threads_matter
         self.same_sources = same_sources
+        self.bindings = bindings
+        self.objects = bindings.objects
+        self.number = 0  # of the op
+        self.parent = 0  # the value that its first input was read of
+        self.free = 0  # number of a value
         self.made: list[_core.Step] = []
         self.last: list[_core.Step] = []  # after everything else
-        self.parents: dict[int, int] = {}
-        self.globals: set[int] = set()
-        self.unseen: set[int] = set()  # values of modules that are not imported
-        self.tensors: list[tuple[int, Any]] = []
         self.paths: dict[Any, int] = {}
-        self.free = max((op.result or 0 for op in self.ops), default=0) + 1
 
-    def make(self) -> list[_core.Step]:
-        for number, op in enumerate(self.ops):
-            self.number = number
-            if op.role == "mark":
-                continue
-            if any(node in self.unseen for node in op.inputs):
-                if op.role == "relation":
-                    raise UnsupportedError(f"{op.kind} with a module that is not imported")
-                if op.result is not None:
-                    self.unseen.add(op.result)
-                continue
-            if op.role == "accessor":
-                self.accessor(op)
-            else:
-                method = getattr(self, op.kind, None)
-                if method is None:
-                    raise UnsupportedError(f"a guard of kind {op.kind}")
-                method(op, *op.operands)
-        return self.made + self.bulk() + self.last
+    def lower(self, number: int, parent: int, free: int) -> tuple[list[_core.Step], list[_core.Step], int]:
+        """Returns the steps of an op, those of it that come after everything else, and the next number of a value."""
+        self.number, self.parent, self.free, self.made, self.last = number, parent, free, [], []
+        op = self.program[number]
+        if op.role == "accessor":
+            self.accessor(op)
+        elif (method := getattr(self, op.kind, None)) is not None:
+            method(op, *op.operands)
+        else:
+            self.unsupported(f"a guard of kind {op.kind}")
+        return self.made, self.last, self.free
+
+    def tensors(self, nodes: Sequence[int], infos: Sequence[Any]) -> list[_core.Step]:
+        """Returns the steps that check all tensors at once, through torch's own check."""
+        checks = kinds.tensor_checks(infos)
+        return [("tensors", tuple(nodes[index] for index in members), 0, check, 0) for members, check in checks]
+
+    def unsupported(self, reason: str) -> NoReturn:
+        raise UnsupportedError(reason)
 
     def add(self, operation: str, inputs: Sequence[int], operand: Any = None, number: int = 0, result: int = 0) -> None:
         self.made.append((operation, tuple(inputs), result, operand, number))
@@ -119,95 +123,31 @@ class _Steps:
         self.add(operation, inputs, operand, number, result)
         return result
 
-    # Accessors.
-
     def accessor(self, op: _core.GuardOp) -> None:
-        (node,), kind, operands = op.inputs, op.kind, op.operands
-        assert op.result is not None and op.example is not None
-        self.parents[op.result] = node
-        if kind == "globals_dict":
-            self.globals.add(op.result)
-        if kind == "dict_getitem" and node in self.globals and operands[0] in self.lazy:
-            self.unseen.add(op.result)
-            return
-        if kind == "framelocals":
-            if operands[0] not in self.names:
-                raise UnsupportedError(f"a guard on the local {operands[0]!r}, which is no argument")
-            self.add("local", (), number=self.names.index(operands[0]), result=op.result)
-        elif kind == "global_weakref":
-            found = self.value("dict_getitem", (self.value("globals"),), operands[0])
-            self.add("weakref_call", (found,), result=op.result)
-        elif kind in _SAME:
-            operand, number = (None, operands[0]) if kind in _BY_INDEX else (operands[0] if operands else None, 0)
-            self.add(_SAME[kind], (node,), _core.resolve(operand), number, op.result)
-        elif kind in kinds.ACCESSORS:
-            self.add("apply", (node,), kinds.ACCESSORS[kind](*_core.resolve(operands)), result=op.result)
+        kind, operands = op.kind, op.operands
+        assert op.result is not None
+        if kind in kinds.ACCESSORS:
+            self.add("apply", op.inputs, kinds.ACCESSORS[kind](*_core.resolve(operands)), result=op.result)
         elif kind == "named_accessor" and operands[0] == "import_module":
             importlib.import_module(operands[1][0])
             self.add("dict_getitem", (self.value("constant", (), sys.modules),), operands[1][0], result=op.result)
         elif kind == "named_accessor" and operands[0] in kinds.NAMED_ACCESSORS:
-            self.add("apply", (node,), kinds.NAMED_ACCESSORS[operands[0]](*_core.resolve(operands[1])), result=op.result)
+            self.add("apply", op.inputs, kinds.NAMED_ACCESSORS[operands[0]](*_core.resolve(operands[1])), result=op.result)
         else:
-            raise UnsupportedError(f"an accessor of kind {kind} {operands!r:.60}")
-        if op.example[3]:  # torch's manager of an ordered dict checks these itself
-            if op.example[0] is None or op.example[2] is None:
-                raise UnsupportedError("a dict of an unknown type")
-            self.add("dict_size_match", (op.result,), _core.resolve(op.example[0]), op.example[2])
+            self.unsupported(f"an accessor of kind {kind} {operands!r:.60}")
 
-    # Checks, by kind.
+    # Checks and relations, by kind.
 
-    def type_match(self, op: _core.GuardOp, cls: Any) -> None:
-        if isinstance(cls, dict):
-            self.add("test", op.inputs, self.bindings.type_check(cls))
-        else:
-            self.add("type_match", op.inputs, self.bindings.object(self.number, cls))
+    def type_match(self, op: _core.GuardOp, description: dict[str, Any]) -> None:
+        self.add("test", op.inputs, self.bindings.type_check(description))
 
-    def id_match(self, op: _core.GuardOp, operand: Any) -> None:
-        if isinstance(operand, dict) and "rebind" in operand:
-            place = self.parents[op.inputs[0]] if operand["rebind"] == "code" else op.inputs[0]
-            bound = self.bindings.functions.setdefault(self.number, Rebinding(operand))
-            self.add("test" if operand["rebind"] in ("object", "content") else "bound_function", (place,), bound)
+    def id_match(self, op: _core.GuardOp, description: dict[str, Any]) -> None:
+        if "rebind" not in description:
+            self.add("id_match", op.inputs, self.bindings.object(self.number, description, same_sources=self.same_sources))
             return
-        self.add("id_match", op.inputs, self.bindings.object(self.number, operand, same_sources=self.same_sources))
-
-    def equals_match(self, op: _core.GuardOp, expected: Any) -> None:
-        self.add("equals_match", op.inputs, _core.resolve(expected))
-
-    def length(self, op: _core.GuardOp, number: int) -> None:
-        self.add("length", op.inputs, number=number)
-
-    def dict_length(self, op: _core.GuardOp, number: int) -> None:
-        self.add("dict_length", op.inputs, number=number)
-
-    def dict_contains(self, op: _core.GuardOp, expected: bool, key: Any) -> None:
-        self.add("dict_contains" if expected else "dict_lacks", op.inputs, _core.resolve(key))
-
-    def set_contains(self, op: _core.GuardOp, expected: bool, item: Any) -> None:
-        self.add("set_contains" if expected else "set_lacks", op.inputs, _core.resolve(item))
-
-    def mapping_keys(self, op: _core.GuardOp, keys: Any) -> None:
-        self.add("mapping_keys", op.inputs, list(_core.resolve(keys)))
-
-    def no_hasattr(self, op: _core.GuardOp, name: str) -> None:
-        self.add("no_hasattr", op.inputs, name)
-
-    def none_match(self, op: _core.GuardOp) -> None:
-        self.add("none_match", op.inputs)
-
-    def not_none(self, op: _core.GuardOp) -> None:
-        self.add("not_none", op.inputs)
-
-    def true_match(self, op: _core.GuardOp) -> None:
-        self.add("id_match", op.inputs, True)
-
-    def false_match(self, op: _core.GuardOp) -> None:
-        self.add("id_match", op.inputs, False)
-
-    def float_is_nan(self, op: _core.GuardOp) -> None:
-        self.add("float_is_nan", op.inputs)
-
-    def complex_is_nan(self, op: _core.GuardOp) -> None:
-        self.add("complex_is_nan", op.inputs)
+        place = self.parent if description["rebind"] == "code" else op.inputs[0]
+        bound = self.bindings.functions.setdefault(self.number, Rebinding(description))
+        self.add("test" if description["rebind"] in ("object", "content") else "bound_function", (place,), bound)
 
     def tuple_iterator_length(self, op: _core.GuardOp, length: int, cls: Any) -> None:
         self.add("test", op.inputs, kinds.tuple_iterator(length, _core.resolve(cls)))
@@ -229,14 +169,8 @@ class _Steps:
         found = self.value("dict_getitem", (self.value("constant", (), forward_ad),), "_current_level")
         self.add("equals_match", (found,), level)
 
-    def tensor_match(self, op: _core.GuardOp, info: Any) -> None:
-        self.tensors.append((op.inputs[0], _core.resolve(info)))
-
     def dimension_marking(self, op: _core.GuardOp, marked: Any, unmarked: Any, other: Any) -> None:
-        if marked or other:
-            self.add("test", op.inputs, kinds.marking(marked, unmarked, other))
-            return
-        self.add("unmarked_tensor", op.inputs, (_PLAIN_TENSORS, ("_has_dynamo_dim_marking",)))  # what every mark_* sets
+        self.add("test", op.inputs, kinds.marking(marked, unmarked, other))
 
     def default_device(self, op: _core.GuardOp, device: Any) -> None:
         module = self.value("constant", (), vars(_device))
@@ -266,15 +200,7 @@ class _Steps:
         elif name in kinds.NAMED_CHECKS:
             self.add("test", op.inputs, kinds.NAMED_CHECKS[name](*_core.resolve(args)))
         else:
-            raise UnsupportedError(f"a guard of kind {name}")
-
-    # Relations.
-
-    def object_aliasing(self, op: _core.GuardOp) -> None:
-        self.last.append(("same", tuple(op.inputs), 0, None, 0))
-
-    def no_tensor_aliasing(self, op: _core.GuardOp, names: Any) -> None:
-        self.last.append(("distinct", tuple(op.inputs), 0, None, 0))
+            self.unsupported(f"a guard of kind {name}")
 
     def storage_overlapping(self, op: _core.GuardOp, count: int) -> None:
         self.last.append(("tensors", tuple(op.inputs), 0, kinds.overlapping(count), 0))
@@ -285,9 +211,9 @@ class _Steps:
             return
         text, scope = " and ".join(f"({render(part)})" for part in others), self.scope()
         if any(alias in text for alias in self.lazy):
-            raise UnsupportedError("an expression over a module that is not imported")
+            self.unsupported("an expression over a module that is not imported")
         if unknown := sorted(set().union(*map(names, others)) - {"L"} - scope.keys() - vars(builtins).keys()):
-            raise UnsupportedError(f"an expression that names {', '.join(unknown)}")
+            self.unsupported(f"an expression that names {', '.join(unknown)}")
         function = eval(compile(f"lambda L: {text}", "<coldframe guard>", "eval"), scope)
         self.last.append(("frame_test", (), 0, function, 0))
 
@@ -324,37 +250,6 @@ class _Steps:
 
     def scope(self) -> dict[str, Any]:
         return {**kinds.FUNCTIONS, "G": self.namespace}
-
-    # All tensors at once, through torch's own check.
-
-    def bulk(self) -> list[_core.Step]:
-        nodes = [node for node, _ in self.tensors]
-        checks = kinds.tensor_checks([info for _, info in self.tensors])
-        return [("tensors", tuple(nodes[index] for index in members), 0, check, 0) for members, check in checks]
-
-
-_SAME = {
-    "globals_dict": "globals",
-    "getattr": "getattr",
-    "generic_getattr": "generic_getattr",
-    "getitem": "getitem",
-    "dict_getitem": "dict_getitem",
-    "list_getitem": "list_getitem",
-    "tuple_getitem": "tuple_getitem",
-    "closure": "closure",
-    "code": "code",
-    "func_defaults": "defaults",
-    "func_kwdefaults": "kwdefaults",
-    "call_no_args": "call_no_args",
-    "type": "type",
-    "type_mro": "type_mro",
-    "type_dict": "type_dict",
-    "generic_dict": "generic_dict",
-    "weakref_call": "weakref_call",
-    "dict_key": "dict_key",
-    "dict_value": "dict_value",
-}
-_BY_INDEX = frozenset({"list_getitem", "tuple_getitem", "dict_key", "dict_value"})
 
 
 def _not_inlineable(hooks: Any) -> bool:

@@ -8,6 +8,7 @@ import types
 from collections.abc import Iterable
 
 from ... import _core
+from .lines import Lines
 
 
 class Program:
@@ -17,8 +18,10 @@ class Program:
     def __init__(self, frames: Iterable[tuple[_core.CodeEntry, types.CodeType]]) -> None:
         self._codes: dict[bytes, types.CodeType] = {}
         self._files: dict[tuple[str, str], str] = {}  # by module and last part
+        self._lines: list[tuple[str, Lines]] = []  # with the module
         for entry, code in frames:
             self._add(entry.python_code, code)
+            self._lines.append((entry.module, Lines(entry.python_code, code)))
             self._files[entry.module, os.path.basename(code.co_filename)] = code.co_filename
 
     def _add(self, recorded: _core.CodeObject, code: types.CodeType) -> None:
@@ -49,6 +52,7 @@ class Program:
             else const
             for const in code.co_consts
         )
+        code = next((each.moved(code) for of, each in self._lines if of == module and code.co_firstlineno in each), code)
         file = self._file(code.co_filename, module)
         unchanged = file == code.co_filename and all(new is old for new, old in zip(consts, code.co_consts, strict=True))
         return code if unchanged else code.replace(co_consts=consts, co_filename=file)

@@ -187,6 +187,8 @@ class Native:
         around: list[_core.Step],
     ) -> Any:
         module, guarded = frame.module, known.guarded
+        if known.live is not None:
+            around = around + conditions.not_reset(known.live.dynamo_code)
         steps = steps_of(
             guarded.guards,
             frame.dispatcher.names,
@@ -195,6 +197,7 @@ class Native:
             threads_matter=bool(guarded.details.get("threads_matter", True)),
             same_sources=self._same_sources,
             bindings=known.bindings,
+            before=around,
         )
         names = dict(names)
         for backend_id in guarded.backend_ids:
@@ -212,9 +215,7 @@ class Native:
             raise UnsupportedError("compiled code with other free variables")
         called = FunctionType(code, vars(module), original.__name__, original.__defaults__, original.__closure__)
         called.__kwdefaults__ = original.__kwdefaults__
-        if known.live is not None:
-            around = around + conditions.not_reset(known.live.dynamo_code)
-        return [*around, *steps], called, None if known.served else partial(self._first_hit, known)
+        return steps, called, None if known.served else partial(self._first_hit, known)
 
     def _restored(self, frame: Frame, artifact: _core.Artifact) -> Any:
         before = {name for name in _COMPILER if name in sys.modules}
