@@ -48,6 +48,24 @@ class Edit:
                 (place / f"other_{number}.py").write_text(other)
 
 
+_ELSEWHERE = """
+import OTHER
+for name in {"args", "backend", "done"} & vars(OTHER).keys():
+    globals()[name] = vars(OTHER)[name]
+def f(*args):
+    return OTHER.f(*args)
+"""
+
+
+def elsewhere(edit: Edit) -> Edit | None:
+    """The edit in a second module, whose `f` the first one calls. None for a program that has one, or that makes its target."""
+    if edit.other is not None or "def f(" not in edit.text:
+        return None
+    text = HEAD + edit.text.replace("edited_", "elsewhere_")  # of operators
+    before, after = (text.replace(GAP, filling) for filling in (edit.before, edit.after))
+    return Edit(_ELSEWHERE, "", "", (before, after))
+
+
 def visit(folder: Path, form: str, number: int) -> tuple[ModuleType, Any, tuple[Any, ...]]:
     """(the module, the target, its arguments)."""
     place = str(folder / form)

@@ -209,7 +209,11 @@ EDITS = {
         "_.register(K)",
     ),
     "operator of tensors": Edit(
-        "if @@:\n    torch.Tensor.__rpow__ = lambda x, base: x + base\ndef f(x):\n    return 2 ** x", "False", "True"
+        "own = torch.Tensor.__rpow__\nif @@:\n    torch.Tensor.__rpow__ = lambda x, base: x + base\n"
+        "def f(x):\n    return 2 ** x\n"
+        "def done():\n    torch.Tensor.__rpow__ = own",
+        "False",
+        "True",
     ),
     "attribute of a metaclass": Edit(
         "class M(type):\n    a = @@\nclass K(metaclass=M): pass\ndef f(x):\n    return x * K.a", "2", "3"
@@ -344,7 +348,7 @@ UNKNOWABLE = {
     "no module names it": (
         "A = ''.join(['edited_no_name::', 'zyx', 'wvu'])\ntorch.library.define(A, '(Tensor x) -> Tensor')\n"
         "torch.library.impl(A, 'CompositeImplicitAutograd', torch.cos)\n"
-        "def f(x):\n    return torch.ops.edited_no_name.zyxwvu(x)"
+        "op = getattr(torch.ops.edited_no_name, A[-6:])\ndef f(x):\n    return op(x)"
     ),
     "it calls __subclasses__()": "class C: pass\ndef k():\n    return len(C.__subclasses__())\n" + _SCALED,
     "it calls globals()": "N = 2\ndef k():\n    return globals()['N']\n" + _SCALED,

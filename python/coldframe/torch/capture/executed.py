@@ -61,9 +61,12 @@ _OUTSIDE = frozenset(
 _MADE_WHEN_READ = "__annotations__"  # of any module
 _UNKNOWABLE = frozenset(["__import__", "compile", "eval", "exec", "globals", "input", "open", "vars"])
 _INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc"])
-_ASKS_INSIDE = frozenset([*state.OF_FUNCTIONS, "get_type_hints"])
+_ASKS_INSIDE = frozenset([*state.OF_FUNCTIONS, "__dataclass_fields__", "fields", "get_type_hints"])
 _OF_PROCESS = frozenset(
-    ["__subclasses__", "current_thread", "findsource", "get_ident", "getcomments", "getsource", "getsourcelines", "main_thread"]
+    [
+        *("__subclasses__", "current_thread", "findsource", "get_ident", "getEffectiveLevel", "getcomments", "getsource"),
+        *("getsourcelines", "hasHandlers", "isEnabledFor", "main_thread"),
+    ]
 )
 _KEPT_BY_CLASS = "__subclasshook__"  # its results are
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")  # of a module or distribution
@@ -297,7 +300,11 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
             read.append((name, (attribute,), premises.read(name, (attribute,))))
         if _is_of_program_module(imported):
             premises.missing(name, (each for each in code.co_names if state.lacks(name, each)))
-    for *_, value in read:
+    for *_, value in list(read):
+        for each in state.functions_within(value):
+            for attribute in vars(each).keys() & set(code.co_names):
+                place = each.__module__, (*each.__qualname__.split("."), attribute)
+                read.append((*place, premises.read(*place)))
         if getattr(value, "__name__", "") in _OF_FRAMES.get(str(getattr(value, "__module__", None)), ()):
             raise NotPortableError(f"it calls {value!r}, which says where in its file it stands")
     if {"co_consts", "f_code"} <= set(code.co_names):

@@ -430,7 +430,7 @@ class CapturePackage:
         if graph is not None:
             frame.premises.calls(graph)
             try:
-                registrations.add_to(frame.sources, graph)
+                registrations.add_to(frame.premises, frame.sources, graph)
             except NotPortableError as error:
                 frame.premises.failure = str(error)
         frame.device_type = symbols.module("torch._dynamo.package")._graph_device_type(graph)

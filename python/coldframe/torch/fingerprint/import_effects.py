@@ -12,9 +12,10 @@ import functools
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from . import state
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
@@ -52,6 +53,16 @@ def digests(path: str | None) -> frozenset[bytes]:
         return frozenset()
 
 
+def names(path: str) -> frozenset[str]:
+    """The names that the acts of the module in this file use. Empty for a file that cannot be read."""
+    try:
+        module = _Module(Path(path).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return frozenset()
+    acts = module.acts_and_definitions()[0]
+    return frozenset(node.id for act in acts for node in ast.walk(act) if isinstance(node, ast.Name))
+
+
 @functools.lru_cache(256)
 def _digests_at(path: str, time: int) -> frozenset[bytes]:
     return frozenset(_Module(Path(path).read_bytes()).digests())
@@ -65,7 +76,7 @@ class _Module:
         self.definitions = {each.name: each for each in self.body if isinstance(each, _DEFINITIONS)}
         self.imported = dict(_imported_names(self.body))
 
-    def digests(self) -> Iterator[bytes]:
+    def acts_and_definitions(self) -> tuple[list[ast.AST], list[list[ast.AST]]]:
         definitions: list[list[ast.AST]] = []
         acts: list[ast.AST] = []
         for statement in self.body:
@@ -74,6 +85,10 @@ class _Module:
                 definitions.append(parts)
             else:
                 acts.extend(parts)
+        return acts, definitions
+
+    def digests(self) -> Iterator[bytes]:
+        acts, definitions = self.acts_and_definitions()
         used = {node.id for part in acts for node in ast.walk(part) if isinstance(node, ast.Name)}
         acts += self._called_by(acts)
         acts += [statement for statement in self.body if isinstance(statement, _ASSIGNMENTS) and used & _assigned(statement)]
@@ -176,8 +191,7 @@ def _drop_docstrings(body: list[ast.stmt]) -> None:
 
 
 def _is_inert_module(name: str) -> bool:
-    top = name.partition(".")[0]
-    return top in sys.stdlib_module_names or top in ("numpy", "torch")
+    return name.partition(".")[0] == "numpy" or state.is_of_build(name)
 
 
 def _is_one_of(names: re.Pattern[str], name: str) -> bool:

@@ -5,12 +5,16 @@ They hold for the process, as settings do, and are told among them. A table that
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import types
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
+from ... import _core
+from ...errors import NotPortableError
 from ..seam import symbols
 from . import state
 
@@ -58,10 +62,23 @@ def _entries(kind: str, table: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             yield from _entries(kind, value)
             continue
-        module = getattr(value, "__module__", None) or ""
-        if not module.startswith(("torch.", "functools")) and not state.is_of_build(module):
-            codes = [state.semantic_digest(function.__code__).hex() for function in state.functions_of(value)]
-            yield f"{key}: {kind}", " ".join(codes)
+        functions = list(state.functions_of(value))
+        modules = {str(each.__module__) for each in functions} | {str(getattr(value, "__module__", None) or "torch")}
+        if not all(map(state.is_of_build, modules)):
+            yield f"{key}: {kind}", " ".join(_content(value, functions))
+
+
+def _content(value: Any, functions: Iterable[types.FunctionType]) -> Iterator[str]:
+    """What an entry is made of: the code of functions, and all else that they or other objects hold."""
+    held = [] if isinstance(value, types.FunctionType) else [value]
+    for function in functions:
+        yield state.semantic_digest(function.__code__).hex()
+        held += [
+            cell.cell_contents for cell in function.__closure__ or () if not isinstance(cell.cell_contents, types.FunctionType)
+        ]
+    for each in held:
+        with contextlib.suppress(NotPortableError):
+            yield _core.digest(state.describe(each)).hex()
 
 
 def _patterns(kind: str, table: Any) -> Iterator[tuple[str, str]]:

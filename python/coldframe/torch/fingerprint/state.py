@@ -8,6 +8,7 @@ cannot be said it raises NotPortableError.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import enum
 import functools
@@ -15,8 +16,10 @@ import importlib.metadata
 import importlib.util
 import inspect
 import operator
+import os
 import re
 import sys
+import sysconfig
 import threading
 import types
 import typing
@@ -32,7 +35,10 @@ from ..seam import symbols
 
 # What a function is like, beside what it does.
 OF_FUNCTIONS = ("__annotations__", "__code__", "__defaults__", "__doc__", "__kwdefaults__")
+CHOSEN = "<chosen>"  # ends a chain: which functions and classes a value is or holds, whatever they do, and what else it holds
 INSIDE = "<inside>"  # ends a chain that leads to a class: what its own body and its functions are like
+_STANDARD = tuple(os.path.join(path, "") for path in (os.path.dirname(os.__file__), sysconfig.get_path("platstdlib")))
+_INSTALLED = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib"))
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _DEPTH = 6
 _ITEMS = 1000
@@ -187,8 +193,14 @@ def is_of_exact_build(cls: type) -> bool:
 
 
 def is_of_build(module: str) -> bool:
+    """Returns whether a module belongs to torch or to the standard library, and is no other one of the same name."""
     top = module.partition(".")[0]
-    return top == "torch" or top in sys.stdlib_module_names
+    return top == "torch" or (top in sys.stdlib_module_names and not _is_elsewhere(top))
+
+
+def _is_elsewhere(top: str) -> bool:
+    file = getattr(sys.modules.get(top), "__file__", None)
+    return isinstance(file, str) and (not file.startswith(_STANDARD) or file.startswith(_INSTALLED))
 
 
 def parts(value: Any) -> Iterator[tuple[str, Any]]:
@@ -217,7 +229,7 @@ def _is_plain_object(value: Any) -> bool:
 
 def describe_function(function: types.FunctionType, met: set[type] | None = None, depth: int = 0) -> dict[str, Any]:
     """A function by its code, defaults and closure."""
-    cells = (_content(cell) for cell in function.__closure__ or ())
+    cells = (content_of(cell) for cell in function.__closure__ or ())
     return {
         "code": semantic_digest(function.__code__),
         "defaults": tuple(describe(value, met, depth) for value in function.__defaults__ or ()),
@@ -241,7 +253,7 @@ def is_function(function: types.FunctionType, description: dict[str, Any]) -> bo
         return False
 
 
-def _content(cell: types.CellType) -> Any:
+def content_of(cell: types.CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
@@ -272,9 +284,23 @@ def functions_of(value: Any) -> Iterator[types.FunctionType]:
         if isinstance(value, types.FunctionType):
             yield value
             stack.append(vars(value).get("__wrapped__"))
-            stack.extend(each for each in map(_content, value.__closure__ or ()) if isinstance(each, types.FunctionType))
+            stack.extend(each for each in map(content_of, value.__closure__ or ()) if isinstance(each, types.FunctionType))
         else:
             stack.extend(_held_functions(value))
+
+
+def functions_within(value: Any, depth: int = 0) -> Iterator[types.FunctionType]:
+    """Functions of the program that a value is, or that containers in it hold."""
+    if isinstance(value, types.FunctionType) and not is_of_build(str(value.__module__)):
+        yield value
+    elif isinstance(value, (dict, list, tuple)) and depth < _DEPTH and len(value) <= _ITEMS:
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from functions_within(each, depth + 1)
+
+
+def names_of_code(function: types.FunctionType) -> tuple[str, str]:
+    """Of a function, and of its code: what functools.wraps made has the name of another."""
+    return f"{function.__module__}.{function.__qualname__}", function.__code__.co_qualname
 
 
 def name_of(function: types.FunctionType, module: str) -> tuple[str, str] | None:
@@ -325,6 +351,8 @@ def read(namespace: dict[str, Any], chain: Chain) -> tuple[Any, Chain]:
 
 
 def _attribute(value: Any, name: str) -> Any:
+    if name == CHOSEN:
+        return _chosen(value)
     if isinstance(value, types.ModuleType):
         return getattr(value, name, MISSING)
     if isinstance(value, types.FunctionType) and name in OF_FUNCTIONS:
@@ -339,6 +367,21 @@ def _attribute(value: Any, name: str) -> Any:
     if name in getattr(value, "__dict__", {}) or not hasattr(type(static), "__get__"):
         return static
     return MISSING
+
+
+def _chosen(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, types.FunctionType):
+        return names_of_code(value)
+    if isinstance(value, (tuple, list)) and depth < _DEPTH:
+        return tuple(_chosen(each, depth + 1) for each in value[:_ITEMS])
+    if isinstance(value, dict) and depth < _DEPTH:
+        return tuple((_chosen(key, depth + 1), _chosen(each, depth + 1)) for key, each in list(value.items())[:_ITEMS])
+    if not isinstance(value, (type, types.ModuleType)):
+        with contextlib.suppress(NotPortableError):
+            return _core.digest(describe(value))
+    return (
+        str(value) if isinstance(value, (*_NATIVE, *_OPERATORS)) else key_of(value if isinstance(value, type) else type(value))
+    )
 
 
 def _inside(cls: type) -> dict[str, Any]:

@@ -362,7 +362,8 @@ def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
     factory = field.default_factory
     made = None if factory is dataclasses.MISSING else _plain(factory)
     default = None if field.default is dataclasses.MISSING else (_plain(field.default),)
-    return field.name, default, made, field.init, field.compare, field.repr, bool(field.kw_only)
+    said = field.init, field.compare, field.repr, bool(field.kw_only)
+    return field.name, default, made, *said, *((_plain(dict(field.metadata)),) if field.metadata else ())
 
 
 def _plain(value: Any) -> Any:

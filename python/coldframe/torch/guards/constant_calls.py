@@ -32,8 +32,10 @@ _OF_TORCH = (
     "torch.xpu.is_available",
 )
 # What decides within operators, and context managers, of these names: what Dynamo asks itself says nothing of it.
+_OF_AUTOCAST = tuple(("torch.get_autocast_dtype", (device,)) for device in ("cpu", "cuda"))
 DECIDING = {
-    "autocast": tuple(("torch.get_autocast_dtype", (device,)) for device in ("cpu", "cuda")),
+    "_enter_autocast": _OF_AUTOCAST,  # in a graph
+    "autocast": _OF_AUTOCAST,
     "scaled_dot_product_attention": tuple((name, ()) for name in _OF_TORCH if name.endswith("_sdp_enabled")),
 }
 # Dynamo has polyfills for them.

@@ -131,8 +131,10 @@ def _hookless(entries: Any, scope: dict[str, Any]) -> str | None:
 
 
 def _functions(entries: Any, scope: dict[str, Any]) -> str | None:
-    for module, qualname, expected in entries:
-        if not any(state.is_function(each, expected) for each in state.functions_under(module, qualname)):
+    for module, qualname, expected, names in entries:
+        found = list(state.functions_under(module, qualname))
+        wrapped = tuple(each.__code__.co_qualname for each in found)
+        if wrapped != names or not any(state.is_function(each, expected) for each in found):
             return f"{module}.{qualname}() is not what it was"
     return None
 
@@ -176,6 +178,13 @@ def _registrations(entries: Any, scope: dict[str, Any]) -> str | None:
     for name, expected in entries:
         if (found := registrations.of(name)) != expected:
             return f"{name} has the rules {', '.join(sorted(set(expected) ^ set(found)))} as before"
+    return None
+
+
+def _of_build(entries: Any, scope: dict[str, Any]) -> str | None:
+    for ref, expected in entries:
+        if operands.claims(_core.resolve(ref)) != expected:
+            return f"{ref.module}.{ref.qualname} is what it was"
     return None
 
 
@@ -296,6 +305,7 @@ _CHECKS = {
     "dirs": _dirs,
     "held": _held,
     "of_inputs": _of_inputs,
+    "of_build": _of_build,
     "registrations": _registrations,
     "same": _same_cells,
     "settings": _settings,

@@ -12,7 +12,6 @@ import builtins
 import collections
 import contextlib
 import enum
-import importlib
 import re
 import sys
 import types
@@ -28,14 +27,15 @@ from ..fingerprint import state
 from ..seam import symbols
 from . import classes, constant_calls, operands, registrations
 from .expressions import Expression, parse
+from .lookups import Lookups
 
 # By what code reads attributes whose names do not stand in it.
 BY_ANY_NAME = frozenset(
     ["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers", "hasattr", "vars"]
 )
-# Sources of what Dynamo has put among a module's globals itself: modules that it imports for what it traces of torch and the
-# standard library, and objects that no source of the program leads to, by their addresses.
-_OF_DYNAMO = re.compile(r"\bG\['(?:__import_|\w*_\d{9,}_c\d+'\])")
+# Sources of what Dynamo has put among a module's globals itself: modules of the functions that it inlines, and objects that no
+# source of the program leads to, by their addresses.
+_OF_DYNAMO = re.compile(r"\bG\['(?:__import_(\w+?)(?:_dot_\w+)?'\]|\w*_\d{9,}_c\d+'\])")
 _OF_SITE = frozenset(["copyright", "credits", "exit", "help", "license", "quit"])  # builtins for people
 _LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
@@ -99,7 +99,8 @@ class Premises:
         self._asked: set[str] = set()
         self._absent: dict[tuple[str, str], Expression] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
-        self._lookups: dict[tuple[str, str, int], tuple[Any, bool]] = {}
+        self._of_build: dict[_core.ImportRef, bytes] = {}  # with what they say of themselves
+        self.lookups = Lookups()
         self.finding_key = 0  # whether a dict or a set is asking a key for its hash
         self.registry_read = False  # of pytree's nodes: not only looked up in
         self.sets_mixed = False  # a set whose order comes from hashes went into another one
@@ -131,7 +132,14 @@ class Premises:
     def calls(self, graph: Any) -> None:
         """A graph that was made of the frame calls operators of libraries: which rules they have decides what these do."""
         self._operators.update({name: registrations.of(name) for name in registrations.called_by(graph)})
+        functions = list(registrations.functions_of_build(graph))
+        self.decided([function.__name__ for function in functions])
+        self.of_build(functions)
         self._writes = self._writes or registrations.writes(graph)
+
+    def of_build(self, functions: Iterable[Any]) -> None:
+        """Functions of torch, or of the standard library, that decide what was compiled: others could stand in their places."""
+        self._of_build.update((operands.reference(function), operands.claims(function)) for function in functions)
 
     def iterated(self, items: Iterable[Any]) -> None:
         """The program went through a set of these constants, in an order that comes from their hashes."""
@@ -156,7 +164,7 @@ class Premises:
 
     def _say(self, source: str, what: str, said: Callable[[Expression], None]) -> None:
         """Calls `said` with the expression of a source. Where there is none, `what` was taken for a constant, and fails."""
-        if _OF_DYNAMO.search(source):
+        if (found := _OF_DYNAMO.search(source)) is not None and (found[1] is None or state.is_of_build(found[1])):
             return
         try:
             said(parse(source))
@@ -213,11 +221,6 @@ class Premises:
                 source.name, f"the lack of {name} in {source.name}", lambda of: self._absent.update({(source.name, name): of})
             )
 
-    def looked_up(self, module: str, registry: str, key: Any) -> None:
-        """Notes that it decided how a tree was walked whether a registry, a dict of the module, knows the key."""
-        known = key in getattr(importlib.import_module(module), registry)
-        self._lookups[module, registry, id(key)] = (key, known)
-
     def executed(self, function: types.FunctionType, module: str) -> None:
         """A function of the program ran."""
         self._executed[id(function.__code__)] = function.__code__
@@ -226,7 +229,8 @@ class Premises:
 
     def holding(self, function: types.FunctionType, module: str, name: str) -> None:
         """Describes what a function that ran holds, to which this name leads."""
-        self._functions[module, name] = state.describe_function(function, self._met)
+        under = tuple(each.__code__.co_qualname for each in state.functions_under(module, name))  # with what wraps it
+        self._functions[module, name] = state.describe_function(function, self._met), under
 
     def read(self, module: str, chain: state.Chain) -> Any:
         """A function that ran has read a global, and attributes of it. Returns the value."""
@@ -382,7 +386,7 @@ class Premises:
         """Appends the check, if there is anything to check. NotPortableError with the reason when it cannot be said."""
         if self.failure is not None:
             raise NotPortableError(self.failure)
-        self._add_lookups(program)
+        self.lookups.add_to(program)
         checks: dict[str, Any] = {
             "apart": tuple(self._apart) if self._writes and len(self._apart) > 1 else (),
             "absent": tuple((expression, name) for (_, name), expression in self._absent.items()),
@@ -391,7 +395,7 @@ class Premises:
             "distinct": tuple(self._distinct) if len(self._distinct) > 1 else (),
             "hashes": tuple(self._hashes.items()),
             "hookless": tuple((parse(source), tuple(sorted(hooks))) for source, hooks in self._hookless.items()),
-            "functions": tuple((*where, content) for where, content in sorted(self._functions.items())),
+            "functions": tuple((*where, *content) for where, content in sorted(self._functions.items())),
             "installed": tuple(sorted(self._installed.items())),
             "instances": tuple(self._instances.values()),
             "isinstance": tuple(self._isinstance.values()),
@@ -399,6 +403,7 @@ class Premises:
             "operators": operands.claims_of_tensors(operands.OPERATORS) if self._of_program else b"",
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
             "missing": tuple(sorted(self._missing)),
+            "of_build": tuple(sorted(self._of_build.items(), key=lambda each: (each[0].module, each[0].qualname))),
             "registrations": tuple(sorted(self._operators.items())),
             "same": tuple(self._same.values()),
             "dirs": tuple(self._dirs.values()),
@@ -433,18 +438,3 @@ class Premises:
             roots = {**self._classes, **{id(cls): cls for cls in self._met}}
             description = classes.describe(roots.values(), lambda code: id(code) in known, read, needed, self._met, self._asked)
         return description
-
-    def _add_lookups(self, program: _core.GuardProgram) -> None:
-        """Not as premises: what is registered between two calls counts from then on, as in torch."""
-        registries: dict[tuple[str, str], int] = {}
-        for (module, name, _), (key, known) in self._lookups.items():
-            place = f"{module}.{name}"
-            if (module, name) not in registries:
-                of_module = (operands.reference(types.ModuleType), False, None, False)
-                node = program.add("named_accessor", (0,), ("import_module", (module,)), module, (), of_module)
-                assert node is not None
-                node = program.add("getattr", (node,), (name,), place, (), (operands.reference(dict), False, 0, False))
-                assert node is not None
-                registries[module, name] = node
-            text = f"{getattr(key, '__qualname__', repr(key))} {'in' if known else 'not in'} {place}"
-            program.add("dict_contains", (registries[module, name],), (known, key), "", [text])

@@ -6,19 +6,29 @@ torch's own that was registered, autocast, the rule that was not there before.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import re
 import sys
+import types
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ... import _core
 from ...errors import NotPortableError
-from ..fingerprint import libraries
-from ..fingerprint.sources import SourceSet
+from ..fingerprint import import_effects, libraries, state
+from ..fingerprint.sources import SourceSet, module_of
 from ..seam import symbols
+from . import operands
+
+if TYPE_CHECKING:
+    from .premises import Premises
 
 _OF_TORCH = frozenset(["aten", "prim", "prims"])  # thousands of rules, which come with what torch imports
+
+# What a torch.library.custom_op keeps of rules that run while it is traced.
+_RULES = ("_abstract_fn", "_backward_fn", "_setup_context_fn", "_vmap_fn")
 
 _ops = symbols.module("torch._ops")
 
@@ -40,6 +50,33 @@ def called_by(graph: Any) -> Iterator[str]:
             yield name
 
 
+def functions_of_build(graph: Any) -> Iterator[Any]:
+    """Functions of torch that a torch.fx.Graph calls, and those that these call, under the names that lead to them."""
+    for function in {node.target for node in graph.nodes if node.op == "call_function"}:
+        if _is_of_build(function):
+            yield function
+            if isinstance(function, types.FunctionType):
+                yield from filter(_is_of_build, _read_by(function))
+
+
+def _read_by(function: types.FunctionType) -> Iterator[Any]:
+    """What a function may read of its globals, and of modules among them."""
+    names = function.__code__.co_names
+    found = [function.__globals__[name] for name in names if name in function.__globals__]
+    yield from found
+    modules = [value for value in found if isinstance(value, types.ModuleType)]
+    yield from (vars(module)[name] for module in modules for name in names if name in vars(module))
+
+
+def _is_of_build(function: Any) -> bool:
+    if not isinstance(function, (types.BuiltinFunctionType, types.FunctionType)):
+        return False
+    try:
+        return state.is_of_build(operands.reference(function).module)
+    except NotPortableError:
+        return False
+
+
 def of(name: str) -> tuple[str, ...]:
     """Returns what is registered for an operator: keys of kernels in Python, classes with a rule for dispatch, effects that
     keep calls whose results nobody uses, the type that autocast gives; and what `libraries` says of its kernels in C++."""
@@ -53,11 +90,25 @@ def of(name: str) -> tuple[str, ...]:
     effects = [f"{key}: {effect}" for key, effect in overloads if effect is not None]
     kept = [str(each) for each in symbols.module("torch.fx.node")._side_effectful_functions if _is_of(each, name)]
     definition = symbols.module("torch._library.custom_ops").OPDEFS.get(name)
-    in_python = sorted([*keys, *classes, *effects, *kept])
+    given = [vars(definition).get(rule) for rule in _RULES] if definition is not None else []
+    entries = [entry for key, entry in known.items() if key.partition(".")[0] == name]
+    given += [kernel.func for entry in entries for kernel in entry.fake_impl.kernels]
+    given += [rule for entry in entries for rule in entry.torch_dispatch_rules._data.values()]
+    in_python = sorted([*keys, *classes, *effects, *kept, *map(_said, given)])
     return (*in_python, *libraries.kernels_of(name), str(getattr(definition, "_autocast_dtype", None)))
 
 
-def add_to(sources: SourceSet, graph: Any) -> None:
+def _said(rule: Any) -> str:
+    """Which function a rule is, by the names of those that it consists of, for what they do counts where they run; all that
+    another object is."""
+    names = [name for each in state.functions_of(rule) for name in state.names_of_code(each)]
+    if not isinstance(rule, types.FunctionType):
+        with contextlib.suppress(NotPortableError):
+            names.append(_core.digest(state.describe(rule)).hex())
+    return " ".join([state.key_of(type(rule)), *names])
+
+
+def add_to(premises: Premises, sources: SourceSet, graph: Any) -> None:
     """Adds what the modules do that registered what runs while the operators of a torch.fx.Graph are traced: a kernel or a rule
     may be a function of torch, so that no code of the program runs. NotPortableError when nothing tells which modules."""
     called, made = set(called_by(graph)), libraries.in_python()
@@ -72,19 +123,24 @@ def add_to(sources: SourceSet, graph: Any) -> None:
         if key.partition(".")[0] in called:
             files.update(kernel.source.rpartition(":")[0] for kernel in entry.fake_impl.kernels)
     for file in files:
-        if not libraries.is_of_torch(file) and not sources.add_import(file):
+        if libraries.is_of_torch(file):
+            continue
+        if (module := module_of(file)) is None:
             raise NotPortableError(f"{file!r}, which is the file of no imported module, registers operators")
+        sources.add_import(file)
+        for name in import_effects.names(file) & vars(sys.modules[module]).keys():
+            premises.read(module, (name, state.CHOSEN))
 
 
 def _naming(operators: Iterable[str]) -> dict[str, set[str]]:
     """Those of these operators whose names are written in imported modules, and the files of the modules."""
-    names = {name.partition("::")[2]: name for name in operators}
-    written = re.compile(rf"""["'](?:\w+::)?({"|".join(map(re.escape, names))})\b""".encode())
+    parts = {name: [re.compile(rf"\b{re.escape(part)}\b".encode()) for part in name.split("::")] for name in operators}
     found: dict[str, set[str]] = {}
     for file in {Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}:
-        if file.suffix == ".py" and file.is_file():
-            for name in written.findall(file.read_bytes()):
-                found.setdefault(names[name.decode()], set()).add(str(file))
+        text = file.read_bytes() if file.suffix == ".py" and file.is_file() else b""
+        for name, written in parts.items() if b"torch" in text else ():
+            if all(part.search(text) for part in written):
+                found.setdefault(name, set()).add(str(file))
     return found
 
 

@@ -177,6 +177,8 @@ def _wrap_tensors(wrap: Wrap, current: Current) -> None:
     def make(original: Any) -> Callable[..., Any]:
         def var_getattr(self: Any, tx: Any, name: str) -> Any:
             premises = current()
+            if premises is not None:
+                premises.used_of_tensors([name])
             if premises is not None and name in _OF_TENSORS and self.source is not None:
                 with _contained(premises):
                     premises.of_input(self.source, name, getattr(tx.output.resolve_source_value(self.source), name))

@@ -51,7 +51,7 @@ class _Items(dict[Any, Any]):
 
     def looked_up(self, key: Any) -> None:
         if key.vt.is_python_constant():
-            self.premises.looked_up(*_NODES, key.vt.as_python_constant())
+            self.premises.lookups.note(*_NODES, key.vt.as_python_constant())
         else:
             self.premises.registry_read = True
 
@@ -116,12 +116,12 @@ def _wrap_leaves(wrap: Wrap, current: Current) -> None:
         def call_tree_map_branch(self: Any, tx: Any, function: Any, mapped: Any, rest: Any, kwargs: Any, *path: Any) -> Any:
             if (premises := current()) is not None:
                 if not str(getattr(getattr(function, "fn", None), "__module__", "")).startswith("optree"):
-                    premises.looked_up(*_NODES, self.value_type)
+                    premises.lookups.note(*_NODES, self.value_type)
                 else:
-                    premises.looked_up(*_OF_OPTREE, self.value_type)
+                    premises.lookups.note(*_OF_OPTREE, self.value_type)
                     namespace = kwargs.get("namespace")
                     if namespace is not None and namespace.is_python_constant():
-                        premises.looked_up(*_OF_OPTREE, (namespace.as_python_constant(), self.value_type))
+                        premises.lookups.note(*_OF_OPTREE, (namespace.as_python_constant(), self.value_type))
             return original(self, tx, function, mapped, rest, kwargs, *path)
 
         return call_tree_map_branch

@@ -1,0 +1,37 @@
+"""Types that Dynamo looked up in registries of trees, and whether these knew them."""
+
+from __future__ import annotations
+
+import importlib
+import types
+from typing import Any
+
+from ... import _core
+from . import operands
+
+
+class Lookups:
+    """Those of one frame."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, int], tuple[Any, bool]] = {}
+
+    def note(self, module: str, registry: str, key: Any) -> None:
+        """Notes that it decided how a tree was walked whether a registry, a dict of the module, knows the key."""
+        known = key in getattr(importlib.import_module(module), registry)
+        self._found[module, registry, id(key)] = (key, known)
+
+    def add_to(self, program: _core.GuardProgram) -> None:
+        """Not as premises: what is registered between two calls counts from then on, as in torch."""
+        registries: dict[tuple[str, str], int] = {}
+        for (module, name, _), (key, known) in self._found.items():
+            place = f"{module}.{name}"
+            if (module, name) not in registries:
+                of_module = (operands.reference(types.ModuleType), False, None, False)
+                node = program.add("named_accessor", (0,), ("import_module", (module,)), module, (), of_module)
+                assert node is not None
+                node = program.add("getattr", (node,), (name,), place, (), (operands.reference(dict), False, 0, False))
+                assert node is not None
+                registries[module, name] = node
+            text = f"{getattr(key, '__qualname__', repr(key))} {'in' if known else 'not in'} {place}"
+            program.add("dict_contains", (registries[module, name],), (known, key), "", [text])
