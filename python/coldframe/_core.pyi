@@ -135,8 +135,7 @@ class GuardProgram:
         """CorruptPackageError; UnsupportedPackageError for a kind of guard that this build does not know."""
     @property
     def ops(self) -> list[GuardOp]: ...
-    def __getitem__(self, number: int) -> GuardOp:
-        """An op by its number. IndexError."""
+    def __getitem__(self, number: int) -> GuardOp: ...
     def __len__(self) -> int: ...
     def __eq__(self, other: object) -> bool: ...
 
@@ -375,9 +374,7 @@ def libc_version() -> str:
 
 Step = tuple[str, tuple[int, ...], int, Any, int]
 """(operation, inputs, result, operand, number): see src/python/guard_steps.hpp."""
-
-Steps = Any
-"""Steps that the core has made."""
+Steps = Any  # that the core has made
 _Steps = Sequence[Step] | Steps
 
 def lower_guards(program: GuardProgram, names: tuple[str, ...], lazy: set[str], rare: object, before: list[Step]) -> Steps:

@@ -59,7 +59,7 @@ def f(*args):
 
 def elsewhere(edit: Edit) -> Edit | None:
     """The edit in a second module, whose `f` the first one calls. None for a program that has one, or that makes its target."""
-    if edit.other is not None or "def f(" not in edit.text:
+    if edit.other is not None or "\ndef f(" not in f"\n{edit.text}" or "def make(" in edit.text:
         return None
     text = HEAD + edit.text.replace("edited_", "elsewhere_")  # of operators
     before, after = (text.replace(GAP, filling) for filling in (edit.before, edit.after))

@@ -17,11 +17,30 @@ def f(x):
 backend = "aot_eager"
 """
 _IMPL = 'lib.impl("a", {kernel}, "CompositeImplicitAutograd")\n'
+_CUSTOM = """
+@torch.library.custom_op("edited_{name}::op", mutates_args=())
+def op(x: torch.Tensor) -> torch.Tensor:
+    return x.clone()
+@op.register_fake
+def _(x):
+    return torch.empty_like(x)
+BACKWARDS = [lambda ctx, g: g * 2, lambda ctx, g: g * 3]
+def f(x):
+    return torch.ops.edited_{name}.op(x)
+def args():
+    return (torch.ones(2).requires_grad_(),)
+backend = "aot_eager"
+"""
 _CLASS = "import inspect\nclass K:\n"
 
 
 def _library(name: str, rest: str) -> str:
     return _LIBRARY.replace("{name}", name) + rest
+
+
+def _custom(name: str, rest: str) -> str:
+    """A custom operator whose first or second backward is registered."""
+    return _CUSTOM.replace("{name}", name) + rest
 
 
 def _looks(at: str) -> str:
@@ -89,5 +108,63 @@ EDITS = {
         _CLASS + "    a: @@ = 1" + _looks("len(str(typing.get_type_hints(K)))"),
         "int",
         "complex",
+    ),
+    "backward that a table of another module chooses": Edit(
+        "import OTHER\n" + _custom("chosen", "op.register_autograd(BACKWARDS[OTHER.K])"), "", "", ("K = 0\n", "K = 1\n")
+    ),
+    "backward that is an object": Edit(
+        "import OTHER\nclass B:\n    def __init__(self, k):\n        self.k = k\n    def __call__(self, ctx, g):\n"
+        "        return g * self.k\n" + _custom("object", "op.register_autograd(B(OTHER.K))"),
+        "",
+        "",
+        ("K = 2\n", "K = 3\n"),
+    ),
+    "kernel that a setting of another module chooses": Edit(
+        "from OTHER import K\ndef one(x):\n    return x * 2\ndef two(x):\n    return x * 3\n"
+        + _library("chosen", _IMPL.format(kernel="one if K else two")),
+        "",
+        "",
+        ("K = 1\n", "K = 0\n"),
+    ),
+    "decorator of a helper that wraps it": Edit(
+        "from OTHER import deco\n@deco\ndef k(x):\n    return x * 2" + _looks("k(1)"),
+        "",
+        "",
+        (
+            "def deco(function):\n    return function\n",
+            "import functools\ndef deco(function):\n    @functools.wraps(function)\n"
+            "    def wrapped(*args):\n        return function(*args) * 3\n    return wrapped\n",
+        ),
+    ),
+    "attribute that a decorator gives a helper": Edit(
+        "from OTHER import deco\n@deco\ndef k(x):\n    return x\nK = [k]" + _looks("K[0].scale"),
+        "",
+        "",
+        tuple(f"def deco(function):\n    function.scale = {scale}\n    return function\n" for scale in (2, 3)),
+    ),
+    "metadata of a field": Edit(
+        "@dataclasses.dataclass\nclass K:\n    a: int = dataclasses.field(default=1, metadata={'k': @@})"
+        + _looks("dataclasses.fields(K)[0].metadata['k']"),
+        "2",
+        "3",
+    ),
+    "type of autocast under another name": Edit(
+        "from torch import autocast as cast\ntorch.set_autocast_dtype('cpu', torch.@@)\ndef f(x):\n"
+        "    with cast('cpu'):\n        return (x @ x.T).float()\n"
+        "def done():\n    torch.set_autocast_dtype('cpu', torch.bfloat16)\n"
+        "def args():\n    return (torch.full((4, 4), 1.001),)",
+        "bfloat16",
+        "float16",
+    ),
+    "method of tensors under a name that is a value": Edit(
+        "own = torch.Tensor.square\n@@\nNAME = 'square'\ndef f(x):\n    return getattr(x, NAME)()\n"
+        "def done():\n    torch.Tensor.square = own",
+        "",
+        "torch.Tensor.square = lambda x: x * 3",
+    ),
+    "function of torch that one of torch's calls": Edit(
+        "own = torch.relu\n@@\nmodule = nn.ReLU()\ndef f(x):\n    return module(x)\ndef done():\n    torch.relu = own",
+        "",
+        "torch.relu = lambda x: x * 3",
     ),
 }

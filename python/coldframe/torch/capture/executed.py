@@ -27,7 +27,7 @@ from ... import _core
 from ...errors import NotPortableError
 from ..fingerprint import state
 from ..fingerprint.sources import SourceSet, module_of
-from ..guards import operands
+from ..guards import constant_calls, operands
 from ..guards.premises import BY_ANY_NAME, Premises
 
 # Packages of the compiler, and what it needs itself.
@@ -301,6 +301,9 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
         if _is_of_program_module(imported):
             premises.missing(name, (each for each in code.co_names if state.lacks(name, each)))
     for *_, value in list(read):
+        if callable(value) and constant_calls.says_what_the_process_is_like(value):
+            with contextlib.suppress(Exception):  # of those that must be given something
+                premises.called(value, (), {}, value())
         for each in state.functions_within(value):
             for attribute in vars(each).keys() & set(code.co_names):
                 place = each.__module__, (*each.__qualname__.split("."), attribute)

@@ -7,6 +7,7 @@ value.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -21,7 +22,7 @@ import torch
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError, NotPortableError
 from ..seam import symbols
-from . import overrides
+from . import overrides, state
 
 _EXACT = ("python_implementation", "python_version", "python_magic", "soabi", "torch_version", "torch_git", "machine")
 _CONFIGS = ("torch._dynamo.config", "torch._functorch.config", "torch._inductor.config")
@@ -192,4 +193,7 @@ def _portable(value: Any) -> Any:
     try:
         return _core.portable(value)
     except NotPortableError:
-        return f"{type(value).__module__}.{type(value).__qualname__}"  # a function, say: its identity is all there is
+        said = [f"{type(value).__module__}.{type(value).__qualname__}"]
+        with contextlib.suppress(NotPortableError):  # of others the class is all there is
+            said.append(_core.digest(state.describe(value)).hex())
+        return " ".join(said)

@@ -1,4 +1,4 @@
-"""Who gives operators their kernels: shared libraries, by content, and files of Python.
+"""The origins of operators' kernels: shared libraries, by content, and files of Python.
 
 A kernel that runs while a graph is traced, of a composite operator say, decides what the graph does. In C++ it is in no source;
 from Python it may be a function of torch itself, and torch keeps to itself which one.
@@ -22,7 +22,7 @@ from ..seam import symbols
 _TORCH = os.path.join(os.path.dirname(torch.__file__), "")
 # A kernel and the file that registered it; which a C++ file does under this very name in its library, too.
 _KERNEL = re.compile(r"^(\w+)(?:\[\w+\])?: registered at (.+):\d+ ", re.MULTILINE)
-LIBRARY = symbols.module("torch.library").__file__
+LIBRARY = os.path.join(_TORCH, "library.py")
 _CPP = (".cc", ".cpp", ".cxx", ".cu", ".h", ".hpp")
 _WHILE_TRACING = re.compile("CompositeImplicit|Autograd|ADInplaceOrView|Functionalize|Python|FuncTorch|Autocast|Meta")
 

@@ -69,7 +69,7 @@ def _entries(kind: str, table: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _content(value: Any, functions: Iterable[types.FunctionType]) -> Iterator[str]:
-    """What an entry is made of: the code of functions, and all else that they or other objects hold."""
+    """The content of an entry: the code of functions, and all else that they or other objects hold."""
     held = [] if isinstance(value, types.FunctionType) else [value]
     for function in functions:
         yield state.semantic_digest(function.__code__).hex()

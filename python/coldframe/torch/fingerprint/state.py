@@ -81,7 +81,7 @@ def names_in_tuples(code: types.CodeType) -> Iterator[str]:
 
 
 def _documentation(code: types.CodeType) -> Iterator[str]:
-    """What a code and those within hold first, if it is a text: it is no part of the semantic digest."""
+    """The first constants of a code and of those within, where they are texts: no part of the semantic digest."""
     if isinstance(text := next(iter(code.co_consts), None), str):
         yield text
     for const in code.co_consts:
@@ -299,8 +299,9 @@ def functions_within(value: Any, depth: int = 0) -> Iterator[types.FunctionType]
 
 
 def names_of_code(function: types.FunctionType) -> tuple[str, str]:
-    """Of a function, and of its code: what functools.wraps made has the name of another."""
-    return f"{function.__module__}.{function.__qualname__}", function.__code__.co_qualname
+    """Of a function, and of its code: what functools.wraps made has the name of another. What has no name is what it does."""
+    name = function.__code__.co_qualname
+    return f"{function.__module__}.{function.__qualname__}", semantic_digest(function.__code__).hex() if "<" in name else name
 
 
 def name_of(function: types.FunctionType, module: str) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ the program has marked itself, and a closed list of torch's and of Python's own,
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -36,10 +37,25 @@ _OF_AUTOCAST = tuple(("torch.get_autocast_dtype", (device,)) for device in ("cpu
 DECIDING = {
     "_enter_autocast": _OF_AUTOCAST,  # in a graph
     "autocast": _OF_AUTOCAST,
+    "get_autocast_dtype": _OF_AUTOCAST,
     "scaled_dot_product_attention": tuple((name, ()) for name in _OF_TORCH if name.endswith("_sdp_enabled")),
 }
 # Dynamo has polyfills for them.
 OF_PYTHON = frozenset([sys.getrecursionlimit, sys.get_int_max_str_digits, sys.set_int_max_str_digits])
+
+
+# Functions that say, without being given anything, what the process is like, by their names: code that runs while a frame is
+# compiled may have asked.
+_ASKED = re.compile(r"(get|has|is)[a-z_\d]*|initial_seed|\w+_enabled")
+_DEVICES = frozenset(["cuda", "mps", "mtia", "xpu"])  # which asking initialises
+_HAVING = frozenset(["decimal", "gc", "numpy", "sys", "torch"])
+
+
+def says_what_the_process_is_like(function: Any) -> bool:
+    if not isinstance(function, (types.FunctionType, types.BuiltinFunctionType)):
+        return False
+    top, _, rest = str(function.__module__).partition(".")
+    return top in _HAVING and rest.partition(".")[0] not in _DEVICES and _ASKED.fullmatch(function.__name__) is not None
 
 
 def of_torch() -> Iterator[Any]:
@@ -58,4 +74,4 @@ def gives_constant(function: Any) -> bool:
     """Returns whether `function` is one of those."""
     if isinstance(function, (types.FunctionType, types.MethodType)) and getattr(function, "_dynamo_marked_constant", False):
         return True
-    return any(function is each for each in (*OF_PYTHON, *of_torch()))
+    return says_what_the_process_is_like(function) or any(function is each for each in (*OF_PYTHON, *of_torch()))

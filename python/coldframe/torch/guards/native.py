@@ -65,7 +65,7 @@ def steps_of(
 
 
 class _Rare:
-    """What the core does not lower by itself: guards whose exact meaning is torch's, and objects that are bound once."""
+    """Lowers what the core does not by itself: guards whose exact meaning is torch's, and objects that are bound once."""
 
     unmarked = (torch.Tensor, torch.nn.Parameter), ("_has_dynamo_dim_marking",)  # plain tensors, without what every mark_* sets
 

@@ -60,7 +60,7 @@ def functions_of_build(graph: Any) -> Iterator[Any]:
 
 
 def _read_by(function: types.FunctionType) -> Iterator[Any]:
-    """What a function may read of its globals, and of modules among them."""
+    """Globals that a function may read, and attributes of modules among them."""
     names = function.__code__.co_names
     found = [function.__globals__[name] for name in names if name in function.__globals__]
     yield from found

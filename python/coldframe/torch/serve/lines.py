@@ -14,7 +14,7 @@ _LONGEST = 8  # code units of one entry
 
 
 class Lines:
-    """Where lines of one recorded function are now."""
+    """Maps lines of one recorded function to those of today."""
 
     def __init__(self, recorded: _core.CodeObject, code: types.CodeType) -> None:
         fields = recorded.fields
