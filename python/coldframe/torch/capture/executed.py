@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 
 from ... import _core
 from ...errors import NotPortableError
-from ..fingerprint import state
+from ..fingerprint import builds, state
 from ..fingerprint.sources import SourceSet, module_of
 from ..guards import constant_calls, operands
 from ..guards.premises import BY_ANY_NAME, Premises
@@ -175,7 +175,7 @@ def add_to(
             if isinstance(value, types.ModuleType) and _is_of_program_module(value):
                 premises.failure = f"attributes of module {value.__name__!r} were looked up by names that are not to be seen"
     _add_registered(
-        premises, {value for *_, value in read if isinstance(value, abc.ABCMeta) and state.is_of_exact_build(value)}
+        premises, {value for *_, value in read if isinstance(value, abc.ABCMeta) and builds.is_of_exact_build(value)}
     )
     try:
         _add_installed(premises, added)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import state
+from . import builds
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
@@ -191,7 +191,7 @@ def _drop_docstrings(body: list[ast.stmt]) -> None:
 
 
 def _is_inert_module(name: str) -> bool:
-    return name.partition(".")[0] == "numpy" or state.is_of_build(name)
+    return name.partition(".")[0] == "numpy" or builds.is_of_build(name)
 
 
 def _is_one_of(names: re.Pattern[str], name: str) -> bool:

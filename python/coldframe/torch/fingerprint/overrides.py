@@ -16,7 +16,7 @@ import torch
 from ... import _core
 from ...errors import NotPortableError
 from ..seam import symbols
-from . import state
+from . import builds, state
 
 _TORCH = os.path.join(os.path.dirname(torch.__file__), "")
 _TABLES = (
@@ -64,7 +64,7 @@ def _entries(kind: str, table: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
             continue
         functions = list(state.functions_of(value))
         modules = {str(each.__module__) for each in functions} | {str(getattr(value, "__module__", None) or "torch")}
-        if not all(map(state.is_of_build, modules)):
+        if not all(map(builds.is_of_build, modules)):
             yield f"{key}: {kind}", " ".join(_content(value, functions))
 
 
@@ -88,6 +88,6 @@ def _patterns(kind: str, table: Any) -> Iterator[tuple[str, str]]:
         for target, entries in each.patterns.items():
             parts = [part for entry in entries for part in vars(entry).values()]
             functions = [function for part in parts for function in state.functions_of(part)]
-            if any(not state.is_of_build(str(function.__module__)) for function in functions):
+            if any(not builds.is_of_build(str(function.__module__)) for function in functions):
                 codes = [state.semantic_digest(function.__code__).hex() for function in functions]
                 yield f"{target}: {kind} {number}", " ".join(codes)

@@ -16,10 +16,8 @@ import importlib.metadata
 import importlib.util
 import inspect
 import operator
-import os
 import re
 import sys
-import sysconfig
 import threading
 import types
 import typing
@@ -32,13 +30,12 @@ import torch
 from ... import _core
 from ...errors import NotPortableError
 from ..seam import symbols
+from . import builds
 
 # What a function is like, beside what it does.
 OF_FUNCTIONS = ("__annotations__", "__code__", "__defaults__", "__doc__", "__kwdefaults__")
 CHOSEN = "<chosen>"  # ends a chain: which functions and classes a value is or holds, whatever they do, and what else it holds
 INSIDE = "<inside>"  # ends a chain that leads to a class: what its own body and its functions are like
-_STANDARD = tuple(os.path.join(path, "") for path in (os.path.dirname(os.__file__), sysconfig.get_path("platstdlib")))
-_INSTALLED = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib"))
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _DEPTH = 6
 _ITEMS = 1000
@@ -183,24 +180,8 @@ def is_described(value: Any, description: dict[str, Any]) -> bool:
 
 def _classes_of(value: Any) -> Iterator[type]:
     for cls in (value, type(value)):
-        if isinstance(cls, type) and not is_of_exact_build(cls):
+        if isinstance(cls, type) and not builds.is_of_exact_build(cls):
             yield cls
-
-
-def is_of_exact_build(cls: type) -> bool:
-    """Returns whether a class belongs to torch or the standard library, which a package names by version."""
-    return is_of_build(str(cls.__module__))
-
-
-def is_of_build(module: str) -> bool:
-    """Returns whether a module belongs to torch or to the standard library, and is no other one of the same name."""
-    top = module.partition(".")[0]
-    return top == "torch" or (top in sys.stdlib_module_names and not _is_elsewhere(top))
-
-
-def _is_elsewhere(top: str) -> bool:
-    file = getattr(sys.modules.get(top), "__file__", None)
-    return isinstance(file, str) and (not file.startswith(_STANDARD) or file.startswith(_INSTALLED))
 
 
 def parts(value: Any) -> Iterator[tuple[str, Any]]:
@@ -208,7 +189,7 @@ def parts(value: Any) -> Iterator[tuple[str, Any]]:
     which alone it can be compared."""
     cls = type(value)
     of_python = all(base is object or (base.__flags__ & _HEAP_TYPE and "__slots__" not in vars(base)) for base in cls.__mro__)
-    if _is_plain_object(value) or not (of_python and any(map(is_of_exact_build, cls.__mro__[:-1]))):
+    if _is_plain_object(value) or not (of_python and any(map(builds.is_of_exact_build, cls.__mro__[:-1]))):
         yield "", value
         return
     yield "__class__", cls
@@ -222,9 +203,9 @@ def _is_kept_property(cls: type, name: str) -> bool:
 def _is_plain_object(value: Any) -> bool:
     """Returns whether the attributes of an object of the program are all that there is to it."""
     cls = type(value)
-    native = any(base.__module__ != "builtins" and is_of_exact_build(base) for base in cls.__mro__)
+    native = any(base.__module__ != "builtins" and builds.is_of_exact_build(base) for base in cls.__mro__)
     holds_more = any("__slots__" in vars(base) for base in cls.__mro__) or isinstance(value, (dict, list, set, tuple, str, int))
-    return hasattr(value, "__dict__") and not native and not holds_more and not is_of_exact_build(cls)
+    return hasattr(value, "__dict__") and not native and not holds_more and not builds.is_of_exact_build(cls)
 
 
 def describe_function(function: types.FunctionType, met: set[type] | None = None, depth: int = 0) -> dict[str, Any]:
@@ -291,7 +272,7 @@ def functions_of(value: Any) -> Iterator[types.FunctionType]:
 
 def functions_within(value: Any, depth: int = 0) -> Iterator[types.FunctionType]:
     """Functions of the program that a value is, or that containers in it hold."""
-    if isinstance(value, types.FunctionType) and not is_of_build(str(value.__module__)):
+    if isinstance(value, types.FunctionType) and not builds.is_of_build(str(value.__module__)):
         yield value
     elif isinstance(value, (dict, list, tuple)) and depth < _DEPTH and len(value) <= _ITEMS:
         for each in value.values() if isinstance(value, dict) else value:
@@ -397,7 +378,7 @@ def can_be_shared(value: Any) -> bool:
     """Returns whether it matters that two names lead to one object: it can be changed, or is equal to itself alone."""
     if isinstance(value, (torch.Tensor, torch.nn.Module, list, dict, set, collections.deque, types.CellType)):
         return True
-    return not isinstance(value, (type, enum.Enum, *_VALUES)) and not is_of_exact_build(type(value))
+    return not isinstance(value, (type, enum.Enum, *_VALUES)) and not builds.is_of_exact_build(type(value))
 
 
 def has_other_equals(value: Any) -> bool:

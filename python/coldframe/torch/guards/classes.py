@@ -19,7 +19,7 @@ import torch
 
 from ... import _core
 from ...errors import NotPortableError, PackageError
-from ..fingerprint import state
+from ..fingerprint import builds, state
 from . import operands
 
 _registry_of: Any = vars(abc)["_get_dump"]
@@ -91,13 +91,13 @@ def describe(
     asked = asked - _IGNORED
     of_met = set[type]().union(*(cls.__mro__ for cls in met or ()))
     for cls in classes:
-        if not state.is_of_exact_build(cls):
+        if not builds.is_of_exact_build(cls):
             entries[cls].update(_read_entries(cls, read - _IGNORED, needed, inlined, met if cls in of_met else None))
             if ANY_NAME in read and cls in of_met:
                 entries[cls][ANY_NAME] = {}
             if asked:
                 entries[cls][_ASKED] = tuple(sorted(asked & vars(cls).keys()))
-    of_program = [cls for cls in classes if not state.is_of_exact_build(cls)]
+    of_program = [cls for cls in classes if not builds.is_of_exact_build(cls)]
     return {
         "asked": tuple(sorted(asked)) if of_program else (),
         "roots": tuple(named),
@@ -223,7 +223,7 @@ def _read_entries(
 
 def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str], asked: set[str]) -> str | None:
     """The name of the first member of `cls` that is not as recorded."""
-    if not state.is_of_exact_build(cls):
+    if not builds.is_of_exact_build(cls):
         known = known | (read - _IGNORED)
     members = dict(vars(cls))
     tables = _generated_tables(cls)
@@ -252,11 +252,11 @@ def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
         return False
     if name in known or name in _REPLACED:
         return True
-    if state.is_of_exact_build(cls):
+    if builds.is_of_exact_build(cls):
         return False
     if issubclass(cls, enum.Enum) and name in cls._member_map_:
         return False  # in the table of members
-    if any(name in vars(base) for base in cls.__mro__[1:] if base not in _OF_EVERY and state.is_of_exact_build(base)):
+    if any(name in vars(base) for base in cls.__mro__[1:] if base not in _OF_EVERY and builds.is_of_exact_build(base)):
         return True  # of what Dynamo, or C, asks of a subclass
     special = name.startswith("__") and name.endswith("__")
     if isinstance(value, (types.FunctionType, staticmethod, classmethod)):
@@ -334,7 +334,7 @@ def _generated_tables(cls: type) -> dict[str, Any]:
             tables["(attributes)"] = own
         if (boundary := vars(cls).get("_boundary_")) is not None:
             tables["(boundary)"] = str(boundary)
-    if isinstance(cls, abc.ABCMeta) and not state.is_of_exact_build(cls):
+    if isinstance(cls, abc.ABCMeta) and not builds.is_of_exact_build(cls):
         tables["(registered)"] = tuple(sorted({state.key_of(each) for each in _registered(cls)}))
     if "__dataclass_fields__" in vars(cls):
         tables["(fields)"] = tuple(_field(field) for field in vars(cls)["__dataclass_fields__"].values())

@@ -181,7 +181,7 @@ def _registrations(entries: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
-def _of_build(entries: Any, scope: dict[str, Any]) -> str | None:
+def _of_torch(entries: Any, scope: dict[str, Any]) -> str | None:
     for ref, expected in entries:
         if operands.claims(_core.resolve(ref)) != expected:
             return f"{ref.module}.{ref.qualname} is what it was"
@@ -305,7 +305,7 @@ _CHECKS = {
     "dirs": _dirs,
     "held": _held,
     "of_inputs": _of_inputs,
-    "of_build": _of_build,
+    "of_torch": _of_torch,
     "registrations": _registrations,
     "same": _same_cells,
     "settings": _settings,

@@ -23,7 +23,7 @@ from torch.utils import _pytree as pytree
 
 from ... import _core
 from ...errors import NotPortableError
-from ..fingerprint import state
+from ..fingerprint import builds, state
 from ..seam import symbols
 from . import classes, constant_calls, operands, registrations
 from .expressions import Expression, parse
@@ -99,7 +99,7 @@ class Premises:
         self._asked: set[str] = set()
         self._absent: dict[tuple[str, str], Expression] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
-        self._of_build: dict[_core.ImportRef, bytes] = {}  # with what they say of themselves
+        self._of_torch: dict[_core.ImportRef, bytes] = {}  # called by graphs, with what they say of themselves
         self.lookups = Lookups()
         self.finding_key = 0  # whether a dict or a set is asking a key for its hash
         self.registry_read = False  # of pytree's nodes: not only looked up in
@@ -132,14 +132,10 @@ class Premises:
     def calls(self, graph: Any) -> None:
         """A graph that was made of the frame calls operators of libraries: which rules they have decides what these do."""
         self._operators.update({name: registrations.of(name) for name in registrations.called_by(graph)})
-        functions = list(registrations.functions_of_build(graph))
+        functions = list(registrations.functions_of_torch(graph))
         self.decided([function.__name__ for function in functions])
-        self.of_build(functions)
+        self._of_torch.update((operands.reference(function), operands.claims(function)) for function in functions)
         self._writes = self._writes or registrations.writes(graph)
-
-    def of_build(self, functions: Iterable[Any]) -> None:
-        """Functions of torch, or of the standard library, that decide what was compiled: others could stand in their places."""
-        self._of_build.update((operands.reference(function), operands.claims(function)) for function in functions)
 
     def iterated(self, items: Iterable[Any]) -> None:
         """The program went through a set of these constants, in an order that comes from their hashes."""
@@ -164,7 +160,7 @@ class Premises:
 
     def _say(self, source: str, what: str, said: Callable[[Expression], None]) -> None:
         """Calls `said` with the expression of a source. Where there is none, `what` was taken for a constant, and fails."""
-        if (found := _OF_DYNAMO.search(source)) is not None and (found[1] is None or state.is_of_build(found[1])):
+        if (found := _OF_DYNAMO.search(source)) is not None and (found[1] is None or builds.is_of_torch(found[1])):
             return
         try:
             said(parse(source))
@@ -249,13 +245,13 @@ class Premises:
 
     def looked_up_in_metaclass(self, metaclass: type, name: str) -> None:
         """Dynamo has looked for an attribute of a class in its metaclass."""
-        if not state.is_of_exact_build(metaclass):
+        if not builds.is_of_exact_build(metaclass):
             self._met.add(metaclass)
             self._of_metaclasses.add(name)
 
     def classes(self) -> Iterator[type]:
         """Those of the program that what ran has to do with, and their bases."""
-        return (base for base in {base for cls in self._met for base in cls.__mro__} if not state.is_of_exact_build(base))
+        return (base for base in {base for cls in self._met for base in cls.__mro__} if not builds.is_of_exact_build(base))
 
     def installed(self, name: str) -> None:
         """A function that ran may have asked whether there is a module or distribution of this name."""
@@ -403,7 +399,7 @@ class Premises:
             "operators": operands.claims_of_tensors(operands.OPERATORS) if self._of_program else b"",
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
             "missing": tuple(sorted(self._missing)),
-            "of_build": tuple(sorted(self._of_build.items(), key=lambda each: (each[0].module, each[0].qualname))),
+            "of_torch": tuple(sorted(self._of_torch.items(), key=lambda each: (each[0].module, each[0].qualname))),
             "registrations": tuple(sorted(self._operators.items())),
             "same": tuple(self._same.values()),
             "dirs": tuple(self._dirs.values()),

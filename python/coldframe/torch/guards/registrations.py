@@ -50,13 +50,13 @@ def called_by(graph: Any) -> Iterator[str]:
             yield name
 
 
-def functions_of_build(graph: Any) -> Iterator[Any]:
+def functions_of_torch(graph: Any) -> Iterator[Any]:
     """Functions of torch that a torch.fx.Graph calls, and those that these call, under the names that lead to them."""
     for function in {node.target for node in graph.nodes if node.op == "call_function"}:
-        if _is_of_build(function):
+        if _is_of_torch(function):
             yield function
             if isinstance(function, types.FunctionType):
-                yield from filter(_is_of_build, _read_by(function))
+                yield from filter(_is_of_torch, _read_by(function))
 
 
 def _read_by(function: types.FunctionType) -> Iterator[Any]:
@@ -68,11 +68,11 @@ def _read_by(function: types.FunctionType) -> Iterator[Any]:
     yield from (vars(module)[name] for module in modules for name in names if name in vars(module))
 
 
-def _is_of_build(function: Any) -> bool:
+def _is_of_torch(function: Any) -> bool:
     if not isinstance(function, (types.BuiltinFunctionType, types.FunctionType)):
         return False
     try:
-        return state.is_of_build(operands.reference(function).module)
+        return operands.reference(function).module.partition(".")[0] == "torch"
     except NotPortableError:
         return False
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils import _contextlib
 
-from ...fingerprint import state
+from ...fingerprint import builds, state
 from ...guards.premises import Premises
 from ...seam import symbols
 from ...seam.patches import Wrap
@@ -136,7 +136,7 @@ def _note(premises: Premises, tx: Any, variable: Any, source: Any, name: str) ->
     if isinstance(value, types.ModuleType):
         if sys.modules.get(value.__name__) is value:
             premises.missing(value.__name__, [name])
-    elif not (hasattr(type(value), "__getattr__") and state.is_of_exact_build(type(value)) and hasattr(value, name)):
+    elif not (hasattr(type(value), "__getattr__") and builds.is_of_exact_build(type(value)) and hasattr(value, name)):
         premises.has_not(source, name)
 
 
@@ -269,7 +269,7 @@ def _wrap_cells(wrap: Wrap, current: Current) -> None:
         def bind_args(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
             result = original(self, tx, args, kwargs)
             premises = current()
-            of_program = not state.is_of_build(str(self.fn.__globals__.get("__name__")))
+            of_program = not builds.is_of_build(str(self.fn.__globals__.get("__name__")))
             if premises is not None and of_program and self.fn.__closure__ and (source := self.get_source()) is not None:
                 note(premises, source.name, self.fn)
             return result

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any, get_args
 
-from ...fingerprint import state
+from ...fingerprint import builds
 from ...guards import constant_calls
 from ...guards.premises import Premises
 from ...seam import symbols
@@ -398,7 +398,7 @@ def _wrap_instance_checks(wrap: Wrap, current: Current) -> None:
         decided_by_bases = all(type(each) is type for each in flat)
         if source is not None and not decided_by_bases:
             premises.is_instance(source.name, flat, result.as_python_constant())
-        elif not decided_by_bases and not all(map(state.is_of_exact_build, (cls, *flat))):
+        elif not decided_by_bases and not all(map(builds.is_of_exact_build, (cls, *flat))):
             premises.instance_checked(cls, flat, result.as_python_constant())
 
     def make(original: Any) -> Callable[..., Any]:
