@@ -160,7 +160,7 @@ class Premises:
 
     def _say(self, source: str, what: str, said: Callable[[Expression], None]) -> None:
         """Calls `said` with the expression of a source. Where there is none, `what` was taken for a constant, and fails."""
-        if (found := _OF_DYNAMO.search(source)) is not None and (found[1] is None or builds.is_of_torch(found[1])):
+        if (found := _OF_DYNAMO.search(source)) is not None and (found[1] is None or builds.is_of_build(found[1])):
             return
         try:
             said(parse(source))
