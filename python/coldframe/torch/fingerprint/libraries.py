@@ -22,6 +22,7 @@ from ..seam import symbols
 _TORCH = os.path.join(os.path.dirname(torch.__file__), "")
 # A kernel and the file that registered it; which a C++ file does under this very name in its library, too.
 _KERNEL = re.compile(r"^(\w+)(?:\[\w+\])?: registered at (.+):\d+ ", re.MULTILINE)
+_DEFINITION = re.compile(r"^debug: registered at (.+):\d+", re.MULTILINE)
 LIBRARY = os.path.join(_TORCH, "library.py")
 _CPP = (".cc", ".cpp", ".cxx", ".cu", ".h", ".hpp")
 _WHILE_TRACING = re.compile("CompositeImplicit|Autograd|ADInplaceOrView|Functionalize|Python|FuncTorch|Autocast|Meta")
@@ -52,6 +53,12 @@ def _in_python(registered: frozenset[str]) -> dict[str, frozenset[str]]:
             if not file.endswith(_CPP) and (file == LIBRARY or not is_of_torch(file)):
                 found.setdefault(overload.partition(".")[0], set()).add(file)
     return {name: frozenset(files) for name, files in found.items()}
+
+
+def is_defined_in_python(operator: str) -> bool:
+    """Returns whether Python code that is not torch's has defined an operator."""
+    found = _DEFINITION.search(symbols.module("torch._C")._dispatch_dump(operator))
+    return found is not None and not found[1].endswith(_CPP) and (found[1] == LIBRARY or not is_of_torch(found[1]))
 
 
 def is_of_torch(file: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
-import re
+import os
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -116,7 +116,8 @@ def add_to(premises: Premises, sources: SourceSet, graph: Any) -> None:
     run = made.keys() if called & made.keys() else {name for name in made if name.partition("::")[0] in _OF_TORCH}
     nowhere = [name for name in run if libraries.LIBRARY in made[name]]
     naming = _naming(nowhere) if nowhere else {}
-    if unknown := called.intersection(nowhere) - naming.keys():
+    unknown = {name for name in called.intersection(nowhere) - naming.keys() if libraries.is_defined_in_python(name)}
+    if unknown:
         raise NotPortableError(f"{min(unknown)} has a kernel from Python, and no module names it")
     files = {file for name in run for file in made[name] - {libraries.LIBRARY}}.union(*naming.values())
     for key, entry in symbols.module("torch._library.simple_registry").singleton._data.items():
@@ -133,14 +134,16 @@ def add_to(premises: Premises, sources: SourceSet, graph: Any) -> None:
 
 
 def _naming(operators: Iterable[str]) -> dict[str, set[str]]:
-    """Those of these operators whose names are written in imported modules, and the files of the modules."""
-    parts = {name: [re.compile(rf"\b{re.escape(part)}\b".encode()) for part in name.split("::")] for name in operators}
+    """Those of these operators whose names stand in files of imported modules that are not torch's, and the files."""
+    parts = {name: [part.encode() for part in name.split("::")] for name in operators}
     found: dict[str, set[str]] = {}
-    for file in {Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}:
-        text = file.read_bytes() if file.suffix == ".py" and file.is_file() else b""
+    for file in {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}:
+        if not file.endswith(".py") or libraries.is_of_torch(file) or not os.path.isfile(file):
+            continue
+        text = Path(file).read_bytes()
         for name, written in parts.items() if b"torch" in text else ():
-            if all(part.search(text) for part in written):
-                found.setdefault(name, set()).add(str(file))
+            if all(part in text for part in written):
+                found.setdefault(name, set()).add(file)
     return found
 
 
