@@ -45,9 +45,12 @@ constexpr std::array k_same = {
 };
 // Those whose operand is a number.
 constexpr std::array k_numbered = {
-    Same{GuardKind::list_getitem, list_getitem}, Same{GuardKind::tuple_getitem, tuple_getitem},
-    Same{GuardKind::dict_key, dict_key},         Same{GuardKind::dict_value, dict_value},
-    Same{GuardKind::length, length},             Same{GuardKind::dict_length, dict_length},
+    Same{GuardKind::list_getitem, list_getitem},
+    Same{GuardKind::tuple_getitem, tuple_getitem},
+    Same{GuardKind::dict_key, dict_key},
+    Same{GuardKind::dict_value, dict_value},
+    Same{GuardKind::length, length},
+    Same{GuardKind::dict_length, dict_length},
 };
 
 std::optional<GuardOperation> find(const auto& table, GuardKind kind) {
