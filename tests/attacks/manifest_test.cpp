@@ -118,6 +118,23 @@ TEST_CASE("roles and details are of the kinds that the model has") {
     CHECK(refusal(newer.file()).code == ErrorCode::unsupported);
 }
 
+TEST_CASE("entries that decide have the types of the format") {
+    const auto renamed = [](const Package& package, std::string_view from, std::string_view to) {
+        PlainParts parts;
+        Bytes manifest = encode_manifest(package, parts).value();
+        const auto found = std::ranges::search(manifest, from);
+        REQUIRE(found.size() == from.size());
+        std::ranges::copy(to, found.begin());
+        return manifest;
+    };
+    Package package = tiny_package();
+    package.codes[0]->guarded_codes[0]->details = Dict{{{Value::str("REENTERED"), Value::integer(1)}}};
+    check_manifest(renamed(package, "REENTERED", "reentered"), "details that are none");
+    package = tiny_package();
+    package.environment.settings["STRUCTURE"] = Bytes(31);
+    check_manifest(renamed(package, "STRUCTURE", "structure"), "settings that are none");
+}
+
 TEST_CASE("documents that nest without end are refused before the stack ends") {
     Bytes deep(1 << 20, 0x81);
     deep.push_back(0xf6);

@@ -1,6 +1,7 @@
 #include <coldframe/model/guard_codec.hpp>
 #include <coldframe/model/package_codec.hpp>
 #include <coldframe/model/package_fields.hpp>
+#include <coldframe/model/package_rules.hpp>
 #include <coldframe/model/value_codec.hpp>
 #include <coldframe/util/try.hpp>
 
@@ -64,7 +65,11 @@ class ManifestReader {
     void read(GuardedCodePtr& guarded) {
         guarded = std::make_shared<GuardedCode>();
         read(*guarded);
-        if (r_.ok() && guarded->details.get_if<Dict>() == nullptr) r_.corrupt("details that are no dict");
+        if (r_.ok() && !are_details(guarded->details)) r_.corrupt("details that are none");
+    }
+    void read(Environment& environment) {
+        read<Environment>(environment);
+        if (r_.ok() && !are_settings(environment.settings)) r_.corrupt("settings that are none");
     }
     void read(BlobPtr& blob);
     void read(CodePtr& code);

@@ -1,6 +1,7 @@
 #include <coldframe/model/guard_codec.hpp>
 #include <coldframe/model/package_codec.hpp>
 #include <coldframe/model/package_fields.hpp>
+#include <coldframe/model/package_rules.hpp>
 #include <coldframe/model/value_codec.hpp>
 
 #include <bit>
@@ -57,8 +58,12 @@ class ManifestWriter {
     }
     void write(const GuardedCodePtr& guarded) {
         if (!is_there(guarded)) return;
-        if (guarded->details.get_if<Dict>() == nullptr) w_.fail("a guarded code whose details are no dict");
+        if (!are_details(guarded->details)) w_.fail("a guarded code whose details are none");
         write(*guarded);
+    }
+    void write(const Environment& environment) {
+        if (!are_settings(environment.settings)) w_.fail("an environment whose settings are none");
+        write<Environment>(environment);
     }
     void write(const BlobPtr& blob) {
         if (!is_there(blob)) return;

@@ -162,7 +162,7 @@ TEST_CASE("a package that breaks the model's rules is not written, and the previ
     REQUIRE(archive::write(tiny_package(), path).has_value());
     const Bytes before = load(path);
     std::vector<Package> bad;
-    while (bad.size() < 7) bad.push_back(tiny_package());
+    while (bad.size() < 10) bad.push_back(tiny_package());
     bad[0].codes[0] = nullptr;
     bad[1].codes[0]->python_code = nullptr;
     bad[2].codes[0]->guarded_codes[0] = nullptr;
@@ -170,6 +170,9 @@ TEST_CASE("a package that breaks the model's rules is not written, and the previ
     bad[4].artifacts[0]->blobs[0] = nullptr;
     bad[5].producer = "\xff";
     bad[6].artifacts[0]->recipe = Slice{};
+    bad[7].codes[0]->guarded_codes[0]->details = Dict{{{Value::str("reentered"), Value::integer(1)}}};
+    bad[8].codes[0]->guarded_codes[0]->details = Dict{{{Value::str("options"), Bytes(31)}}};
+    bad[9].environment.settings["structure"] = Bytes(33);
     for (const Package& package : bad) {
         const auto report = archive::write(package, path);
         REQUIRE_FALSE(report.has_value());
