@@ -344,6 +344,7 @@ UNKNOWABLE = {
     "(lineno)": "import inspect\ndef k():\n    return inspect.stack()[0].lineno\n" + _SCALED,
     "which says where in its file it stands": "import inspect\ndef k():\n    return inspect.stack()[0][2]\n" + _SCALED,
     "constants of the code that runs": "def k():\n    '2'\n    return float(sys._getframe().f_code.co_consts[0])\n" + _SCALED,
+    "of a function to which no name leads": "K = [lambda x: x]\nK[0].scale = 2\ndef k():\n    return K[0].scale\n" + _SCALED,
     "reads constants of code": "def k():\n    '2'\ndef f(x):\n    return x * float(k.__code__.co_consts[0])",
     "no module names it": (
         "A = ''.join(['edited_no_name::', 'zyx', 'wvu'])\ntorch.library.define(A, '(Tensor x) -> Tensor')\n"

@@ -27,7 +27,7 @@ from ... import _core
 from ...errors import NotPortableError
 from ..fingerprint import builds, state
 from ..fingerprint.sources import SourceSet, module_of
-from ..guards import constant_calls, operands
+from ..guards import operands
 from ..guards.premises import BY_ANY_NAME, Premises
 
 # Packages of the compiler, and what it needs itself.
@@ -120,7 +120,10 @@ def is_of_program_file(path: str) -> bool:
 
 # What says in which line code stands: attributes of code, frames and tracebacks, and what reads these.
 _OF_LINES = {name for cls in (types.CodeType, types.FrameType, types.TracebackType) for name in vars(cls) if "line" in name}
-_OF_LINES |= {"co_lnotab", "co_positions", "lineno"}
+_OF_LINES |= {
+    *("co_lnotab", "co_positions", "extract_stack", "extract_tb", "getframeinfo", "getsourcelines", "lineno"),
+    *("walk_stack", "walk_tb"),
+}
 _OF_FRAMES = {
     "dis": frozenset(["Bytecode", "findlinestarts", "get_instructions"]),
     "inspect": frozenset(["getframeinfo", "getinnerframes", "getlineno", "getouterframes", "stack", "trace"]),
@@ -301,11 +304,11 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
         if _is_of_program_module(imported):
             premises.missing(name, (each for each in code.co_names if state.lacks(name, each)))
     for *_, value in list(read):
-        if callable(value) and constant_calls.says_what_the_process_is_like(value):
-            with contextlib.suppress(Exception):  # of those that must be given something
-                premises.called(value, (), {}, value())
+        premises.asked_of_process(value)
         for each in state.functions_within(value):
             for attribute in vars(each).keys() & set(code.co_names):
+                if each not in state.functions_under(each.__module__, each.__qualname__):
+                    raise NotPortableError(f"it reads {attribute!r} of a function to which no name leads")
                 place = each.__module__, (*each.__qualname__.split("."), attribute)
                 read.append((*place, premises.read(*place)))
         if getattr(value, "__name__", "") in _OF_FRAMES.get(str(getattr(value, "__module__", None)), ()):

@@ -8,7 +8,6 @@ cannot be said it raises NotPortableError.
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
 import enum
 import functools
@@ -354,16 +353,18 @@ def _attribute(value: Any, name: str) -> Any:
 def _chosen(value: Any, depth: int = 0) -> Any:
     if isinstance(value, types.FunctionType):
         return names_of_code(value)
-    if isinstance(value, (tuple, list)) and depth < _DEPTH:
-        return tuple(_chosen(each, depth + 1) for each in value[:_ITEMS])
-    if isinstance(value, dict) and depth < _DEPTH:
-        return tuple((_chosen(key, depth + 1), _chosen(each, depth + 1)) for key, each in list(value.items())[:_ITEMS])
-    if not isinstance(value, (type, types.ModuleType)):
-        with contextlib.suppress(NotPortableError):
-            return _core.digest(describe(value))
-    return (
-        str(value) if isinstance(value, (*_NATIVE, *_OPERATORS)) else key_of(value if isinstance(value, type) else type(value))
-    )
+    if isinstance(value, (tuple, list)) and depth < _DEPTH and len(value) <= _ITEMS:
+        return tuple(_chosen(each, depth + 1) for each in value)
+    if isinstance(value, dict) and depth < _DEPTH and len(value) <= _ITEMS:
+        return tuple((_chosen(key, depth + 1), _chosen(each, depth + 1)) for key, each in value.items())
+    if isinstance(value, (type, types.ModuleType)):
+        return key_of(value if isinstance(value, type) else type(value))
+    try:
+        return _core.digest(describe(value))
+    except NotPortableError:
+        if isinstance(value, (tuple, list, dict)):
+            raise
+        return key_of(type(value))
 
 
 def _inside(cls: type) -> dict[str, Any]:

@@ -52,10 +52,12 @@ _HAVING = frozenset(["decimal", "gc", "numpy", "sys", "torch"])
 
 
 def says_what_the_process_is_like(function: Any) -> bool:
+    """Returns whether `function` is one of those: public, and of no device."""
     if not isinstance(function, (types.FunctionType, types.BuiltinFunctionType)):
         return False
-    top, _, rest = str(function.__module__).partition(".")
-    return top in _HAVING and rest.partition(".")[0] not in _DEVICES and _ASKED.fullmatch(function.__name__) is not None
+    top, *rest = str(function.__module__).split(".")
+    public = not any(part.startswith("_") for part in rest) and _DEVICES.isdisjoint(rest[:1])
+    return top in _HAVING and public and _ASKED.fullmatch(function.__name__) is not None
 
 
 def of_torch() -> Iterator[Any]:
@@ -70,8 +72,10 @@ def find(name: str) -> Any:
     return functools.reduce(lambda value, part: getattr(value, part, None), name.split(".")[1:], torch)
 
 
-def gives_constant(function: Any) -> bool:
-    """Returns whether `function` is one of those."""
+def gives_constant(function: Any, args: Any = (), kwargs: Any = None) -> bool:
+    """Returns whether this call of `function` may be made to see what it gives."""
     if isinstance(function, (types.FunctionType, types.MethodType)) and getattr(function, "_dynamo_marked_constant", False):
         return True
-    return says_what_the_process_is_like(function) or any(function is each for each in (*OF_PYTHON, *of_torch()))
+    if says_what_the_process_is_like(function) and not args and not kwargs:
+        return True
+    return any(function is each for each in (*OF_PYTHON, *of_torch()))

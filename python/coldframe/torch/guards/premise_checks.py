@@ -76,7 +76,7 @@ def _calls(calls: Any, scope: dict[str, Any]) -> str | None:
     for callee, args, kwargs, expected in calls:
         text = f"{callee.module}.{callee.qualname}()"
         function = _core.resolve(callee)
-        if not gives_constant(function):
+        if not gives_constant(function, args, kwargs):
             return f"{text} is not marked as a constant"
         try:
             result = function(*_core.resolve(args), **_core.resolve(kwargs))

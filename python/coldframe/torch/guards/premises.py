@@ -114,13 +114,22 @@ class Premises:
     def called(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Dynamo called `function` while tracing and keeps the result."""
         try:
-            if not constant_calls.gives_constant(function):
+            if not constant_calls.gives_constant(function, args, kwargs):
                 raise NotPortableError("nothing says that it may be called again to see")
             call = (operands.reference(function), args, kwargs, result)
             self._calls[_core.digest(call)] = call
         except NotPortableError as error:
             name = getattr(function, "__qualname__", repr(function))
             self.failure = f"the result of {name} was taken for a constant: {error}"
+
+    def asked_of_process(self, function: Any) -> None:
+        """Code that ran has read a function, and called it perhaps: what it says of the process counts, if it does say that."""
+        if constant_calls.says_what_the_process_is_like(function):
+            try:
+                result = function()
+            except Exception:  # it must be given something, or has nothing to say here
+                return
+            self.called(function, (), {}, result)
 
     def decided(self, names: Collection[str]) -> None:
         """Code with these names was traced, or ran."""
