@@ -15,6 +15,7 @@ import edits_looked_up
 import edits_methods
 import edits_registered
 import edits_state
+import edits_unread
 import edits_values
 import pytest
 from child import Answer
@@ -25,7 +26,7 @@ EDITS = {
     name: edit
     for module in (
         *(edits_classes, edits_methods, edits_values, edits_state, edits_executed, edits_absent, edits_looked_up),
-        edits_registered,
+        *(edits_registered, edits_unread),
     )
     for name, edit in module.EDITS.items()
 }
@@ -107,7 +108,7 @@ def test_what_cannot_be_compared_is_not_saved(processes: Processes, tmp_path: Pa
 
 
 def test_edits_beside_what_was_compiled_change_nothing(processes: Processes, tmp_path: Path) -> None:
-    programs = list(edits_executed.UNCHANGED.values())
+    programs = [*edits_executed.UNCHANGED.values(), *edits_unread.UNCHANGED.values()]
     for number, program in enumerate(programs):
         program.write(tmp_path, number)
     jobs = [{"folder": tmp_path, "number": number} for number in range(len(programs))]

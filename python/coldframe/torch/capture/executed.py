@@ -28,7 +28,8 @@ from ...errors import NotPortableError
 from ..fingerprint import builds, state
 from ..fingerprint.sources import SourceSet, module_of
 from ..guards import operands
-from ..guards.premises import BY_ANY_NAME, Premises
+from ..guards.lookups import BY_ANY_NAME
+from ..guards.premises import Premises
 
 # Packages of the compiler, and what it needs itself.
 _COMPILER = (
@@ -143,6 +144,8 @@ def add_to(
     for code in traced:
         premises.used_of_tensors(code.co_names)
         premises.decided(code.co_names)
+        if is_of_program(code):
+            premises.enums.traced(code)
         if is_of_program(code) and (asked := asks_for_lines(code)):
             premises.failure = f"{code.co_qualname}() asks where in its file it stands ({asked}), which no edit leaves as it is"
         if is_of_program(code) and "co_consts" in code.co_names:

@@ -158,7 +158,7 @@ def is_said_by_content(value: Any) -> bool:
     Of functions of C these are methods of objects: of others their names say too little."""
     if isinstance(value, types.BuiltinMethodType):
         return not isinstance(value.__self__, (types.ModuleType, type, types.NoneType))
-    return isinstance(value, (*_ALIASES, re.Pattern))
+    return isinstance(value, (*_ALIASES, re.Pattern)) or type(value) in (int, float, complex, str, bytes)
 
 
 def can_be_described(value: Any) -> bool:

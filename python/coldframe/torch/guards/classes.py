@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from ... import _core
 from ...errors import NotPortableError, PackageError
@@ -25,9 +26,13 @@ from . import operands
 _registry_of: Any = vars(abc)["_get_dump"]
 _IN_TABLES = frozenset({"__dataclass_fields__", "_abc_impl", "_member_map_"})  # below
 _SPECIAL_DATA = frozenset({"__match_args__", "__slots__"})  # that the interpreter reads
-_OF_MEMBERS = frozenset({"_name_", "_value_", "__objclass__", "_sort_order_"})
+_OF_MEMBERS = frozenset({"_inverted_", "_name_", "_value_", "__objclass__", "_sort_order_"})  # _inverted_: made when asked for
+_OF_TEXT = frozenset({"__format__", "__repr__", "__str__"})
+_MEMBER_TABLES = frozenset({"_hashable_values_", "_member_map_", "_member_names_", "_unhashable_values_", "_value2member_map_"})
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
 
+_MEMBERS, _ATTRIBUTES = "(members)", "(attributes)"  # of enums, by the names of members
+_UNREAD = "(unread)"  # stands among a class's entries for the names of members that had no say
 _ASKED = "?"  # stands among a class's entries for those of the names looked up that it has
 _OF_EVERY = (object, torch.nn.Module)  # bases whose other attributes matter where they were asked for
 ANY_NAME = "*"  # stands among the names that were read where they were not to be seen, and among a class's entries
@@ -70,13 +75,15 @@ def describe(
     needed: Set[str] = frozenset(),
     met: set[type] | None = None,
     asked: Set[str] = frozenset(),
+    read_by_member: Callable[[type], bool] = lambda cls: False,
 ) -> dict[str, Any]:
     """A portable description of `roots` and all classes in their method resolution orders.
 
     inlined: whether the compilation looked into a code object; read: names of attributes that code of the program may have read
     while it ran, needed: those that stand in it; of the classes in `met`, to which those are added that these attributes are
-    made with; asked: names that were looked up in objects, whatever class has them. NotPortableError for a root without an
-    importable name, and for a needed attribute that cannot be compared.
+    made with; asked: names that were looked up in objects, whatever class has them; read_by_member: whether an enum was used
+    for members of it alone. NotPortableError for a root without an importable name, and for a needed attribute that cannot be
+    compared.
     """
     classes: dict[type, int] = {}
     named = []
@@ -87,9 +94,12 @@ def describe(
             order.append((state.key_of(cls), classes.setdefault(cls, len(classes)) if made_by_python else None))
         named.append(({"class": operands.reference(root)}, tuple(order)))
     known = {name for cls in classes for name, value in vars(cls).items() if _is_inlined(value, inlined)}
-    entries = {cls: _entries(cls, known, inlined) for cls in classes}
     asked = asked - _IGNORED
     of_met = set[type]().union(*(cls.__mro__ for cls in met or ()))
+    entries = {}
+    for cls in classes:
+        unread = frozenset[str]() if cls in of_met else _unread(cls, inlined, asked, read_by_member)
+        entries[cls] = _entries(cls, known, inlined, asked, unread)
     for cls in classes:
         if not builds.is_of_exact_build(cls):
             entries[cls].update(_read_entries(cls, read - _IGNORED, needed, inlined, met if cls in of_met else None))
@@ -196,13 +206,35 @@ def _key_text(key: str) -> str:
     return key.replace(":", ".", 1)
 
 
-def _entries(cls: type, known: set[str], inlined: Inlined) -> dict[str, Any]:
+def _entries(cls: type, known: set[str], inlined: Inlined, asked: Set[str], unread: frozenset[str]) -> dict[str, Any]:
     entries = {
         name: _describe_member(value, inlined)
         for name, value in list(vars(cls).items())
-        if _matters(cls, name, value, known) or _is_inlined(value, inlined)
+        if name not in unread and (_matters(cls, name, value, known, asked) or _is_inlined(value, inlined))
     }
-    return {**entries, **_generated_tables(cls)}
+    return {**entries, **_generated_tables(cls, unread), **({_UNREAD: tuple(sorted(unread))} if unread else {})}
+
+
+def _unread(cls: type, inlined: Inlined, asked: Set[str], read_by_member: Callable[[type], bool]) -> frozenset[str]:
+    """Returns names of members, there or not, that could only have mattered in a way in which the class was not used.
+
+    How objects show as text; further members of an enum; of a dataclass whose objects were neither made nor compared nor asked
+    for their fields, what the standard library generates from these.
+    """
+    if builds.is_of_exact_build(cls):
+        return frozenset()
+    unread = _OF_TEXT if _OF_TEXT.isdisjoint(asked) else frozenset[str]()
+    if issubclass(cls, enum.Enum):
+        return unread | (_MEMBER_TABLES if not issubclass(cls, enum.Flag) and read_by_member(cls) else frozenset())
+    parameters = vars(cls).get("__dataclass_params__")
+    is_plain = not issubclass(cls, (dict, tuple, list, torch.Tensor)) and cls not in pytree.SUPPORTED_NODES
+    if parameters is None or parameters.frozen or parameters.unsafe_hash or not is_plain or pytree.is_constant_class(cls):
+        return unread
+    of_fields = {"__dataclass_fields__", "__match_args__", "__post_init__"} | {
+        name for name, value in vars(cls).items() if any(f.__code__.co_filename == "<string>" for f in _functions(value))
+    }
+    is_used = not of_fields.isdisjoint(asked) or any(_is_inlined(vars(cls).get(name), inlined) for name in of_fields)
+    return unread if is_used else unread | of_fields
 
 
 def _read_entries(
@@ -226,27 +258,32 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
     if not builds.is_of_exact_build(cls):
         known = known | (read - _IGNORED)
     members = dict(vars(cls))
-    tables = _generated_tables(cls)
+    unread = frozenset(recorded.get(_UNREAD, ()))
+    tables = _generated_tables(cls, unread)
     if ANY_NAME in recorded:
         known = known | (members.keys() - _IGNORED)
     if _ASKED in recorded and (new := asked & members.keys() - set(recorded[_ASKED])):
         return min(new)
     for name, entry in recorded.items():
-        if name in (ANY_NAME, _ASKED):
+        if name in (ANY_NAME, _ASKED, _UNREAD):
             continue
-        if name.startswith("("):
+        if name == _MEMBERS and not unread.isdisjoint(_MEMBER_TABLES):
+            same = set(entry) <= set(tables[name])
+        elif name == _ATTRIBUTES and not unread.isdisjoint(_MEMBER_TABLES):
+            same = all(_core.same(tables.get(name, {}).get(member), attributes) for member, attributes in entry.items())
+        elif name.startswith("("):
             same = name in tables and _core.same(tables[name], entry)
         else:
             same = name in members and _fits_member(members[name], entry)
         if not same:
             return name
     for name, value in members.items():
-        if name not in recorded and _matters(cls, name, value, known):
+        if name not in recorded and name not in unread and _matters(cls, name, value, known, asked):
             return name
     return None
 
 
-def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
+def _matters(cls: type, name: str, value: Any, known: set[str], asked: Set[str]) -> bool:
     """Returns whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
     if name in _IGNORED or (cls is torch.nn.Module and name in _BY_DYNAMO):
         return False
@@ -262,7 +299,7 @@ def _matters(cls: type, name: str, value: Any, known: set[str]) -> bool:
     if isinstance(value, (types.FunctionType, staticmethod, classmethod)):
         return special
     if hasattr(type(value), "__get__") or hasattr(type(value), "__set__"):
-        return True
+        return special or name in asked
     return special and (callable(value) or value is None or name in _SPECIAL_DATA)  # else a library's own
 
 
@@ -323,21 +360,22 @@ def _describe_function(function: types.FunctionType) -> dict[str, Any]:
         return {"code": operands.semantic_digest(function.__code__)}
 
 
-def _generated_tables(cls: type) -> dict[str, Any]:
+def _generated_tables(cls: type, unread: frozenset[str]) -> dict[str, Any]:
     """Returns what decides over code that the standard library generates or implements: fields and members."""
     tables: dict[str, Any] = {}
     if issubclass(cls, enum.Enum):
         members = cls._member_map_.items()
-        tables["(members)"] = tuple((name, member.name, _plain(member._value_)) for name, member in members)
+        tables[_MEMBERS] = tuple((name, member.name, _plain(member._value_)) for name, member in members)
         own = {name: _own_attributes(member) for name, member in members if name == member.name}
         if any(own.values()):
-            tables["(attributes)"] = own
+            tables[_ATTRIBUTES] = own
         if (boundary := vars(cls).get("_boundary_")) is not None:
             tables["(boundary)"] = str(boundary)
     if isinstance(cls, abc.ABCMeta) and not builds.is_of_exact_build(cls):
         tables["(registered)"] = tuple(sorted({state.key_of(each) for each in _registered(cls)}))
     if "__dataclass_fields__" in vars(cls):
-        tables["(fields)"] = tuple(_field(field) for field in vars(cls)["__dataclass_fields__"].values())
+        if "__dataclass_fields__" not in unread:
+            tables["(fields)"] = tuple(_field(field) for field in vars(cls)["__dataclass_fields__"].values())
     elif issubclass(cls, tuple) and "_fields" in vars(cls):
         names = tuple(vars(cls)["_fields"])
         tables["(fields)"] = names, tuple((k, _plain(v)) for k, v in getattr(cls, "_field_defaults", {}).items())

@@ -1,4 +1,4 @@
-"""Types that Dynamo looked up in registries of trees, and whether these knew them."""
+"""What a frame looked up by names that do not stand in its code: types, in registries of trees, above all."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from typing import Any
 from ... import _core
 from . import operands
 
+# By what code reads attributes whose names do not stand in it.
+BY_ANY_NAME = frozenset(
+    ["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers", "hasattr", "vars"]
+)
+
 
 class Lookups:
-    """Those of one frame."""
+    """Types that one frame looked up in registries of trees, and whether these knew them."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, int], tuple[Any, bool]] = {}

@@ -26,13 +26,10 @@ from ...errors import NotPortableError
 from ..fingerprint import builds, state
 from ..seam import symbols
 from . import classes, constant_calls, operands, registrations
+from .enums import Enums
 from .expressions import Expression, parse
-from .lookups import Lookups
+from .lookups import BY_ANY_NAME, Lookups
 
-# By what code reads attributes whose names do not stand in it.
-BY_ANY_NAME = frozenset(
-    ["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers", "hasattr", "vars"]
-)
 # Sources of what Dynamo has put among a module's globals itself: modules of the functions that it inlines, and objects that no
 # source of the program leads to, by their addresses.
 _OF_DYNAMO = re.compile(r"\bG\['(?:__import_(\w+?)(?:_dot_\w+)?'\]|\w*_\d{9,}_c\d+'\])")
@@ -101,6 +98,7 @@ class Premises:
         self.ids: set[int] = set()  # of objects, which the program has asked for
         self._of_torch: dict[_core.ImportRef, bytes] = {}  # called by graphs, with what they say of themselves
         self.lookups = Lookups()
+        self.enums = Enums()
         self.finding_key = 0  # whether a dict or a set is asking a key for its hash
         self.registry_read = False  # of pytree's nodes: not only looked up in
         self.sets_mixed = False  # a set whose order comes from hashes went into another one
@@ -441,5 +439,7 @@ class Premises:
             if read & BY_ANY_NAME:
                 read |= {classes.ANY_NAME, *(name for cls in self.classes() for name in vars(cls))}
             roots = {**self._classes, **{id(cls): cls for cls in self._met}}
-            description = classes.describe(roots.values(), lambda code: id(code) in known, read, needed, self._met, self._asked)
+            description = classes.describe(
+                roots.values(), lambda code: id(code) in known, read, needed, self._met, self._asked, self.enums.read_by_member
+            )
         return description

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import dis
+import enum
 import functools
+import operator
 import sys
 import types
 import weakref
@@ -34,9 +37,10 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_bound(wrap, current)
     _wrap_namespaces(wrap, current)
     _wrap_tensors(wrap, current)
-    _wrap_dir(wrap, current)
+    _wrap_builtins(wrap, current)
     _wrap_builder(wrap, current)
     _wrap_cells(wrap, current)
+    _wrap_classes(wrap, current)
 
 
 def _trackers(cls: type) -> Iterator[type]:
@@ -200,10 +204,17 @@ def _wrap_tensors(wrap: Wrap, current: Current) -> None:
     wrap(symbols.module("torch._dynamo.variables.tensor").UntypedStorageVariable, "call_method", measures)
 
 
-def _wrap_dir(wrap: Wrap, current: Current) -> None:
+_TEXT = frozenset(map(id, (ascii, format, print, repr, str, str.format, str.format_map, operator.mod, operator.imod)))
+
+
+def _wrap_builtins(wrap: Wrap, current: Current) -> None:
+    """Builtins that ask more of an object than an attribute whose name is known: dir(), and all that make text of it."""
+
     def make(original: Any) -> Callable[..., Any]:
         def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
             premises = current()
+            if premises is not None and id(self.fn) in _TEXT:
+                premises.asked("__repr__")
             if premises is not None and self.fn is dir and args and args[0].source is not None:
                 with _contained(premises):
                     premises.dir_of(args[0].source, tx.output.resolve_source_value(args[0].source))
@@ -227,6 +238,8 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
             premises = current()
             if premises is None or isinstance(value, _GUARDED_LATER):
                 return original(self, value)
+            if value is dataclasses.fields:
+                premises.asked("__dataclass_fields__")
             guards = self.tx.output.guards
             before = len(guards.inner)
             made = original(self, value)
@@ -277,3 +290,27 @@ def _wrap_cells(wrap: Wrap, current: Current) -> None:
         return bind_args
 
     wrap(symbols.module("torch._dynamo.variables.functions").UserFunctionVariable, "bind_args", make)
+
+
+def _wrap_classes(wrap: Wrap, current: Current) -> None:
+    """Enums that Dynamo comes to, but for those that it gives to what reads a member's value."""
+    variables = symbols.module("torch._dynamo.variables.user_defined")
+
+    def holds(original: Any) -> Callable[..., Any]:
+        def __init__(self: Any, value: Any, **more: Any) -> None:
+            if (premises := current()) is not None:
+                premises.enums.held(value, more.get("source"))
+            original(self, value, **more)
+
+        return __init__
+
+    def gives(original: Any) -> Callable[..., Any]:
+        def invoke_descriptor_get(self: Any, tx: Any, name: str, descriptor: Any, source: Any) -> Any:
+            if (premises := current()) is not None and type(descriptor) is enum.property:
+                premises.enums.owner = type(self.value)
+            return original(self, tx, name, descriptor, source)
+
+        return invoke_descriptor_get
+
+    wrap(variables.UserDefinedClassVariable, "__init__", holds)
+    wrap(variables.UserDefinedObjectVariable, "invoke_descriptor_get", gives)
