@@ -13,6 +13,7 @@ import torch
 from programs import INDUCTOR, Worker, vector
 from steps import Program
 from torch import nn
+from torch._functorch.aot_autograd import aot_module_simplified
 
 CASES: dict[str, Callable[[], Program]] = {}
 
@@ -242,6 +243,20 @@ def default_mode() -> Program:
 @case
 def aot_eager() -> Program:
     return Program(Worker(), lambda f: f(vector()), {"backend": "aot_eager"})
+
+
+def graphs_as_they_are(module: torch.fx.GraphModule, inputs: Any) -> Any:
+    """A backend whose forward and backward take their arguments one by one."""
+    return aot_module_simplified(module, inputs, fw_compiler=lambda graph, _: graph)
+
+
+@case
+def backward_of_a_graph_as_it_is() -> Program:
+    def use(f: Any) -> Any:
+        x = vector().requires_grad_()
+        return torch.autograd.grad(f(x).sum(), x)
+
+    return Program(nn.Tanh(), use, {"backend": graphs_as_they_are}, grad=True)
 
 
 # Modules.

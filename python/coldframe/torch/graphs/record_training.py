@@ -55,6 +55,8 @@ def encode_autograd(encoder: Encoder, function: Any, where: str) -> dict[str, An
 def set_backward(encoder: Encoder, node: dict[str, Any], metadata: Any, compiled: Any, where: str) -> None:
     """Writes the backward, or its absence, into the node, with the metadata as they are now: its compilation edits them."""
     backward = None if compiled is None else encoder.node(compiled, f"{where}.backward")
+    if backward is not None and not getattr(compiled, "_boxed_call", False):  # of a backend that takes arguments one by one
+        backward = {"node": "boxed", "inner": backward}
     if node["node"] == "native_autograd":
         node["donated"] = None if metadata.bw_donated_idxs is None else list(metadata.bw_donated_idxs)
     else:
