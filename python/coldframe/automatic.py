@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import warnings
 
 from coldframe import _core, imports, spawned
 from coldframe.errors import InvalidArgumentError, PackageError
+from coldframe.warn import warn
 
 # What a child process is told by.
 _ENABLED = "COLDFRAME"
@@ -61,7 +61,7 @@ def enable(
     except InvalidArgumentError:
         raise
     except (PackageError, OSError) as error:
-        warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
+        warn(f"coldframe is not enabled: {error}", stacklevel=2)
         return
     _tell_children(store.path, remote, read_only, size, single_flight, on_miss)
 
@@ -73,7 +73,7 @@ def enable(
         try:
             install()
         except Exception as error:
-            warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
+            warn(f"coldframe is not enabled: {error}", stacklevel=2)
 
     imports.forget("torch")
     imports.when_imported("torch", install if "torch" in sys.modules else install_later)
@@ -110,7 +110,7 @@ def enable_as_told() -> None:
             on_miss=os.environ.get(_ON_MISS) or "compile",
         )
     except Exception as error:
-        warnings.warn(f"coldframe is not enabled: {error}", RuntimeWarning, stacklevel=2)
+        warn(f"coldframe is not enabled: {error}", stacklevel=2)
 
 
 def environment(

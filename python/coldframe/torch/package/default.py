@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ... import _core
 from ...errors import IncompatiblePackageError, PackageError
+from ...warn import warn
 from .. import graphs
 from ..capture import listeners, listening
 from ..capture.package import runs_with
@@ -123,7 +123,7 @@ class AutomaticPackage(CompilePackage):
         symbols.module("torch._dynamo.utils").counters["dynamo_cache"]["dynamo_cache_error"] += 1
         log.debug("%s failed", what, exc_info=True)
         stats.contain(what, error)
-        warnings.warn(f"coldframe could not {what} the package of {self.target!r}: {error}", RuntimeWarning, stacklevel=3)
+        warn(f"coldframe could not {what} the package of {self.target!r}: {error}", stacklevel=3)
 
 
 def install_as_torch_default() -> Callable[[], None]:

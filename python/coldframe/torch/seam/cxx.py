@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import warnings
 
+from ...warn import warn
 from . import symbols
 from .stats import stats
 
@@ -30,7 +30,7 @@ def note_missing() -> None:
     stats.count_bypass(f"not compiled: {REASON}")
     if not _said:
         _said = True
-        warnings.warn(f"coldframe: {REASON}: what the store lacks runs without being compiled", RuntimeWarning, stacklevel=3)
+        warn(f"coldframe: {REASON}: what the store lacks runs without being compiled", stacklevel=3)
 
 
 def _works() -> bool:

@@ -7,7 +7,6 @@ import functools
 import logging
 import os
 import sys
-import warnings
 import weakref
 from dataclasses import dataclass, field
 from types import CellType, FunctionType
@@ -19,6 +18,7 @@ import coldframe
 
 from ... import _core
 from ...errors import IncompatiblePackageError, InvalidArgumentError, MissError, NotPortableError, PackageError
+from ...warn import warn
 from ..capture import listeners
 from ..capture.build import Built, add_to_file, build, merge
 from ..capture.files import said_of
@@ -158,7 +158,7 @@ class Session:
             stats.count_miss(error.code)
         else:
             stats.contain("load", error)
-        warnings.warn(f"coldframe compiles again: {error}", RuntimeWarning, stacklevel=stacklevel)
+        warn(f"coldframe compiles again: {error}", stacklevel=stacklevel)
 
     def take(self, package: _core.Package) -> None:
         """Serves a package that fits: natively, or with Dynamo."""
@@ -340,13 +340,13 @@ class Session:
             pass  # nothing compiled yet
         except Exception as error:
             stats.contain("save", error)
-            warnings.warn(f"coldframe could not save {self.path}: {error}", RuntimeWarning, stacklevel=3)
+            warn(f"coldframe could not save {self.path}: {error}", stacklevel=3)
         self._saved_version = version
 
     def contained(self, what: str, error: Exception) -> None:
         log.debug("%s failed", what, exc_info=True)
         stats.contain(what, error)
-        warnings.warn(f"coldframe could not {what} {self.target!r}: {error}", RuntimeWarning, stacklevel=4)
+        warn(f"coldframe could not {what} {self.target!r}: {error}", stacklevel=4)
 
 
 @wants_backward.append
