@@ -386,4 +386,22 @@ def f(x):
         "put_one",
         "put_two",
     ),
+    "keys of a dict in a list": Edit("KEYS = {@@: 5}\ndef f(x): return x * list(KEYS)[0]", "1", "2"),
+    "keys of a dict, starred": Edit("KEYS = {@@: 5}\ndef f(x): return x * len([*KEYS][0])", "'a'", "'bcd'"),
+    "keys of a dict that a list takes in": Edit(
+        "KEYS = {@@: 5}\ndef f(x):\n    keys = []\n    keys += KEYS\n    return x * keys[0]", "1", "2"
+    ),
+    "type of a key": Edit("KEYS = {@@: 5}\ndef f(x): return x * (2 if isinstance(tuple(KEYS)[0], bool) else 3)", "1", "True"),
+    "type within a key": Edit(
+        "KEYS = {(0, @@): 5}\ndef f(x): return x * (2 if isinstance(list(KEYS)[0][1], bool) else 3)", "1", "True"
+    ),
+    "type of a key of a proxy": Edit(
+        "import types\nKEYS = types.MappingProxyType({@@: 5})\n"
+        "def f(x): return x * (2 if isinstance(list(KEYS)[0], bool) else 3)",
+        "1",
+        "True",
+    ),
+    "keys of an argument": Edit(
+        "def f(x, keys): return x * list(keys)[0]\ndef args(): return torch.ones(2), {@@: 5}", "1", "2"
+    ),
 }

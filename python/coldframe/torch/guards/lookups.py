@@ -1,4 +1,4 @@
-"""What a frame looked up by names that do not stand in its code: types, in registries of trees, above all."""
+"""By what names a frame looked things up: those that stand in no code, and types in registries of trees."""
 
 from __future__ import annotations
 

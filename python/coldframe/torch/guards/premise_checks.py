@@ -220,6 +220,13 @@ def _held(entries: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
+def _keys(entries: Any, scope: dict[str, Any]) -> str | None:
+    for expression, expected in entries:
+        if _core.digest(list(dict.keys(_value(expression, scope)))) != expected:
+            return f"the keys of {render(expression)}"
+    return None
+
+
 def _missing(entries: Any, scope: dict[str, Any]) -> str | None:
     return next((f"module {module} has no {name}" for module, name in entries if not state.lacks(module, name)), None)
 
@@ -297,6 +304,7 @@ _CHECKS = {
     "installed": _installed,
     "instances": _instances,
     "isinstance": _isinstance,
+    "keys": _keys,
     "missing": _missing,
     "modules": _modules,
     "operators": _operators,

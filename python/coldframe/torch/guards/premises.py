@@ -43,17 +43,8 @@ _HOOKS = ("_global_backward_pre_hooks", "_global_backward_hooks", "_global_forwa
 # enough, because they are about functions, classes and modules.
 _BY_BUILD = frozenset(
     [
-        "BUILTIN_MATCH",
-        "CLASS_MATCH",
-        "CLOSURE_MATCH",
-        "DUPLICATE_INPUT",
-        "FUNCTION_MATCH",
-        "HASATTR",
-        "ID_MATCH",
-        "MODULE_MATCH",
-        "NN_MODULE",
-        "NOT_PRESENT_IN_GENERIC_DICT",
-        "TYPE_MATCH",
+        *("BUILTIN_MATCH", "CLASS_MATCH", "CLOSURE_MATCH", "DUPLICATE_INPUT", "FUNCTION_MATCH", "HASATTR", "ID_MATCH"),
+        *("MODULE_MATCH", "NN_MODULE", "NOT_PRESENT_IN_GENERIC_DICT", "TYPE_MATCH"),
     ]
 )
 
@@ -71,6 +62,7 @@ class Premises:
         self._values: dict[bytes, tuple[Expression, Any]] = {}
         self._contained: dict[bytes, tuple[Expression, Any, bool]] = {}
         self._hashes: dict[Any, int] = {}
+        self._keys: dict[str, tuple[Expression, bytes]] = {}
         self._executed: dict[int, types.CodeType] = {}  # code of the program that ran
         self._modules: set[str] = set()  # that it lies in
         self._met: set[type] = set()  # classes of the program that it has to do with
@@ -177,6 +169,11 @@ class Premises:
     def listed(self, source: str, keys: list[Any]) -> None:
         """The program went through a dict, or asked how many items it has, and no guard says so."""
         self._say(source, f"the list of the keys of {source}", lambda of: self._is(("call", ("name", "list"), of), keys))
+
+    def has_keys(self, source: Any, value: dict[Any, Any]) -> None:
+        """Dynamo looks into a dict. Not all that goes through its keys guards them, and guards take True for 1."""
+        with contextlib.suppress(NotPortableError):  # objects, which are guarded by their identities
+            self._keys[source.name] = parse(source.name), _core.digest(list(dict.keys(value)))
 
     def equal_by_bits(self, source: str, value: Any) -> None:
         """A guard finds it equal to this value, which others are equal to, too."""
@@ -402,6 +399,7 @@ class Premises:
             "installed": tuple(sorted(self._installed.items())),
             "instances": tuple(self._instances.values()),
             "isinstance": tuple(self._isinstance.values()),
+            "keys": tuple(self._keys.values()),
             "modules": tuple(sorted(self._modules)),
             "operators": operands.claims_of_tensors(operands.OPERATORS) if self._of_program else b"",
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),

@@ -327,6 +327,7 @@ class Recording:
         return "range_iterator_match", (*args[:3], operands.reference(self._object(args[3]))), args[4]
 
     def _add_mapping_keys_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
+        self.premises.listed(self._texts[node], list(args[0].keys()))
         return "mapping_keys", (tuple(args[0].keys()),), args[1]
 
     def _add_dict_version_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:

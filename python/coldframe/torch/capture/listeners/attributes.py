@@ -240,6 +240,8 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
                 return original(self, value)
             if value is dataclasses.fields:
                 premises.asked("__dataclass_fields__")
+            if isinstance(value, dict):
+                premises.has_keys(self.source, value)
             guards = self.tx.output.guards
             before = len(guards.inner)
             made = original(self, value)
