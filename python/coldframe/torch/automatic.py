@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .. import _core
+from .capture import listeners
 from .fingerprint import locate
 from .fingerprint.keys import portable, unknown
 from .seam import plain_compile, symbols
@@ -93,6 +94,7 @@ def _served(model: Any, options: dict[str, Any]) -> Any:
     if kind is not None or not can_be_served(model):
         why = f"a {kind} among the options has no name" if kind else f"a {type(model).__name__} is not called as functions are"
         _note_bypass(model, f"not stored: {why}")
+        listeners.install()  # which let it run where there is no compiler, too
         return runs_plainly(plain_compile.torch_compile(model, **options), why)
     if settings["mode"] not in _MODES or settings["options"] or settings["backend"] not in _BACKENDS:
         plain_compile.torch_compile(model, **options)  # refuses what it refuses now, and not at the first call

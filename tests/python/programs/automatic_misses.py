@@ -5,6 +5,7 @@ The last line is JSON: what came of each call, and coldframe.stats().
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -82,14 +83,16 @@ def on_miss() -> Any:
 
 
 def compiler() -> Any:
-    """Without a C++ compiler: with and without fullgraph, with a graph break, forward and backward."""
+    """Without a C++ compiler: with and without fullgraph, a graph break, forward and backward; what is never stored."""
     net, linear = Net(), Linear()
+    partial = functools.partial(torch.add, torch.ones(()))
     pairs = [
         (torch.compile(shifted), shifted),
         (torch.compile(in_one, fullgraph=True), in_one),
         (torch.compile(in_two), in_two),
         (torch.compile(net), net),
         (torch.compile(elsewhere, backend="aot_eager"), elsewhere),
+        (torch.compile(partial), partial),
     ]
     trained, plain = torch.compile(linear), Linear()
     with warnings.catch_warnings(record=True) as caught:

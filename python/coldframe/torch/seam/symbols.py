@@ -52,6 +52,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch._dynamo.backends.debugging", "graphs that run as they are", "AOTEagerOutputCode"),
     ("torch._dynamo.config", "settings", "_config caching_precompile disable patch recompile_limit"),
     ("torch._dynamo.config", "... of guards", "skip_nnmodule_hook_guards"),
+    ("torch._dynamo.config", "... of backwards", "compiled_autograd"),
     ("torch._dynamo.compiled_autograd", "backwards under compiled autograd", "in_compiled_autograd_region"),
     (
         "torch._dynamo.convert_frame",

@@ -23,10 +23,12 @@ from ..capture import listeners
 from ..capture.build import Built, add_to_file, build, merge
 from ..capture.files import said_of
 from ..capture.misses import Miss
-from ..capture.package import CapturePackage, run_eagerly, runs_with
+from ..capture.package import CapturePackage, runs_with
 from ..fingerprint import acceptance, environment, locate
 from ..fingerprint.keys import Key, package_key, portable, unknown
 from ..graphs.kinds import BackwardNotCompiledError, wants_backward
+from ..seam import compiled_autograd
+from ..seam.eager import run_eagerly
 from ..seam.stats import stats
 from ..serve.code_map import Program
 from ..serve.hosted import abandon, install, packages_of
@@ -217,6 +219,7 @@ class Session:
         """A call of the target through torch.compile. What that compiles is served natively from the next call on."""
         if self._later is not None and self._load_now() and (native := self.serving.native) is not None:
             return native.dispatcher(*args, **kwargs)
+        compiled_autograd.prepare()
         target = self.target
         if not isinstance(target, torch.nn.Module):
             result = self.hosted()(*args, **kwargs)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CellType
 from typing import Any
 
-from ...seam import imports, symbols
+from ...seam import cxx, imports, plain_compile, symbols
+from ...seam.eager import run_eagerly
 from ...seam.patches import Wrap
 from .. import listening
 from ..deferred_backend import DeferredBackend
@@ -76,6 +78,21 @@ def _wrap_compile(wrap: Wrap) -> None:
     config = symbols.module("torch._dynamo.config")
     unsupported = symbols.module("torch._dynamo.exc").Unsupported
     run_only = symbols.module("torch._dynamo.types").FrameAction.RUN_ONLY
+    given_up: dict[tuple[int, ...], Any] = {}
+
+    def plainly(code: Any, closure: Any, compiles: Callable[[], Any]) -> Any:
+        """Compiles what torch.compile alone serves; where that needs a C++ compiler and none works, it runs as it is."""
+        cells = [cell.cell_contents for cell in closure or () if isinstance(cell, CellType)]  # torch has one code for many
+        key = (id(code), *map(id, cells))
+        if key not in given_up:
+            try:
+                return compiles()
+            except Exception as error:
+                if plain_compile.replaced is None or not cxx.is_missing(error):
+                    raise
+            given_up[key] = code, cells
+            cxx.note_missing()
+        return run_eagerly(cxx.REASON, inner_as_known=True)
 
     def make(original: Any) -> Callable[..., Any]:
         def _compile(
@@ -84,10 +101,8 @@ def _wrap_compile(wrap: Wrap) -> None:
             args = (builtins, closure, *args)
             package: Any = kwargs.get("package")
             if not getattr(package, "is_coldframe", False):
-                if not listening.local.frames:
-                    return original(code, namespace, frame_locals, *args, **kwargs)
-                with listening.hidden():  # a compilation of somebody else inside one of ours
-                    return original(code, namespace, frame_locals, *args, **kwargs)
+                with listening.hidden():  # perhaps a compilation of somebody else inside one of ours
+                    return plainly(code, closure, lambda: original(code, namespace, frame_locals, *args, **kwargs))
             instead = package.before_compile(code, namespace, frame_locals, closure)
             if instead is not None:
                 return instead
