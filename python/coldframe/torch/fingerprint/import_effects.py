@@ -32,6 +32,12 @@ _MAKERS = frozenset(
 _MAKING = re.compile(
     r"(collections|dataclasses|enum|fractions|math|typing)\..*|functools\.partial|logging\.getLogger|re\.compile"
 )
+# What looks at the host, or tells people something: it calls nothing of the program unless it is given it.
+_ASIDE = re.compile(
+    r"(argparse|datetime|json|logging|os\.path|pathlib|platform|random|sys\.path|tempfile|time|uuid|warnings)\..*"
+    r"|numpy\.random\.\w+|os\.(cpu_count|getcwd|getenv|getpid|makedirs|environ\.(get|setdefault))"
+    r"|torch\.(manual_seed|set_num_threads|(cuda|xpu|backends\.\w+)\.(is_available|is_bf16_supported|device_count|manual_seed\w*))"
+)
 _DECORATING = re.compile(r"(abc|contextlib|dataclasses|enum|types|typing|warnings)\..*|functools\.(?!partial|reduce).*")
 _TORCH_MAKERS = frozenset(
     [
@@ -122,7 +128,9 @@ class _Module:
             return  # a text that documents
         elif isinstance(statement, ast.If) and not statement.orelse and self._is_never_run(statement.test):
             return
-        elif not (isinstance(statement, _ASSIGNMENTS) and _only_names(statement) and self._only_makes(statement)):
+        elif isinstance(statement, ast.Expr) or (isinstance(statement, _ASSIGNMENTS) and _only_names(statement)):
+            yield from () if self._only_makes(statement) else (statement,)
+        else:
             yield statement
 
     def is_inert(self, statement: ast.stmt, within: frozenset[str] = frozenset()) -> bool:
@@ -159,12 +167,28 @@ class _Module:
     def _only_makes(self, *parts: ast.AST | None) -> bool:
         """Returns whether evaluating makes values and does nothing else."""
         nodes = (node for part in parts if part is not None for node in ast.walk(part))
-        return all(self._makes(node.func) for node in nodes if isinstance(node, ast.Call))
+        return all(self._makes(node) for node in nodes if isinstance(node, ast.Call))
 
-    def _makes(self, called: ast.expr) -> bool:
-        if isinstance(called, ast.Name) and called.id not in self.imported:
-            return called.id in _MAKERS and called.id not in self.definitions
-        return _is_one_of(_MAKING, self._qualified(called))
+    def _makes(self, call: ast.Call) -> bool:
+        called = call.func
+        if isinstance(called, ast.Name) and called.id not in self.imported and called.id not in self.definitions:
+            return called.id in _MAKERS or (called.id == "print" and self._gives_nothing_to_call(call))
+        if _is_one_of(_MAKING, name := self._qualified(called)):
+            return True
+        while isinstance(called, ast.Attribute) and isinstance(called.value, ast.Call):  # as Path(__file__).resolve()
+            called = called.value.func
+            name = self._qualified(called)
+        return _ASIDE.fullmatch(name) is not None and self._gives_nothing_to_call(call)
+
+    def _gives_nothing_to_call(self, call: ast.Call) -> bool:
+        """Returns whether the arguments are no functions or classes that could be called."""
+        names = {node.id for node in ast.walk(call) if isinstance(node, ast.Name)} - {"__file__", "__name__"}
+        whole = any(isinstance(node, ast.Lambda) for node in ast.walk(call))
+        return (
+            not whole
+            and names.isdisjoint(self.definitions)
+            and all(_is_inert_module(self.imported.get(name, "builtins")) for name in names)
+        )
 
     def _is_never_run(self, condition: ast.expr) -> bool:
         """Returns whether the condition never holds in a module that is imported."""
