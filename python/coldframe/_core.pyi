@@ -398,14 +398,14 @@ class FrameListener:
     """The functions that run on a thread, whoever calls them, between `start` and `stop`.
 
     places: how names of files begin -> whether code of such files is listened to. The longest beginning decides; where none
-    fits, it is. What a module runs while it is imported, finalizers and handlers of logs are left out.
-    """
+    fits, it is. What a module runs while it is imported, finalizers and handlers of logs are left out. asked: what these
+    functions asked of the world outside first, "open 'x.txt'" or "subprocess.Popen"; "" for nothing."""
 
+    asked: str
     def __init__(self, places: dict[str, bool]) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> list[types.FunctionType]:
-        """The functions, in the order of their first run, at most FUNCTIONS_OF_A_CODE of each code. RuntimeError when nothing
-        could be heard."""
+        """The functions, in order of their first run, at most FUNCTIONS_OF_A_CODE of a code. RuntimeError: none was heard."""
 
 class GuardEngine:
     """Guards of one variant, by themselves."""

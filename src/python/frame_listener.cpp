@@ -9,7 +9,11 @@
 
 #include <python/frame_listener.hpp>
 
+#include <fcntl.h>
+
+#include <algorithm>
 #include <cstdint>
+#include <string_view>
 
 namespace coldframe::python {
 namespace {
@@ -32,6 +36,11 @@ bool silences(PyCodeObject* code) {
     return name == "callHandlers" && file.ends_with("/logging/__init__.py");
 }
 
+// Nobody hears what runs in another thread.
+bool starts_thread(PyCodeObject* code) {
+    return to_utf8(code->co_qualname) == "Thread.start" && to_utf8(code->co_filename).ends_with("/threading.py");
+}
+
 // What the collector or the death of an object calls, whenever that happens to be.
 bool is_called_back(const _PyInterpreterFrame* frame) {
     PyObject* first = frame->f_code->co_argcount > 0 ? frame->localsplus[0] : nullptr;
@@ -45,6 +54,33 @@ bool is_called_back(const _PyInterpreterFrame* frame) {
         if (callback == reinterpret_cast<PyObject*>(frame->f_func)) return true;
     }
     return false;
+}
+
+constexpr std::array<std::string_view, 8> k_of_outside = {"open",      "os.fork",        "os.listdir",      "os.scandir",
+                                                          "os.system", "socket.connect", "sqlite3.connect", "subprocess.Popen"};
+
+// Of the event "open", (path, mode or None, flags): a file that is only written to tells nothing.
+bool is_for_writing(PyObject* args) {
+    if (PyTuple_GET_SIZE(args) != 3 || !PyLong_Check(PyTuple_GET_ITEM(args, 2))) return false;
+    return (PyLong_AsLong(PyTuple_GET_ITEM(args, 2)) & O_ACCMODE) == O_WRONLY;
+}
+
+// Parts of torch that compile or log, sources for messages, and what looks for installed distributions, which counts elsewhere.
+bool asks_for_itself(std::string_view file) {
+    return file.find("/torch/_") != std::string_view::npos || file.ends_with("/linecache.py") ||
+           file.find("/importlib/metadata/") != std::string_view::npos;
+}
+
+int hear_event(const char* event, PyObject* args, void*) {
+    if (s_listeners.empty() || std::ranges::find(k_of_outside, event) == k_of_outside.end()) return 0;
+    PyThreadState* state = PyThreadState_Get();
+    if (t_thread.silenced > 0 || (std::string_view(event) == "open" && is_for_writing(args))) return 0;
+    for (FrameListener* listener : s_listeners) {
+        if (listener->thread() == state)
+            listener->note_event(event, PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : nullptr,
+                                 state->cframe->current_frame);
+    }
+    return 0;
 }
 
 PyObject* evaluate(PyThreadState* state, _PyInterpreterFrame* frame, int throws) {
@@ -80,6 +116,8 @@ PyObject* evaluate(PyThreadState* state, _PyInterpreterFrame* frame, int throws)
 FrameListener::~FrameListener() { std::erase(s_listeners, this); }
 
 void FrameListener::start() {
+    static const int s_hook = PySys_AddAuditHook(&hear_event, nullptr);
+    if (s_hook != 0) throw PythonError();
     thread_ = PyThreadState_Get();
     if (s_listeners.empty() && _PyInterpreterState_GetEvalFrameFunc(thread_->interp) != evaluate) {
         s_previous = _PyInterpreterState_GetEvalFrameFunc(thread_->interp);
@@ -110,17 +148,37 @@ bool FrameListener::hear(const _PyInterpreterFrame* frame) noexcept {
             kept_.push_back(Ref::borrow(reinterpret_cast<PyObject*>(code)));
             if (silences(code)) {
                 found->second = Kind::silent;
+            } else if (starts_thread(code)) {
+                found->second = Kind::starts_thread;
             } else if (is_heard(code, frame->f_globals)) {
                 found->second = is_called_back(frame) ? Kind::silent : Kind::heard;
             }
         }
         if (found->second == Kind::heard) keep(frame->f_func);
+        if (found->second == Kind::starts_thread) note_event("threading.Thread.start", nullptr, frame);
         if (found->second == Kind::ignored) last = code;
         return found->second == Kind::silent;
     } catch (const std::exception&) {
         PyErr_Clear();
         failed_ = true;
         return false;
+    }
+}
+
+void FrameListener::note_event(const char* event, PyObject* of, const _PyInterpreterFrame* frame) noexcept {
+    if (!asked_.empty()) return;
+    try {
+        for (; frame != nullptr; frame = frame->previous) {
+            if (_PyFrame_IsIncomplete(const_cast<_PyInterpreterFrame*>(frame))) continue;
+            if (asks_for_itself(to_utf8(frame->f_code->co_filename))) return;
+            if (!is_heard(frame->f_code, frame->f_globals)) continue;
+            asked_ = event;
+            if (of != nullptr && PyUnicode_Check(of)) asked_ += " '" + to_utf8(of) + "'";
+            return;
+        }
+    } catch (const std::exception&) {
+        PyErr_Clear();
+        failed_ = true;
     }
 }
 

@@ -4,11 +4,13 @@
 //   listener.start();               // on this thread, from now on
 //   ...
 //   Ref functions = listener.stop();  // those of files that are listened to, in the order of their first run
+//   listener.asked();                 // what these asked of the world outside, "open 'scale.txt'"; empty for nothing
 //
 // It hears what the interpreter evaluates (PEP 523), whoever calls it: what C++ calls back, rules of operators, passes of a
 // compiler. The evaluator that was there before is called as before. Other threads pay a few comparisons a call while
 // somebody listens, and nothing at other times. What a module runs while it is imported, finders of modules, finalizers, the
-// collector's callbacks and handlers of logs are left out: they run once in a process, or whenever they like.
+// collector's callbacks and handlers of logs are left out: they run once in a process, or whenever they like. What functions
+// that are listened to ask for, files and other threads above all, through whatever library, comes by an audit hook (PEP 578).
 //
 // Thread-safety: needs the GIL; start and stop belong to one thread. Failure: PythonError.
 #pragma once
@@ -50,10 +52,13 @@ class FrameListener {
 
     // Whether what runs within the frame is not listened to.
     bool hear(const _PyInterpreterFrame* frame) noexcept;
+    // `frame` is the innermost one that runs while an audit event is raised; its first argument, where that is known.
+    void note_event(const char* event, PyObject* of, const _PyInterpreterFrame* frame) noexcept;
     [[nodiscard]] const PyThreadState* thread() const { return thread_; }
+    [[nodiscard]] const std::string& asked() const { return asked_; }
 
    private:
-    enum class Kind { ignored, heard, silent };
+    enum class Kind { ignored, heard, silent, starts_thread };
 
     [[nodiscard]] bool is_heard(PyCodeObject* code, PyObject* globals) const;
     [[nodiscard]] bool is_heard(PyObject* file) const;
@@ -68,6 +73,7 @@ class FrameListener {
     std::unordered_set<const void*> functions_;
     std::vector<Ref> kept_;   // code that was met, so that its address stays its own
     std::vector<Ref> heard_;  // functions
+    std::string asked_;
     bool failed_ = false;
 };
 

@@ -55,7 +55,8 @@ void bind_native(nb::module_& m) {
     nb::class_<FrameListener>(m, "FrameListener")
         .def("__init__", &make_frame_listener, "places"_a)
         .def("start", &FrameListener::start)
-        .def("stop", [](FrameListener& self) { return nb::steal<nb::list>(self.stop().release()); });
+        .def("stop", [](FrameListener& self) { return nb::steal<nb::list>(self.stop().release()); })
+        .def_prop_ro("asked", [](const FrameListener& self) { return nb::steal<nb::str>(from_utf8(self.asked()).release()); });
     m.def("lower_guards", &lower, "program"_a, "names"_a, "lazy"_a, "rare"_a, "before"_a);
     nb::class_<GuardEngine>(m, "GuardEngine")
         .def(

@@ -353,6 +353,20 @@ UNKNOWABLE = {
     ),
     "it calls __subclasses__()": "class C: pass\ndef k():\n    return len(C.__subclasses__())\n" + _SCALED,
     "it calls globals()": "N = 2\ndef k():\n    return globals()['N']\n" + _SCALED,
+    "a Value object cannot be compared": "class Value(float): pass\nV = Value(2)\ndef k():\n    return float(V)\n" + _SCALED,
+    "it calls vars()": "N = 2\nlook = vars\ndef k():\n    return look(sys.modules[__name__])['N']\n" + _SCALED,
+    "it calls f_globals()": "N = 2\ndef k():\n    return sys._getframe().f_globals['N']\n" + _SCALED,
+    "looked up by names that are not to be seen": (
+        "import operator\nimport edits as other\nlook = operator.attrgetter('HEAD')\ndef k():\n    return len(look(other))\n" + _SCALED
+    ),
+    "open '": (
+        "import tempfile\nimport numpy as np\nfile = tempfile.NamedTemporaryFile('w')\nfile.write('2.0')\nfile.flush()\n"
+        "name = file.name\ndef k():\n    return float(np.loadtxt(name))\n" + _SCALED
+    ),
+    "threading.Thread.start": (
+        "import threading\ndef k():\n    found = []\n    thread = threading.Thread(target=lambda: found.append(2))\n"
+        "    thread.start()\n    thread.join()\n    return found[0]\n" + _SCALED
+    ),
     "it is made inside a function": (
         "import abc\ndef made():\n    class L(abc.ABC): pass\n    return L\nL = made()\no = 2.5\n"
         "def f(x):\n    return x * 2 if isinstance(o, L) else x * 3"

@@ -15,6 +15,7 @@ import dis
 import functools
 import importlib.util
 import inspect
+import operator
 import os
 import re
 import sys
@@ -41,7 +42,20 @@ _WATCHING = ("_pytest", "coverage", "debugpy", "hypothesis", "pluggy", "pydevd")
 # What they give is of this process, moment or host.
 _OUTSIDE = frozenset(
     [
-        *("_io", "datetime", "fcntl", "getpass", "glob", "io", "linecache", "locale", "multiprocessing", "os"),
+        *(
+            "_io",
+            "concurrent",
+            "datetime",
+            "decimal",
+            "fcntl",
+            "getpass",
+            "glob",
+            "io",
+            "linecache",
+            "locale",
+            "multiprocessing",
+            "os",
+        ),
         *(
             "pathlib",
             "platform",
@@ -65,6 +79,7 @@ _INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc"])
 _ASKS_INSIDE = frozenset([*state.OF_FUNCTIONS, "__dataclass_fields__", "fields", "get_type_hints"])
 _OF_PROCESS = frozenset(
     [
+        *("__globals__", "cache_info", "f_globals", "f_locals", "locked"),
         *("__subclasses__", "current_thread", "findsource", "get_ident", "getEffectiveLevel", "getcomments", "getsource"),
         *("getsourcelines", "hasHandlers", "isEnabledFor", "main_thread"),
     ]
@@ -176,7 +191,7 @@ def add_to(
         found = _not_run(premises, added, {id(function) for function in functions})
         waiting = [function for function in found if id(function) not in seen and is_of_program(function.__code__)]
     read = [each for _, of_function in added for each in of_function]
-    if any(not BY_ANY_NAME.isdisjoint(function.__code__.co_names) for function, _ in added):
+    if any(_finds_any(function.__code__, [value for *_, value in read]) for function, read in added):
         for *_, value in read:
             if isinstance(value, types.ModuleType) and _is_of_program_module(value):
                 premises.failure = f"attributes of module {value.__name__!r} were looked up by names that are not to be seen"
@@ -199,6 +214,14 @@ def add_to(
                 premises.read(module, chain)
             except (KeyError, NotPortableError) as error:
                 premises.failure = f"{'.'.join(chain[:-1])} was looked into while the frame was compiled: {error}"
+
+
+def _finds_any(code: types.CodeType, read: Iterable[object]) -> bool:
+    """Returns whether a code may look up attributes by names that do not stand in it."""
+    named = not BY_ANY_NAME.isdisjoint(code.co_names)
+    return named or any(
+        isinstance(value, operator.attrgetter) or getattr(value, "__name__", "") in BY_ANY_NAME for value in read
+    )
 
 
 def _add_installed(premises: Premises, added: Iterable[tuple[types.FunctionType, list[_Read]]]) -> None:
@@ -306,10 +329,11 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
             read.append((name, (attribute,), premises.read(name, (attribute,))))
         if _is_of_program_module(imported):
             premises.missing(name, (each for each in code.co_names if state.lacks(name, each)))
+    named_anyhow = not BY_ANY_NAME.isdisjoint(code.co_names)
     for *_, value in list(read):
         premises.asked_of_process(value)
         for each in state.functions_within(value):
-            for attribute in vars(each).keys() & set(code.co_names):
+            for attribute in vars(each) if named_anyhow else vars(each).keys() & set(code.co_names):
                 if each not in state.functions_under(each.__module__, each.__qualname__):
                     raise NotPortableError(f"it reads {attribute!r} of a function to which no name leads")
                 place = each.__module__, (*each.__qualname__.split("."), attribute)
@@ -340,6 +364,8 @@ def _add_read(premises: Premises, function: types.FunctionType, module: str, cha
         if attribute and not hasattr(value, attribute) and _is_of_program_module(value):
             raise NotPortableError(f"module {value.__name__!r} has no {attribute!r}")
         value = getattr(value, attribute, None)
+    if isinstance(value, types.BuiltinFunctionType) and value.__name__ in _UNKNOWABLE:
+        raise NotPortableError(f"it calls {value.__name__}()")
     return premises.read(module, chain)
 
 

@@ -76,6 +76,10 @@ class FrameCapture:
         finally:
             try:
                 self.functions = listener.stop()
+                if listener.asked:
+                    self.bypass(
+                        f"what ran while the frame was compiled did what another process need not see: {listener.asked}"
+                    )
             except RuntimeError as error:
                 self.bypass(str(error))
 

@@ -43,6 +43,7 @@ _VALUES = (
     *(types.FunctionType, types.MethodType, types.BuiltinFunctionType),
 )
 _UNWRAPPED = 64
+_PLAIN_SIZE = type("", (), {}).__basicsize__  # bytes, of objects with attributes and nothing else
 MISSING = object()
 Chain = tuple[str, ...]  # a global and attributes of it
 
@@ -202,8 +203,8 @@ def _is_kept_property(cls: type, name: str) -> bool:
 def _is_plain_object(value: Any) -> bool:
     """Returns whether the attributes of an object of the program are all that there is to it."""
     cls = type(value)
-    native = any(base.__module__ != "builtins" and builds.is_of_exact_build(base) for base in cls.__mro__)
-    holds_more = any("__slots__" in vars(base) for base in cls.__mro__) or isinstance(value, (dict, list, set, tuple, str, int))
+    native = any(base is not object and builds.is_of_exact_build(base) for base in cls.__mro__)
+    holds_more = cls.__basicsize__ > _PLAIN_SIZE or cls.__itemsize__ or any("__slots__" in vars(base) for base in cls.__mro__)
     return hasattr(value, "__dict__") and not native and not holds_more and not builds.is_of_exact_build(cls)
 
 
