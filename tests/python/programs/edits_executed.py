@@ -357,7 +357,8 @@ UNKNOWABLE = {
     "it calls vars()": "N = 2\nlook = vars\ndef k():\n    return look(sys.modules[__name__])['N']\n" + _SCALED,
     "it calls f_globals()": "N = 2\ndef k():\n    return sys._getframe().f_globals['N']\n" + _SCALED,
     "looked up by names that are not to be seen": (
-        "import operator\nimport edits as other\nlook = operator.attrgetter('HEAD')\ndef k():\n    return len(look(other))\n" + _SCALED
+        "import operator\nimport edits as other\nlook = operator.attrgetter('HEAD')\ndef k():\n    return len(look(other))\n"
+        + _SCALED
     ),
     "open '": (
         "import tempfile\nimport numpy as np\nfile = tempfile.NamedTemporaryFile('w')\nfile.write('2.0')\nfile.flush()\n"

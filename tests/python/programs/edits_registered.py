@@ -167,4 +167,15 @@ EDITS = {
         "",
         "torch.relu = lambda x: x * 3",
     ),
+    "function of torch replaced under another": Edit(
+        "backend = 'aot_eager'\nkept = nn.functional.linear\n@@\nlayer = nn.MultiheadAttention(3, 1)\n"
+        "def f(x): return x * layer(x, x, x)[0].sum().sign()\ndef done(): nn.functional.linear = kept",
+        "",
+        "nn.functional.linear = lambda i, w, b=None: i * -9 - 7",
+    ),
+    "function of torch replaced by another of torch's, under a method": Edit(
+        "backend = 'aot_eager'\nkept = torch.norm\n@@\ndef f(x): return x.norm() * x\ndef done(): torch.norm = kept",
+        "",
+        "torch.norm = lambda t, *a, **k: t.sum() * 9",
+    ),
 }

@@ -16,7 +16,7 @@ from ... import _core
 from ...errors import CorruptPackageError, PackageError
 from ..fingerprint import environment, state
 from ..seam import symbols
-from . import classes, operands, registrations
+from . import classes, operands, registrations, replaced
 from .constant_calls import gives_constant
 from .expressions import NAMES, Expression, is_called, render
 
@@ -174,6 +174,10 @@ def _settings(expected: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
+def _replaced(expected: Any, scope: dict[str, Any]) -> str | None:
+    return None if replaced.digest() == expected else "a function of torch is not what it was, or is torch's again"
+
+
 def _registrations(entries: Any, scope: dict[str, Any]) -> str | None:
     for name, expected in entries:
         if (found := registrations.of(name)) != expected:
@@ -315,6 +319,7 @@ _CHECKS = {
     "of_inputs": _of_inputs,
     "of_torch": _of_torch,
     "registrations": _registrations,
+    "replaced": _replaced,
     "same": _same_cells,
     "settings": _settings,
     "shared": _shared,

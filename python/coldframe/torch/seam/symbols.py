@@ -26,6 +26,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch._C", "whether something is tracing", "_get_tracing_state"),
     ("torch._C", "who registered a kernel", "_dispatch_dump _jit_get_schemas_for_operator"),
     ("torch._C", "wrappers around compiled graphs", "DisableTorchFunctionSubclass _DisableAutocast"),
+    ("torch._C._nn", "functions that others of torch call", ""),
+    ("torch._VF", "... under their first names", ""),
     ("torch._C._autograd", "guards on hooks of saved tensors", "_top_saved_tensors_default_hooks"),
     ("torch._C._autograd", "backwards", "_get_current_graph_task_keep_graph _unsafe_set_version_counter"),
     ("torch._C._functorch", "guards on transforms", "get_interpreter_stack peek_interpreter_stack"),
