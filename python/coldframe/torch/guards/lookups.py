@@ -15,6 +15,13 @@ BY_ANY_NAME = frozenset(
 )
 
 
+def digest_of_keys(value: Any) -> bytes:
+    """Returns the digest of a dict's keys, in order, or of a set's items. NotPortableError for those that are objects."""
+    if isinstance(value, dict):
+        return _core.digest(list(dict.keys(value)))
+    return _core.digest(sorted(map(_core.digest, value)))
+
+
 class Lookups:
     """Types that one frame looked up in registries of trees, and whether these knew them."""
 

@@ -19,6 +19,7 @@ from ..seam import symbols
 from . import classes, operands, registrations, replaced
 from .constant_calls import gives_constant
 from .expressions import NAMES, Expression, is_called, render
+from .lookups import digest_of_keys
 
 
 class PremiseCheck:
@@ -226,7 +227,7 @@ def _held(entries: Any, scope: dict[str, Any]) -> str | None:
 
 def _keys(entries: Any, scope: dict[str, Any]) -> str | None:
     for expression, expected in entries:
-        if _core.digest(list(dict.keys(_value(expression, scope)))) != expected:
+        if digest_of_keys(_value(expression, scope)) != expected:
             return f"the keys of {render(expression)}"
     return None
 

@@ -28,7 +28,7 @@ from ..seam import symbols
 from . import classes, constant_calls, operands, registrations, replaced
 from .enums import Enums
 from .expressions import Expression, parse
-from .lookups import BY_ANY_NAME, Lookups
+from .lookups import BY_ANY_NAME, Lookups, digest_of_keys
 
 # Sources of what Dynamo has put among a module's globals itself: modules of the functions that it inlines, and objects that no
 # source of the program leads to, by their addresses.
@@ -172,10 +172,10 @@ class Premises:
         """The program went through a dict, or asked how many items it has, and no guard says so."""
         self._say(source, f"the list of the keys of {source}", lambda of: self._is(("call", ("name", "list"), of), keys))
 
-    def has_keys(self, source: Any, value: dict[Any, Any]) -> None:
-        """Dynamo looks into a dict. Not all that goes through its keys guards them, and guards take True for 1."""
+    def has_keys(self, source: Any, value: Any) -> None:
+        """Dynamo looks into a dict or a set. Not all that goes through its keys guards them, and guards take True for 1."""
         with contextlib.suppress(NotPortableError):  # objects, which are guarded by their identities
-            self._keys[source.name] = parse(source.name), _core.digest(list(dict.keys(value)))
+            self._keys[source.name] = parse(source.name), digest_of_keys(value)
 
     def equal_by_bits(self, source: str, value: Any) -> None:
         """A guard finds it equal to this value, which others are equal to, too."""

@@ -240,7 +240,7 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
                 return original(self, value)
             if value is dataclasses.fields:
                 premises.asked("__dataclass_fields__")
-            if isinstance(value, dict):
+            if isinstance(value, dict) or type(value) in (set, frozenset):
                 premises.has_keys(self.source, value)
             guards = self.tx.output.guards
             before = len(guards.inner)
