@@ -61,9 +61,10 @@ __all__ = [
     "stats",
 ]
 
+_API = "coldframe.torch.api"
 _LAZY = {
     **dict.fromkeys(("disable", "enable", "flush"), "coldframe.automatic"),
-    **dict.fromkeys(("compile", "explain", "load", "save", "stats"), "coldframe.torch.api"),
+    **dict.fromkeys(("compile", "explain", "load", "save", "stats"), _API),
 }
 
 
@@ -72,7 +73,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    where = _LAZY[name]
+    if where == _API and importlib.import_module("coldframe.torch.seam.generation").unknown() is not None:
+        where = "coldframe.torch.unknown"
+    return getattr(importlib.import_module(where), name)
 
 
 def __dir__() -> list[str]:

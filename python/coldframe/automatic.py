@@ -66,6 +66,10 @@ def enable(
     _tell_children(store.path, remote, read_only, size, single_flight, on_miss)
 
     def install() -> None:
+        generation = importlib.import_module("coldframe.torch.seam.generation")
+        if (why := generation.unknown()) is not None:
+            generation.say(why)
+            return
         automatic = importlib.import_module("coldframe.torch.automatic")
         automatic.install(store, read_only=read_only, single_flight=single_flight, on_miss=on_miss)
 

@@ -6,14 +6,13 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from .. import _core
 from ..errors import IncompatiblePackageError
 from .capture.files import said_of
-from .capture.misses import Miss
 from .capture.registry import registry
+from .explanation import Explanation, Frame
 from .fingerprint import acceptance, locate
 from .fingerprint.keys import package_key, unnamed
 from .seam.stats import stats as _stats
@@ -105,41 +104,6 @@ def save(compiled: Any, path: str | os.PathLike[str]) -> SaveReport:
     or NoSpaceError when the file cannot be written (what was there before is intact).
     """
     return session_of(compiled).save(path)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One code object of a compiled callable."""
-
-    name: str
-    role: str
-    loaded: int
-    compiled: int
-    bypasses: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """An account of what serves a compiled callable, and of why calls missed. str() of it is for people."""
-
-    frames: tuple[Frame, ...]
-    refused: tuple[str, ...]  # variants of the package that could not be installed, and why
-    misses: tuple[Miss, ...]
-    hosted_because: str  # why it is served through Dynamo and not natively; empty when it is not
-    imports: tuple[str, ...]  # what of torch's compiler a frame that is served natively had to import, and what for
-    plain_because: str = ""  # why torch.compile alone serves it, and nothing else can be said; empty when that is not so
-
-    def __str__(self) -> str:
-        lines = [f"served by torch.compile alone: {self.plain_because}"] if self.plain_because else []
-        for frame in self.frames:
-            lines.append(f"{frame.name} ({frame.role}): {frame.loaded} variants loaded, {frame.compiled} compiled")
-            lines.extend(f"  not saved: {reason}" for reason in frame.bypasses)
-        if self.hosted_because:
-            lines.append(f"served through Dynamo: {self.hosted_because}")
-        lines.extend(f"imported: {text}" for text in self.imports)
-        lines.extend(f"not installed: {reason}" for reason in self.refused)
-        lines.extend(f"miss: {miss}" for miss in self.misses)
-        return "\n".join(lines) or "nothing compiled or loaded yet"
 
 
 def explain(compiled: Any) -> Explanation:

@@ -13,8 +13,7 @@ import sys
 from typing import Any
 
 from ...errors import IncompatiblePackageError
-
-GENERATION = "2.13"
+from . import generation
 
 # (module, what it is for, symbols)
 _TABLE: tuple[tuple[str, str, str], ...] = (
@@ -232,4 +231,4 @@ def probe() -> None:
 def _message(what: str) -> str:
     import torch
 
-    return f"torch {torch.__version__} has no {what}: this coldframe knows torch {GENERATION}; install a matching pair"
+    return f"torch {torch.__version__} has no {what}: this coldframe knows torch {generation.TORCH}; install a matching pair"
