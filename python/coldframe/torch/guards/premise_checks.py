@@ -21,6 +21,8 @@ from .constant_calls import gives_constant
 from .expressions import NAMES, Expression, is_called, render
 from .lookups import digest_of_keys
 
+_KNOWN = "<known>"  # in a scope: values of expressions
+
 
 class PremiseCheck:
     """A guard over the locals of a frame. `texts` says what did not hold last."""
@@ -43,6 +45,7 @@ class PremiseCheck:
 
 def unmet(checks: dict[str, Any], scope: dict[str, Any]) -> str | None:
     """Returns what does not hold, in words; None when everything does. `scope`: what guard expressions may name."""
+    scope = {**scope, _KNOWN: {}}
     for name, check in checks.items():
         try:
             reason = _CHECKS[name](check, scope) if name in _CHECKS else f"unknown premise {name!r}"
@@ -101,10 +104,9 @@ def _contained(entries: Any, scope: dict[str, Any]) -> str | None:
 
 def _distinct(expressions: Any, scope: dict[str, Any]) -> str | None:
     seen: dict[int, Expression] = {}
-    values: dict[Expression, Any] = {}  # most are parts of one another
     for expression in expressions:
         try:
-            value = _value(expression, scope, values)
+            value = _value(expression, scope)
         except Exception:  # a registry has become shorter, say: what is not there is nothing else
             continue
         other = seen.setdefault(id(value), expression)
@@ -337,15 +339,15 @@ def _same(value: Any, expected: Any) -> bool:
         return False
 
 
-def _value(expression: Expression, scope: dict[str, Any], known: dict[Expression, Any] | None = None) -> Any:
-    if known is None:
-        return _evaluated(expression, scope, known)
+def _value(expression: Expression, scope: dict[str, Any]) -> Any:
+    """Returns the value of an expression, kept for others that it is a part of, as most are."""
+    known: dict[Expression, Any] = scope[_KNOWN]
     if expression not in known:
-        known[expression] = _evaluated(expression, scope, known)
+        known[expression] = _evaluated(expression, scope)
     return known[expression]
 
 
-def _evaluated(expression: Expression, scope: dict[str, Any], known: dict[Expression, Any] | None) -> Any:
+def _evaluated(expression: Expression, scope: dict[str, Any]) -> Any:
     match expression:
         case ("name", str(name)) if name in NAMES:
             return scope[name] if name in scope else getattr(builtins, name)
@@ -354,11 +356,11 @@ def _evaluated(expression: Expression, scope: dict[str, Any], known: dict[Expres
         case ("import", str(module)):
             return __import__(module)
         case ("attr", tuple(base), str(attr)):
-            return getattr(_value(base, scope, known), attr)
+            return getattr(_value(base, scope), attr)
         case ("item", tuple(base), tuple(index)):
-            return _value(base, scope, known)[_value(index, scope)]
+            return _value(base, scope)[_evaluated(index, scope)]
         case ("call", tuple(function), *args) if is_called(function, len(args)):
-            return _value(function, scope)(*(_value(arg, scope, known) for arg in args))
+            return _evaluated(function, scope)(*(_evaluated(arg, scope) for arg in args))
         case ("compare", tuple(one), ("is", tuple(other))):
-            return _value(one, scope, known) is _value(other, scope, known)
+            return _value(one, scope) is _value(other, scope)
     raise CorruptPackageError(f"not an expression of a premise: {expression!r:.80}")
