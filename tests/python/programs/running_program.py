@@ -64,6 +64,20 @@ def compiled_backward() -> Any:
     return made.first.weight.grad.sum().item()
 
 
+def backward_function() -> Any:
+    """A module is compiled as always, and a function runs its backward, compiled with compiled autograd."""
+    made = net()
+    compiled = torch.compile(made, backend="aot_eager")
+    with torch._dynamo.config.patch(compiled_autograd=True):
+
+        @torch.compile(backend="aot_eager")
+        def backward(loss: torch.Tensor) -> None:
+            loss.backward()
+
+        backward(compiled(ones(2, 8)).square().sum())
+    return made.first.weight.grad.sum().item()
+
+
 def imported_meanwhile() -> Any:
     """While one thread imports Dynamo for the first time, others load, call, and ask what they have."""
     import coldframe

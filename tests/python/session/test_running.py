@@ -25,6 +25,11 @@ def test_steps_that_are_compiled_whole_with_compiled_autograd_run_to_their_end(r
     assert runner.run("compiled_autograd")["answer"] == runner.run("compiled_autograd")["answer"]
 
 
+def test_a_function_that_runs_the_backward_of_what_is_served(runner: Runner) -> None:
+    plain = runner.run("backward_function", COLDFRAME="0")["answer"]
+    assert [runner.run("backward_function")["answer"] for _ in range(3)] == [plain] * 3
+
+
 def test_compiled_autograd_calls_the_backward_of_what_is_served(runner: Runner) -> None:
     first, second = runner.run("compiled_backward"), runner.run("compiled_backward")
     assert second["answer"] == first["answer"]

@@ -245,6 +245,11 @@ class CapturePackage:
         self._frame(code)  # it may have been others that compiled them
         self.limited.add(id(code))
 
+    def cannot_save(self, reason: str) -> None:
+        """Notes why a frame that is about to be compiled cannot be saved."""
+        stats.count_bypass(reason)
+        self.unrecorded.append(reason)
+
     def not_compiled(self, code: types.CodeType, error: Exception) -> Any:
         """Notes that `code` could not be compiled: None where that is for the program to hear, or what Dynamo is to do."""
         if self._owner is None or not cxx.is_missing(error):

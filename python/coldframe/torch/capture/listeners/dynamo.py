@@ -106,6 +106,9 @@ def _wrap_compile(wrap: Wrap) -> None:
             instead = package.before_compile(code, namespace, frame_locals, closure)
             if instead is not None:
                 return instead
+            if "__name__" not in namespace:  # of a graph that compiled autograd made: torch asks for it where the graph breaks
+                package.cannot_save(f"function {code.co_name!r} has globals that belong to no imported module")
+                kwargs["package"] = None
             listening.local.compiling += 1
             try:
                 # With it, torch would drop identity guards from the live manager and bundle for packages of its own.
