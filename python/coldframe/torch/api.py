@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from collections.abc import Callable
@@ -55,8 +54,8 @@ def compile(
         **torch_options,
     }
     if target is None:
-        return functools.partial(
-            compile, package=package, on_miss=on_miss, ignore_inlined_sources=ignore_inlined_sources, **settings
+        return lambda target: compile(
+            target, package=package, on_miss=on_miss, ignore_inlined_sources=ignore_inlined_sources, **settings
         )
     path = os.fspath(package) if package is not None else None
     if path is None and not ignore_inlined_sources:

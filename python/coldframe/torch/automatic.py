@@ -63,9 +63,7 @@ def flush(seconds: float) -> bool:
 
 
 def _replacement(original: Any) -> Any:
-    def compile(model: Any = None, **options: Any) -> Any:  # noqa: A001
-        if model is None:
-            return functools.partial(compile, **options)
+    def compiled(model: Any, options: dict[str, Any], caller: str) -> Any:
         if (
             options.get("disable")
             or torch.compiler.is_compiling()
@@ -73,9 +71,11 @@ def _replacement(original: Any) -> Any:
             or plain_compile.plain.get()
         ):
             return original(model, **options)
-        if _is_torch(sys._getframe(1).f_globals.get("__name__", "")):
-            return plain_compile.torch_compile(model, **options)
-        return _served(model, options)
+        return plain_compile.torch_compile(model, **options) if _is_torch(caller) else _served(model, options)
+
+    def compile(model: Any = None, **options: Any) -> Any:  # noqa: A001
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        return compiled(model, options, caller) if model is not None else lambda model: compiled(model, options, caller)
 
     return compile
 

@@ -5,7 +5,6 @@ It imports nothing else of the adapter, which may not be importable there.
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import Any, NoReturn
 
@@ -29,7 +28,7 @@ def compile(  # noqa: A001
     """As torch.compile, after a warning: `package` is neither read nor written. IncompatiblePackageError with on_miss="error"
     and a package."""
     if target is None:
-        return functools.partial(compile, package=package, on_miss=on_miss, **options)
+        return lambda target: compile(target, package=package, on_miss=on_miss, **options)
     if package is not None and on_miss == "error":
         _refuse()
     return _plainly(target, on_miss if package is not None else "compile", options)
