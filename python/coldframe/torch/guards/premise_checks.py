@@ -177,8 +177,9 @@ def _settings(expected: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
-def _replaced(expected: Any, scope: dict[str, Any]) -> str | None:
-    return None if replaced.digest() == expected else "a function of torch is not what it was, or is torch's again"
+def _replaced(entry: Any, scope: dict[str, Any]) -> str | None:
+    names, expected = entry
+    return None if replaced.digest(names) == expected else f"a function of torch is another one, among {', '.join(names)}"
 
 
 def _registrations(entries: Any, scope: dict[str, Any]) -> str | None:

@@ -88,7 +88,7 @@ class Premises:
         self._asked: set[str] = set()
         self._absent: dict[tuple[str, str], Expression] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
-        self._calls_torch = False  # whether there is a graph
+        self._of_torch_names: set[str] = set()  # under those that graphs call
         self._of_torch: dict[_core.ImportRef, bytes] = {}  # called by graphs, with what they say of themselves
         self.lookups = Lookups()
         self.enums = Enums()
@@ -132,7 +132,7 @@ class Premises:
     def calls(self, graph: Any) -> None:
         """A graph that was made of the frame calls operators of libraries: which rules they have decides what these do."""
         self._operators.update({name: registrations.of(name) for name in registrations.called_by(graph)})
-        self._calls_torch = True
+        self._of_torch_names |= replaced.reached(graph)
         functions = list(registrations.functions_of_torch(graph))
         self.decided([function.__name__ for function in functions])
         self._of_torch.update((operands.reference(function), operands.claims(function)) for function in functions)
@@ -408,7 +408,7 @@ class Premises:
             "missing": tuple(sorted(self._missing)),
             "of_torch": tuple(sorted(self._of_torch.items(), key=lambda each: (each[0].module, each[0].qualname))),
             "registrations": tuple(sorted(self._operators.items())),
-            "replaced": replaced.digest() if self._calls_torch else b"",
+            "replaced": (names := tuple(sorted(self._of_torch_names))) and (names, replaced.digest(names)),
             "same": tuple(self._same.values()),
             "dirs": tuple(self._dirs.values()),
             "of_inputs": tuple(self._of_inputs.values()),

@@ -6,8 +6,8 @@ to replace it later, nothing of the program runs while the graph is traced.
 
 from __future__ import annotations
 
-import operator
 import types
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -20,32 +20,52 @@ _NAMESPACES: tuple[Any, ...] = (
     *(torch, torch.Tensor, torch.nn.functional, torch.functional, torch.linalg, torch.fft, torch.special),
     *(symbols.module("torch._C._nn"), symbols.module("torch._VF")),
 )
-_TORCH, _OURS = ("torch", "torch.", "typing"), "coldframe."
-
-_seen: tuple[list[Any], bytes] = [], b""  # the last values, and their digest
+_OF_TORCH = ("torch", "torch.")
 
 
-def digest() -> bytes:
-    """Returns the digest of what these functions say of themselves."""
-    global _seen
-    values = [value for each in _NAMESPACES for value in vars(each).values()]
-    known, said = _seen
-    if len(known) != len(values) or not all(map(operator.is_, known, values)):
-        items = ((each.__name__, name, value) for each in _NAMESPACES for name, value in vars(each).items())
-        said = _core.digest(tuple((*place, name, *_who(value)) for *place, name, value in items if _is_replaced(name, value)))
-        _seen = values, said
-    return said
+def reached(graph: Any) -> set[str]:
+    """Returns the names that stand in functions of torch which a torch.fx.Graph may come to run, and those of what it calls."""
+    waiting: list[Any] = []
+    for node in graph.nodes:
+        if node.op == "call_method":
+            waiting.append(node.target)
+        elif node.op == "call_function":
+            name = str(getattr(node.target, "__name__", ""))
+            of_tensors = getattr(node.target, "__module__", None) == "_operator"
+            waiting += [f"__{name.strip('_')}__", f"__r{name.strip('_')}__"] if of_tensors else [name, node.target]
+    names, seen = set[str](), set[int]()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            if each not in names:
+                names.add(each)
+                waiting += [vars(space)[each] for space in _NAMESPACES if each in vars(space)]
+        elif isinstance(each, types.FunctionType) and id(each) not in seen and _module(each).startswith(_OF_TORCH):
+            seen.add(id(each))
+            waiting += [*each.__code__.co_names, *(state.content_of(cell) for cell in each.__closure__ or ())]
+    return names
+
+
+def digest(names: Iterable[str]) -> bytes:
+    """Returns the digest of what is replaced under these names."""
+    return _core.digest(tuple(_said(names)))
+
+
+def _said(names: Iterable[str]) -> Iterator[tuple[str, str, str, str, bytes]]:
+    for space in _NAMESPACES:
+        members = vars(space)
+        for name in names:
+            if name in members and _is_replaced(name, value := members[name]):
+                code = getattr(value, "__code__", None)
+                content = b"" if code is None else state.semantic_digest(code)
+                yield space.__name__, name, str(value.__module__), value.__qualname__, content
 
 
 def _is_replaced(name: str, value: Any) -> bool:
     if isinstance(value, types.BuiltinFunctionType):
         return value.__name__ != name
-    if not isinstance(value, types.FunctionType):
-        return False
-    module = str(value.__globals__.get("__name__"))
-    return not module.startswith(_OURS) and (not module.startswith(_TORCH) or value.__name__ != name)
+    return isinstance(value, types.FunctionType) and (not _module(value).startswith(_OF_TORCH) or value.__name__ != name)
 
 
-def _who(function: Any) -> tuple[str, str, bytes]:
-    code = getattr(function, "__code__", None)
-    return str(function.__module__), function.__qualname__, b"" if code is None else state.semantic_digest(code)
+def _module(function: types.FunctionType) -> str:
+    return str(function.__globals__.get("__name__"))
