@@ -404,9 +404,4 @@ def f(x):
     "keys of an argument": Edit(
         "def f(x, keys): return x * list(keys)[0]\ndef args(): return torch.ones(2), {@@: 5}", "1", "2"
     ),
-    "type in a set": Edit(
-        "class S(str): pass\nKEYS = {@@}\ndef f(x): return x * (2 if [type(key) is str for key in KEYS][0] else 3)",
-        "'a'",
-        "S('a')",
-    ),
 }

@@ -173,9 +173,10 @@ class Premises:
         self._say(source, f"the list of the keys of {source}", lambda of: self._is(("call", ("name", "list"), of), keys))
 
     def has_keys(self, source: Any, value: Any) -> None:
-        """Dynamo looks into a dict or a set. Not all that goes through its keys guards them, and guards take True for 1."""
+        """A dict or a set is gone through, or so many items of it counted: guards take True for 1, or know the number alone."""
+        name = source if isinstance(source, str) else source.name
         with contextlib.suppress(NotPortableError):  # objects, which are guarded by their identities
-            self._keys[source.name] = parse(source.name), digest_of_keys(value)
+            self._keys[name] = parse(name), digest_of_keys(value)
 
     def equal_by_bits(self, source: str, value: Any) -> None:
         """A guard finds it equal to this value, which others are equal to, too."""

@@ -132,6 +132,7 @@ class Recording:
         self._texts: dict[int, str] = {}
         self._objects: dict[int, Any] = {}
         self._parents: dict[int, int] = {}
+        self._whole: set[int] = set()  # nodes of dicts and sets that are no part of what lies around them
         self._made_classes: dict[int, int] = {}  # numbers of classes without a name, by their addresses
         self._keep: list[Any] = []
         self._tensors: dict[str, torch.Tensor] = {}  # among these
@@ -268,6 +269,8 @@ class Recording:
                 self.premises.is_same(self._shareable[id(value)])
         child = self.program.add(kind, (node,), values, portable_text(kwargs["source"]), (), example)
         assert child is not None
+        if isinstance(value, (dict, set, frozenset)) and not self._is_part(kind, node, kwargs.get("key")):
+            self._whole.add(child)
         self._remember(result, child, value, kwargs["source"])
         self._parents[child] = node
         if example[3]:
@@ -278,6 +281,8 @@ class Recording:
             kind, count = _PLAIN_CHECKS[method]
             values, verbose = args[:count], args[count]
             self.premises.constant_guarded(values)
+            if kind in ("dict_length", "length") and node in self._whole:
+                self.premises.has_keys(self._texts[node], self._values[node])
             if kind == "equals_match" and state.has_other_equals(*values):
                 self.premises.equal_by_bits(self._texts[node], *values)
             elif kind in ("float_is_nan", "complex_is_nan"):

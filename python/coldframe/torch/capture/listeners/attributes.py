@@ -81,12 +81,32 @@ def _calling(current: Current, original: Any) -> Callable[..., Any]:
     def called(self: Any, tx: Any, name: Any, *rest: Any, **more: Any) -> Any:
         if (premises := current()) is not None and isinstance(name, str):
             premises.asked(name)
+            if name in _GOING_THROUGH:
+                _note_keys(premises, tx, rest)
             if type(self).__name__ == "TensorVariable" and self.source is not None:
                 with _contained(premises):
                     _note_own(premises, self.source, tx.output.resolve_source_value(self.source), name)
         return original(self, tx, name, *rest, **more)
 
     return called
+
+
+# Methods of lists, sets, dicts, deques and texts that go through what they are given.
+_GOING_THROUGH = frozenset(
+    [
+        *("__iadd__", "__init__", "__ior__", "difference", "difference_update", "extend", "extendleft", "fromkeys"),
+        *("intersection", "intersection_update", "isdisjoint", "issubset", "issuperset", "join", "symmetric_difference"),
+        *("symmetric_difference_update", "union", "update"),
+    ]
+)
+
+
+def _note_keys(premises: Premises, tx: Any, given: Any) -> None:
+    """Dicts and sets of the program that are gone through: not all that does so guards their keys."""
+    for argument in given[0] if given and isinstance(given[0], (list, tuple)) else ():
+        with contextlib.suppress(Exception):  # of variables that have no type
+            if (source := argument.source) is not None and issubclass(argument.python_type(), (dict, set, frozenset)):
+                premises.has_keys(source, tx.output.resolve_source_value(source))
 
 
 def _note_own(premises: Premises, source: Any, value: Any, name: str) -> None:
@@ -240,8 +260,6 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
                 return original(self, value)
             if value is dataclasses.fields:
                 premises.asked("__dataclass_fields__")
-            if isinstance(value, dict) or type(value) in (set, frozenset):
-                premises.has_keys(self.source, value)
             guards = self.tx.output.guards
             before = len(guards.inner)
             made = original(self, value)
