@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edits import Edit
+from edits import ALLOWED, Edit
 
 TWIN = "\n\n\n\nSCALE = 100.0\ndef scaled(x): return x * SCALE\n"  # on the lines of its twin
 
@@ -355,5 +355,20 @@ def f(x): return TABLE["scaled"](x)
         "scaled",
         "other.scaled",
         other=(TWIN, TWIN),
+    ),
+    "what a function that was not allowed to answer answers": Edit(
+        """
+import torch.distributed as dist
+@@
+def g(x):
+    try:
+        return x * (dist.get_world_size() + 4)
+    except ValueError:
+        return x * 2
+def done(): dist.is_initialized() and dist.destroy_process_group()
+"""
+        + ALLOWED,
+        "",
+        "dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)",
     ),
 }

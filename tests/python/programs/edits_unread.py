@@ -39,6 +39,11 @@ _USED = {
     "enum of a member, by its class": (_ENUM + "k = Kind.A\ndef f(x): return x * len(k.__class__)", _MEMBER),
     "enum in its own method": (_ENUM + "    def n(self): return len(self.__class__)\ndef f(x): return x * Kind.A.n()", _MEMBER),
     "enum of a function that runs": (_ENUM + "def g(x): return x * len(Kind) if Kind.A is Kind.A else x" + ALLOWED, _MEMBER),
+    "type of the value of a member": (
+        _ENUM.replace("2", "@@").replace("    @@\n", "")
+        + "k = Kind.B\ndef f(x): return x * (2 if type(k.value) is int else 3)",
+        ("2", "2.0"),
+    ),
     "fields of a dataclass": (
         _DATACLASS + "ask = dataclasses.fields\ndef f(x): return x * len(ask(config)) * config.a",
         _FIELD,
@@ -60,6 +65,10 @@ _USED = {
 }
 _UNUSED = {
     "member of an enum": (_ENUM + "k = Kind.A\ndef f(x): return x * 2 if k is Kind.A else x * Kind.B.value", _MEMBER),
+    "member of an enum of lists": (
+        _ENUM.replace("= 1", "= [1]") + "def f(x): return x * 2 if Kind.A is Kind.A else x",
+        _MEMBER,
+    ),
     "text of a member of an enum": (_ENUM + "def f(x): return x * Kind.B.value", _STR),
     "member of an enum that is never loaded": (_ENUM + "k = Kind.A\ndef f(x): return x * k.value", _MEMBER),
     "field of a dataclass": (_DATACLASS + "def f(x): return x * config.a", _FIELD),

@@ -54,23 +54,9 @@ _OUTSIDE = frozenset(
             "linecache",
             "locale",
             "multiprocessing",
-            "os",
         ),
-        *(
-            "pathlib",
-            "platform",
-            "posix",
-            "random",
-            "resource",
-            "secrets",
-            "select",
-            "shutil",
-            "signal",
-            "socket",
-            "ssl",
-            "subprocess",
-        ),
-        *("tempfile", "time", "urllib", "uuid"),
+        *("os", "pathlib", "platform", "posix", "random", "resource", "secrets", "select", "shutil", "signal", "socket", "ssl"),
+        *("subprocess", "tempfile", "time", "urllib", "uuid"),
     ]
 )
 _MADE_WHEN_READ = "__annotations__"  # of any module
@@ -219,8 +205,11 @@ def add_to(
 def _finds_any(code: types.CodeType, read: Iterable[object]) -> bool:
     """Returns whether a code may look up attributes by names that do not stand in it."""
     named = not BY_ANY_NAME.isdisjoint(code.co_names)
-    return named or any(
-        isinstance(value, operator.attrgetter) or getattr(value, "__name__", "") in BY_ANY_NAME for value in read
+    lookers = (each for each in read if isinstance(each, (types.BuiltinFunctionType, types.FunctionType, type)))
+    return (
+        named
+        or any(each.__name__ in BY_ANY_NAME for each in lookers)
+        or any(isinstance(each, operator.attrgetter) for each in read)
     )
 
 

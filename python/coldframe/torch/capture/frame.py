@@ -169,10 +169,10 @@ class FrameCapture:
         return registry.changed()
 
     def bypassed(self, reason: str) -> None:
-        stats.count_bypass(reason)
         if self.record is None:
-            self.package.unrecorded.append(reason)
+            self.package.cannot_save(reason)
         else:
+            stats.count_bypass(reason)
             self.record.bypasses.append(Bypass(reason, self.backend, self.caller, frozenset((self.name, *self.backends))))
             registry.changed()
 

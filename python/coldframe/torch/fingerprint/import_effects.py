@@ -8,6 +8,7 @@ are compared one by one, so that others may come beside them.
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import hashlib
 import os
@@ -46,6 +47,7 @@ _TORCH_MAKERS = frozenset(
     ]
 )
 _INITS = "__init_subclass__"
+_OF_MODULE = ("__file__", "__name__")
 # Methods that making an object or a class runs.
 _SPECIAL = frozenset([_INITS, "__call__", "__class_getitem__", "__init__", "__new__", "__post_init__", "__set_name__"])
 
@@ -181,14 +183,21 @@ class _Module:
         return _ASIDE.fullmatch(name) is not None and self._gives_nothing_to_call(call)
 
     def _gives_nothing_to_call(self, call: ast.Call) -> bool:
-        """Returns whether the arguments are no functions or classes that could be called."""
-        names = {node.id for node in ast.walk(call) if isinstance(node, ast.Name)} - {"__file__", "__name__"}
-        whole = any(isinstance(node, ast.Lambda) for node in ast.walk(call))
-        return (
-            not whole
-            and names.isdisjoint(self.definitions)
-            and all(_is_inert_module(self.imported.get(name, "builtins")) for name in names)
-        )
+        """Returns whether the arguments are no functions or classes of the program that could be called."""
+        names = {node.id for node in ast.walk(call) if isinstance(node, ast.Name)}
+        return not any(isinstance(node, ast.Lambda) for node in ast.walk(call)) and all(map(self._is_value, names))
+
+    def _is_value(self, name: str, within: frozenset[str] = frozenset()) -> bool:
+        """Returns whether a name leads to something of Python's or torch's, or to a value that was made of such things here."""
+        if name in self.imported:
+            return _is_inert_module(self.imported[name])
+        made = [each.value for each in self.body if isinstance(each, _ASSIGNMENTS) and name in _assigned(each)]
+        if not made:
+            return name not in self.definitions and (hasattr(builtins, name) or name in _OF_MODULE)
+        parts = [node for value in made if value is not None for node in ast.walk(value)]
+        inner = {node.id for node in parts if isinstance(node, ast.Name)}
+        is_simple = name not in within and not any(isinstance(node, ast.Lambda) for node in parts)
+        return is_simple and all(self._is_value(each, within | {name}) for each in inner)
 
     def _is_never_run(self, condition: ast.expr) -> bool:
         """Returns whether the condition never holds in a module that is imported."""

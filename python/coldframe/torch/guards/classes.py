@@ -268,7 +268,7 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
         if name in (ANY_NAME, _ASKED, _UNREAD):
             continue
         if name == _MEMBERS and not unread.isdisjoint(_MEMBER_TABLES):
-            same = set(entry) <= set(tables[name])
+            same = set(map(_core.digest, entry)) <= set(map(_core.digest, tables[name]))
         elif name == _ATTRIBUTES and not unread.isdisjoint(_MEMBER_TABLES):
             same = all(_core.same(tables.get(name, {}).get(member), attributes) for member, attributes in entry.items())
         elif name.startswith("("):

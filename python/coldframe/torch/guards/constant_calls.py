@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from ..fingerprint import state
+
 _OF_TORCH = (
     "torch._C._get_cudnn_sdp_enabled",
     "torch._C._get_flash_sdp_enabled",
@@ -58,6 +60,14 @@ def says_what_the_process_is_like(function: Any) -> bool:
     top, *rest = str(function.__module__).split(".")
     public = not any(part.startswith("_") for part in rest) and _DEVICES.isdisjoint(rest[:1])
     return top in _HAVING and public and _ASKED.fullmatch(function.__name__) is not None
+
+
+def outcome(function: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """Returns what a call gives, or {"raises": the name of the class of what it raises}."""
+    try:
+        return function(*args, **(kwargs or {}))
+    except Exception as error:
+        return {"raises": state.key_of(type(error))}
 
 
 def of_torch() -> Iterator[Any]:

@@ -17,7 +17,7 @@ from ...errors import CorruptPackageError, PackageError
 from ..fingerprint import environment, state
 from ..seam import symbols
 from . import classes, operands, registrations, replaced
-from .constant_calls import gives_constant
+from .constant_calls import gives_constant, outcome
 from .expressions import NAMES, Expression, is_called, render
 from .lookups import digest_of_keys
 
@@ -82,11 +82,7 @@ def _calls(calls: Any, scope: dict[str, Any]) -> str | None:
         function = _core.resolve(callee)
         if not gives_constant(function, args, kwargs):
             return f"{text} is not marked as a constant"
-        try:
-            result = function(*_core.resolve(args), **_core.resolve(kwargs))
-        except Exception as error:
-            return f"{text} was {expected!r} and fails now: {error}"
-        if not _same(result, expected):
+        if not _same(outcome(function, _core.resolve(args), _core.resolve(kwargs)), expected):
             return f"{text} == {expected!r}"
     return None
 

@@ -116,11 +116,7 @@ class Premises:
     def asked_of_process(self, function: Any) -> None:
         """Code that ran has read a function, and called it perhaps: what it says of the process counts, if it does say that."""
         if constant_calls.says_what_the_process_is_like(function):
-            try:
-                result = function()
-            except Exception:  # it must be given something, or has nothing to say here
-                return
-            self.called(function, (), {}, result)
+            self.called(function, (), {}, constant_calls.outcome(function))
 
     def decided(self, names: Collection[str]) -> None:
         """Code with these names was traced, or ran."""
@@ -172,11 +168,11 @@ class Premises:
         """The program went through a dict, or asked how many items it has, and no guard says so."""
         self._say(source, f"the list of the keys of {source}", lambda of: self._is(("call", ("name", "list"), of), keys))
 
-    def has_keys(self, source: Any, value: Any) -> None:
+    def has_keys(self, source: str, value: Any) -> None:
         """A dict or a set is gone through, or so many items of it counted: guards take True for 1, or know the number alone."""
-        name = source if isinstance(source, str) else source.name
         with contextlib.suppress(NotPortableError):  # objects, which are guarded by their identities
-            self._keys[name] = parse(name), digest_of_keys(value)
+            digest = digest_of_keys(value)
+            self._say(source, f"the keys of {source}", lambda of: self._keys.update({source: (of, digest)}))
 
     def equal_by_bits(self, source: str, value: Any) -> None:
         """A guard finds it equal to this value, which others are equal to, too."""
