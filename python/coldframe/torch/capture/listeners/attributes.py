@@ -104,12 +104,12 @@ _GOING_THROUGH = frozenset(
 def _note_keys(premises: Premises, tx: Any, given: Any) -> None:
     """Dicts and sets of the program that are gone through: not all that does so guards their keys."""
     for argument in given[0] if given and isinstance(given[0], (list, tuple)) else ():
-        if argument.source is None:
-            continue
-        with contextlib.suppress(NotImplementedError):  # of variables that have no type
-            if issubclass(argument.python_type(), (dict, set, frozenset)):
-                with _contained(premises):
-                    premises.has_keys(argument.source.name, tx.output.resolve_source_value(argument.source))
+        if argument.source is not None:
+            value = None
+            with contextlib.suppress(Exception):  # of sources that cannot be asked
+                value = tx.output.resolve_source_value(argument.source)
+            if isinstance(value, (dict, set, frozenset)):
+                premises.has_keys(argument.source.name, value)
 
 
 def _note_own(premises: Premises, source: Any, value: Any, name: str) -> None:
