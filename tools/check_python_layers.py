@@ -10,6 +10,7 @@ docstrings             name the thing, or say what a function returns or does: n
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -143,13 +144,12 @@ def is_private(name: str) -> bool:
 
 
 def table() -> dict[str, set[str]]:
-    """The rows of seam/symbols.py: module -> symbols."""
+    """The rows of seam/symbols.py, of all generations of torch: module -> symbols."""
     tree = ast.parse((ROOT.joinpath(*TORCH) / "seam" / "symbols.py").read_text())
-    rows: ast.expr = next(
-        n.value for n in ast.walk(tree) if isinstance(n, ast.AnnAssign) and n.value and ast.unparse(n.target) == "_TABLE"
-    )
+    assigned = {ast.unparse(n.target): n.value for n in ast.walk(tree) if isinstance(n, ast.AnnAssign) and n.value}
+    of_all, of_some = (ast.literal_eval(assigned[name]) for name in ("_TABLE", "_ONLY"))
     made: dict[str, set[str]] = {}
-    for module, _, names in ast.literal_eval(rows):
+    for module, _, names in itertools.chain(of_all, *of_some.values()):
         made.setdefault(module, set()).update(names.split())
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextvars
 import functools
 import weakref
 from typing import Any
@@ -360,3 +361,43 @@ ACCESSORS = [
         state=lambda: Mode(1),
     ),
 ]
+
+
+def variable(*values: Any) -> contextvars.ContextVar[Any]:
+    made: contextvars.ContextVar[Any] = contextvars.ContextVar("variable")
+    for value in values:
+        made.set(value)
+    return made
+
+
+def collective(tensor: torch.Tensor) -> Any:
+    from torch.distributed._functional_collectives import AsyncCollectiveTensor
+
+    return AsyncCollectiveTensor(tensor)
+
+
+# Of later generations.
+if hasattr(sources, "ContextVarGetSource"):
+    ACCESSORS += [
+        named("context_value", sources.ContextVarGetSource(x), variable(1), [variable(2)], [variable(2, 1)]),
+        case(
+            "named_accessor:context_value:default",
+            "named_accessor",
+            equal(sources.ContextVarGetSource(x, has_default=True, default_value=3)),
+            variable(),
+            [variable(2)],
+            [variable(3)],
+        ),
+    ]
+if hasattr(sources, "UnwrapCollectiveTensorSource"):
+    ACCESSORS += [
+        named("collective_tensor", sources.UnwrapCollectiveTensorSource(x), 1, [2], [1]),
+        case(
+            "named_accessor:collective_tensor:waiting",
+            "named_accessor",
+            equal(sources.AttrSource(sources.UnwrapCollectiveTensorSource(x), "shape")),
+            torch.ones(2),
+            [torch.ones(3), collective(torch.ones(3))],
+            [collective(torch.zeros(2))],
+        ),
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import guard_objects as objects
 import torch
+import torch._dynamo.guards as dynamo
 import torch._dynamo.source as sources
 from guard_cases_access import case, frames, lazily
 from guard_kit import Case, Frame, Kit, local
@@ -392,3 +393,17 @@ CHECKS = [
         kinds=("mark_tag_safe_root",),
     ),
 ]
+
+# Of later generations.
+if hasattr(dynamo.GuardBuilder, "COW_TENSOR_MATCH"):
+    plain, copied = torch.zeros(2), torch.zeros(2)
+    CHECKS.append(
+        case(
+            "named_check:copy_on_write",
+            "named_check",
+            check("COW_TENSOR_MATCH"),
+            plain,
+            [torch._lazy_clone(copied), 1],
+            [torch.ones(3)],
+        )
+    )

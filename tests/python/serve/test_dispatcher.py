@@ -160,7 +160,7 @@ def test_conditions_come_before_variants() -> None:
     made.item(state, "present", state_value)
     made.lacks(state, "absent")
     made.contains(members := {1}, 1)
-    made.gives_none(lambda: state.get("given"))
+    made.gives(lambda: state.get("given"), None)
     dispatcher = served(none, made.steps)
     for _ in range(4):
         assert dispatcher() == "served"

@@ -53,6 +53,7 @@ class Answer:
 
 
 processes: list[str] = []
+searches: list[None] = []  # for libraries, by torch itself: see _is_of_torch
 
 
 def seal() -> None:
@@ -60,12 +61,13 @@ def seal() -> None:
     import _posixsubprocess
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event in _PROCESS_EVENTS:
+        if event in _PROCESS_EVENTS and not _is_of_torch(args):
             processes.append(f"{event}{args!r}"[:300])
 
     def recorded(name: str, original: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
-            processes.append(f"{name}{args!r}"[:300])
+            if not _is_of_torch(args):
+                processes.append(f"{name}{args!r}"[:300])
             return original(*args, **kwargs)
 
         return call
@@ -75,10 +77,17 @@ def seal() -> None:
         setattr(owner, name, recorded(name, getattr(owner, name)))
 
 
+def _is_of_torch(args: tuple[Any, ...]) -> bool:
+    """A build of torch for CUDA looks for libraries with ldconfig when it is imported."""
+    is_search = "/sbin/ldconfig" in str(args)
+    searches.extend([None] * is_search)
+    return is_search
+
+
 def started_processes() -> list[str]:
     """Recorded attempts, and what the kernel knows of children that no hook saw."""
     found = list(processes)
-    if resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss:
+    if not searches and resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss:
         found.append("a child process has ended")
     for task in Path("/proc/self/task").iterdir():
         children = (task / "children").read_text().split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import types
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -36,9 +37,12 @@ def _look() -> dict[str, Any]:
 
 
 def _differ(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Names of what is another object now, or gone. What modules imported meanwhile have does not count, nor do the attributes
-    of a class that has been replaced itself."""
+    """Names of what is another object now, or gone, and of methods that a class did not have. What modules imported meanwhile
+    have does not count, nor do the attributes of a class that has been replaced itself."""
+    classes = {f"{value.__module__}.{value.__qualname__}" for value in before.values() if isinstance(value, type)}
     other = {name for name in before if before[name] is not after.get(name)}
+    new = (name for name in after.keys() - before.keys() if isinstance(after[name], types.FunctionType))
+    other |= {name for name in new if name.rpartition(".")[0] in classes}
     return sorted(name for name in other if name.rpartition(".")[0] not in other)
 
 

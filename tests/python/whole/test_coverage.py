@@ -57,7 +57,7 @@ def parameters() -> list[Any]:
 def test_program(lives: dict[Key, Life], key: Key) -> None:
     coverage_run.check(key, lives[key])
     case, backend = key
-    known = coverage_oracle.known()[case][backend]
+    known = coverage_oracle.expected(case, backend)
     found = coverage_run.oracle(key, lives[key])
     assert {name: found.get(name) for name in known} == known, "see tools/coverage_table"
 

@@ -6,12 +6,13 @@ written here is the frame around it that torch does not generate: saving for bac
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from ..seam import symbols
+from ..seam import generation, symbols
 from ..seam.aot import hide_from_dynamo
 from .kinds import BackwardNotCompiledError, wants_backward
 from .restore_values import Decoder
@@ -20,6 +21,7 @@ from .stand_ins import mark_dynamo_propagated_dynamic_indices
 _C = symbols.module("torch._C")
 _autograd = symbols.module("torch._C._autograd")
 
+_STREAMS = "torch._dynamo.graph_bytecode_inputs"
 _DONATED = (
     "This backward function was compiled with non-empty donated buffers which requires create_graph=False and "
     "retain_graph=False. Please keep backward(create_graph=False, retain_graph=False) across all backward() function "
@@ -38,17 +40,22 @@ def native_autograd(decoder: Decoder, node: dict[str, Any]) -> Callable[..., Any
     returns: int = node["returns"]
     disable_amp: bool = node["disable_amp"]
     donated = node["backward"] is not None and node["donated"] != []
+    of_streams = generation.current().streams_of_backwards
 
     def finalize(ctx: Any, outputs: Sequence[Any]) -> tuple[Any, ...]:
         raw = list(outputs[:returns])
         ctx.mark_non_differentiable(*transform(raw))
         ctx._materialize_non_diff_grads = False
+        if of_streams:
+            _keep_streams(ctx)
         return tuple(raw)
 
     def backward_impl(ctx: Any, args: list[Any]) -> Any:
         ctx.maybe_clear_saved_tensors()
         if donated and _autograd._get_current_graph_task_keep_graph() and _donates_buffers():
             raise RuntimeError(_DONATED)
+        if of_streams:
+            _give_streams_back(ctx)
         if disable_amp:
             with _C._DisableAutocast():
                 return _as_list(compiled_backward(args))
@@ -69,6 +76,19 @@ def native_autograd(decoder: Decoder, node: dict[str, Any]) -> Callable[..., Any
     serve_compiled_autograd(CompiledFunction)
     apply: Callable[..., Any] = CompiledFunction.apply
     return apply
+
+
+def _keep_streams(ctx: Any) -> None:
+    """Keeps the streams and events that the forward's code knows by number, for its backward. None does where nothing has
+    imported the table of them."""
+    if (table := symbols.imported(_STREAMS)) is not None and table.index_to_external_object_weakref:
+        living = ((index, reference()) for index, reference in table.index_to_external_object_weakref.items())
+        ctx._external_objects = {index: found for index, found in living if found is not None}
+
+
+def _give_streams_back(ctx: Any) -> None:
+    for index, kept in getattr(ctx, "_external_objects", {}).items():
+        symbols.module(_STREAMS).index_to_external_object_weakref[index] = weakref.ref(kept)
 
 
 def serve_compiled_autograd(function: Any) -> None:

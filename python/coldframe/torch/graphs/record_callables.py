@@ -29,7 +29,7 @@ def encode_callable(encoder: Encoder, target: Any, where: str) -> Node:
         kind = aot.closure_kind(target.__code__)
         if kind is not None:
             return _CLOSURES[kind](encoder, cells(target), where)
-    elif isinstance(target, types.MethodType):
+    elif isinstance(target, (types.MethodType, types.BuiltinMethodType)):
         return _method(encoder, target, where)
     elif is_graph_module(target):
         return encode_graph_module(encoder, target, where)
@@ -46,9 +46,9 @@ def encode_callable(encoder: Encoder, target: Any, where: str) -> Node:
     raise NotPortableError(f"{where}: {describe(target)} is not something of torch's that is known how to save")
 
 
-def _method(encoder: Encoder, target: types.MethodType, where: str) -> Node:
-    owner, kind = target.__self__, aot.closure_kind(target.__func__.__code__)
-    if kind is not None:
+def _method(encoder: Encoder, target: types.MethodType | types.BuiltinMethodType, where: str) -> Node:
+    owner = target.__self__
+    if isinstance(target, types.MethodType) and (kind := aot.closure_kind(target.__func__.__code__)) is not None:
         return _CLOSURES[kind](encoder, cells(target.__func__), where)
     if is_graph_module(owner) and target.__name__ in ("forward", "_lazy_forward"):
         return encode_graph_module(encoder, owner, where)

@@ -13,19 +13,20 @@ import json
 import operator
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError
-from ..seam import symbols
+from ..seam import generation, symbols
 from . import classes, premises
 from .bindings import Bindings, Rebinding
 from .expressions import render
 from .premise_checks import PremiseCheck
-from .rare import CONSTANT_BASES
+from .rare import CONSTANT_BASES, NAMED_ACCESSORS, NAMED_CHECKS
 from .record import ACCESSORS
 
 _C = symbols.module("torch._C")
@@ -198,10 +199,23 @@ class _Replay:
         # Where there are no sizes, torch's class takes the shape of its example: that of a scalar.
         shape = (0,) if info["size"] else ()
         example = torch.empty(shape, dtype=info["dtype"], device=info["device"], requires_grad=info["requires_grad"])
-        keys, none = (_C.DispatchKeySet.from_raw_repr(raw) for raw in (info["dispatch_keys"], 0))
+        keys = _C.DispatchKeySet.from_raw_repr(info["dispatch_keys"])
         size, stride = list(info["size"]), list(info["stride"])
-        with _C._ForceDispatchKeyGuard(none, none):  # the recorded keys are what counted where the guard was made
+        with self._without_keys():  # the recorded ones are what counted where the guard was made
             manager.add_tensor_match_guard(example, size, stride, info["name"], texts, None, info["pytype"], keys)
+
+    @contextmanager
+    def _without_keys(self) -> Iterator[None]:
+        """Within it, neither the thread nor the root's record of it has dispatch keys of its own."""
+        root, none = self.nodes[0], _C.DispatchKeySet.from_raw_repr(0)
+        with _C._ForceDispatchKeyGuard(none, none):
+            if not generation.current().roots_know_the_thread:
+                yield
+                return
+            before = root.get_local_state()
+            root.set_local_state(self.guards.RootGuardManager().get_local_state())
+            yield
+            root.set_local_state(before)
 
     def dimension_marking(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         manager.add_dimension_marking_guard(*values, texts, None)
@@ -324,8 +338,11 @@ def _named_accessor(name: str, args: _Values) -> Callable[[Any], Any]:
         return lambda _: dynamo.get_torch_function_mode_stack_at(args[0])
     if name == "current_stream":
         return lambda _: dynamo.get_current_stream(args[0])
+    if name == "context_value":
+        return lambda variable: variable.get(*args)
     accessors: dict[str, Callable[[Any], Any]] = {
         "as_tensor_fullprec": _torch._as_tensor_fullprec,
+        "collective_tensor": NAMED_ACCESSORS["collective_tensor"](),
         "dataclass_fields": dynamo.dataclass_fields,
         "from_numpy": dynamo.from_numpy,
         "get_base": lambda value: value.get_base(),
@@ -360,6 +377,8 @@ def _named_check(name: str, args: _Values) -> Callable[[Any], bool]:
         if cls is not None:
             return lambda value: bool(cls.__metadata_guard__(expected, value.__tensor_flatten__()[1]))
         return lambda value: bool(value.__tensor_flatten__()[1] == expected)
+    if name == "copy_on_write":
+        return NAMED_CHECKS[name](*args)
     if name == "opaque_object":
         return lambda value: bool(dynamo.check_opaque_obj(value, args[0]))
     raise CorruptPackageError(f"unknown guard check {name!r}")

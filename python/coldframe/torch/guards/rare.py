@@ -54,8 +54,16 @@ def _from_numpy(value: Any) -> torch.Tensor:
     return torch.as_tensor(numpy.array(value) if isinstance(value, numpy.generic) else value)
 
 
+def _collective_tensor(value: Any) -> Any:
+    """The tensor that an asynchronous collective is going to give; any other value is itself."""
+    collectives = symbols.imported("torch.distributed._functional_collectives")
+    return value.elem if collectives is not None and type(value) is collectives.AsyncCollectiveTensor else value
+
+
 NAMED_ACCESSORS: dict[str, Callable[..., Read]] = {
     "as_tensor_fullprec": lambda: _torch._as_tensor_fullprec,
+    "collective_tensor": lambda: _collective_tensor,
+    "context_value": lambda *default: lambda variable: variable.get(*default),
     "current_stream": lambda device: lambda _: torch.accelerator.current_stream(device),
     "dataclass_fields": lambda: dataclasses.fields,
     "from_numpy": lambda: _from_numpy,
@@ -183,6 +191,14 @@ def _opaque_object(expected: Any) -> Check:
     return check
 
 
+def _copy_on_write(expected: bool) -> Check:
+    def check(value: Any) -> bool:
+        plain = isinstance(value, torch.Tensor) and not _C._dispatch_keys(value).has(_C.DispatchKey.Python)
+        return plain and bool(_C._is_cow_tensor(value)) == expected
+
+    return check
+
+
 def _start_and_step(counter: Any) -> tuple[Any, Any]:
     _, (start, *step) = counter.__reduce__()
     return start, step[0] if step else 1
@@ -203,6 +219,7 @@ def _subclass_metadata(expected: Any, cls: Any) -> Check:
 
 NAMED_CHECKS: dict[str, Callable[..., Check]] = {
     "constant_subclass": _constant_subclass,
+    "copy_on_write": _copy_on_write,
     "count_iterator": _count_iterator,
     "functorch_stack": _functorch_stack,
     "opaque_object": _opaque_object,

@@ -82,6 +82,10 @@ _PLAIN_CHECKS: dict[str, tuple[str, int]] = {
 _NAMED_ACCESSORS: dict[str, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     "AttrProxySource": ("get_base", lambda source: ()),
     "CallMethodItemSource": ("item", lambda source: ()),
+    "ContextVarGetSource": (
+        "context_value",
+        lambda source: (source.default_value,) if source.has_default else (),
+    ),
     "CurrentStreamSource": ("current_stream", lambda source: (source.device,)),
     "DataclassFieldsSource": ("dataclass_fields", lambda source: ()),
     "DynamicScalarSource": ("int", lambda source: ()),
@@ -92,6 +96,7 @@ _NAMED_ACCESSORS: dict[str, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     "NumpyTensorSource": ("from_numpy", lambda source: ()),
     "ScriptObjectQualifiedNameSource": ("script_qualified_name", lambda source: ()),
     "SubclassAttrListSource": ("tensor_flatten_attributes", lambda source: ()),
+    "UnwrapCollectiveTensorSource": ("collective_tensor", lambda source: ()),
     "TorchFunctionModeStackSource": ("torch_function_mode_at", lambda source: (source._get_index(),)),
 }
 
@@ -406,4 +411,6 @@ def _named_check(function: Callable[[Any], bool]) -> tuple[str, tuple[Any, ...]]
         return "subclass_metadata", (free["original_metadata"], operands.reference(guard) if guard else None)
     if made_by == "OPAQUE_OBJ_GUARD_FN_MATCH":
         return "opaque_object", (free["original_values"],)
+    if made_by == "COW_TENSOR_MATCH":
+        return "copy_on_write", (free["expected"],)
     raise NotPortableError(f"guard {made_by} depends on objects that only this process has")

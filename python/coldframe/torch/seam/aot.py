@@ -1,4 +1,4 @@
-"""The private symbols of torch 2.13 that capturing and restoring backends stand on.
+"""The private symbols of torch that capturing and restoring backends stand on.
 
 A compiled callable is a tree of closures. Which function of torch made a closure is read off its code object: a nested
 function's code is a constant of the code around it, so identity of code is exact where a name would be a guess.
@@ -13,11 +13,13 @@ import types
 from typing import Any
 
 from ...errors import IncompatiblePackageError
+from . import generation
 from .symbols import module
 
 _AOT = "torch._functorch._aot_autograd"
 
-# What each kind of closure is called in recipes -> (module, path of the function whose body defines it, its name).
+# What each kind of closure is called in recipes -> (module, path of the function whose body defines it, its name). Not every
+# generation makes all of them.
 _CLOSURES = {
     "disabled": ("torch._dynamo.eval_frame", "DisableContext.__call__", "_fn"),
     "forward": ("torch._functorch.aot_autograd", "aot_module_simplified", "forward"),
@@ -81,7 +83,7 @@ def closure_kind(code: types.CodeType) -> str | None:
 @functools.cache
 def generated_prefix() -> str:
     """The start of co_filename of every straight-line wrapper that AOTAutograd generates."""
-    return f"{module(f'{_AOT}.subclass_codegen').__file__}:codegen("
+    return f"{module(f'{_AOT}.{generation.current().generated}').__file__}:codegen("
 
 
 def runtime_wrappers() -> Any:

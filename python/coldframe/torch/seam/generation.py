@@ -1,18 +1,68 @@
-"""The torch and the Python that this coldframe knows. On others programs run, as with plain torch.compile."""
+"""The generations of torch and the Python that this coldframe knows. On others programs run, as with plain torch.compile.
+
+What one generation does otherwise than another lies here, a row each; the symbols that only some have are in symbols.py.
+Everything else asks the row of this process, `current()`, for what it needs.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
 import sys
+from dataclasses import dataclass
 
 import torch
 
 from ...warn import warn
 
-TORCH = "2.13"
+
+@dataclass(frozen=True)
+class Generation:
+    """The conventions of the releases of torch MAJOR.MINOR."""
+
+    release: str  # "2.13"
+    generated: str  # module of torch._functorch._aot_autograd whose name the code has that AOTAutograd generates
+    # Methods of Dynamo's variables
+    gives_attribute: str  # an attribute of the value
+    shows: str  # its repr()
+    combines_sets: tuple[str, ...]  # in an order that comes from the sets' own
+    shows_by_functions: bool  # functions of variables.object_protocol make all texts, and no builtin needs to be called
+    roots_know_the_thread: bool  # a root of guards, the dispatch keys of the thread that made it
+    streams_of_backwards: bool  # a backward finds the streams and events that its forward had
+
+
+GENERATIONS = (
+    Generation(
+        "2.13",
+        generated="subclass_codegen",
+        gives_attribute="var_getattr",
+        shows="repr_impl",
+        combines_sets=("nb_or_impl", "nb_inplace_or_impl"),
+        shows_by_functions=False,
+        roots_know_the_thread=False,
+        streams_of_backwards=False,
+    ),
+    Generation(
+        "2.14",
+        generated="codegen",
+        gives_attribute="tp_getattro_impl",
+        shows="tp_repr_impl",
+        combines_sets=("nb_or_impl", "nb_inplace_or_impl", "_operand_keys", "_iter_operand_keys"),
+        shows_by_functions=True,
+        roots_know_the_thread=True,
+        streams_of_backwards=True,
+    ),
+)
+RELEASES = " and ".join(generation.release for generation in GENERATIONS)
 PYTHON = (3, 11)
-_RELEASE = re.compile(re.escape(TORCH) + r"\.\d+(\+.*)?")  # no nightly, no candidate
+
+
+def _find(version: str) -> Generation | None:
+    """Returns the row of a release; None for others, nightlies and candidates among them."""
+    for generation in GENERATIONS:
+        if re.fullmatch(re.escape(generation.release) + r"\.\d+(\+.*)?", version):
+            return generation
+    return None
 
 
 @functools.cache
@@ -21,8 +71,17 @@ def unknown() -> str | None:
     if sys.version_info[:2] != PYTHON or sys.implementation.name != "cpython":
         version = f"{sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}"
         return f"this coldframe knows CPython {PYTHON[0]}.{PYTHON[1]}, not {version}"
-    known = _RELEASE.fullmatch(str(torch.__version__)) is not None
-    return None if known else f"this coldframe knows the releases of torch {TORCH}, not {torch.__version__}"
+    if _find(str(torch.__version__)) is None:
+        return f"this coldframe knows the releases of torch {RELEASES}, not {torch.__version__}"
+    return None
+
+
+@functools.cache
+def current() -> Generation:
+    """Returns the row of this torch, which is a known one."""
+    found = _find(str(torch.__version__))
+    assert found is not None, unknown()
+    return found
 
 
 @functools.cache

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -54,18 +57,22 @@ class Patches:
                 self.made.pop().undo()
 
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Puts `make(original)` in the place of an attribute, under the original's name and signature.
+        """Puts `make(original)` in the place of an attribute, under the original's name and signature. A method that a class
+        inherits is replaced for that class alone; a function of a module also where modules beside it have imported its name.
 
-        IncompatiblePackageError where the module or class itself has no such attribute.
+        IncompatiblePackageError where there is no such attribute.
         """
-        try:
-            original = vars(owner)[name]
-        except KeyError:
-            raise IncompatiblePackageError(f"this torch has no {_name_of(owner, name)}: install a matching coldframe") from None
+        original = inspect.getattr_static(owner, name, _ABSENT) if isinstance(owner, type) else vars(owner).get(name, _ABSENT)
+        if original is _ABSENT:
+            raise IncompatiblePackageError(f"this torch has no {_name_of(owner, name)}: install a matching coldframe")
         replacement = make(original)
         with suppress(AttributeError, TypeError):
             functools.update_wrapper(replacement, original)
         self.replace(owner, name, replacement)
+        if isinstance(original, types.FunctionType) and isinstance(owner, types.ModuleType):
+            for module in _beside(owner):
+                for alias in [alias for alias, value in vars(module).items() if value is original]:
+                    self.replace(module, alias, replacement)
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
         """Puts `value` in the place of an attribute of a module or class, if it has it."""
@@ -96,6 +103,13 @@ def undo_all() -> None:
     """Leaves torch as it was before any of them. Not while a callable of ours is in use."""
     for group in reversed(_groups):
         group.undo()
+
+
+def _beside(module: types.ModuleType) -> list[types.ModuleType]:
+    """Returns the imported modules of the package that `module` belongs to: of torch._dynamo, say."""
+    package = ".".join(module.__name__.split(".")[:2])
+    found = [module for name, module in list(sys.modules.items()) if name.startswith(f"{package}.")]
+    return [module for module in found if isinstance(module, types.ModuleType)]
 
 
 def _name_of(owner: Any, name: str) -> str:

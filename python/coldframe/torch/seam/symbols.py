@@ -1,4 +1,4 @@
-"""The private symbols of torch 2.13 that coldframe stands on, in one table, with what each is for.
+"""The private symbols of torch that coldframe stands on, in one table, with what each is for.
 
 A module is fetched on first use, so that importing this one costs nothing; a torch that lacks one of its symbols is named then.
 `probe` looks at all that Dynamo consists of. What is replaced in torch is in patches.py, which closures its compilers make in
@@ -19,6 +19,7 @@ from . import generation
 _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch", "what torch.compile makes of a backend's name", "_TorchCompileInductorWrapper _TorchCompileWrapper"),
     ("torch", "how expressions of guards make tensors of numbers", "_as_tensor_fullprec"),
+    ("torch._C", "guards on memory that is copied on write", "DispatchKey _is_cow_tensor"),
     ("torch._C", "guards on dispatch keys", "DispatchKeySet _ForceDispatchKeyGuard _dispatch_keys"),
     ("torch._C", "... as they are on this thread", "_dispatch_tls_local_exclude_set _dispatch_tls_local_include_set"),
     ("torch._C", "guards on modes", "_get_function_stack_at _len_torch_function_stack _len_torch_dispatch_stack"),
@@ -124,7 +125,6 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch._functorch._aot_autograd.functional_utils", "views that are made again", "ViewMetaSequence"),
     ("torch._functorch._aot_autograd.runtime_wrappers", "training graphs", "AOTDispatchAutograd _AutogradBackwardCompiler"),
     ("torch._functorch._aot_autograd.schemas", "what graphs take and give", "MemoryFormatMeta PlainTensorMeta"),
-    ("torch._functorch._aot_autograd.subclass_codegen", "the name of generated code", ""),
     (
         "torch._functorch._aot_autograd.utils",
         "guards on hooks of saved tensors",
@@ -163,8 +163,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
         "packages among torch's cache artifacts",
         "CacheArtifact CacheArtifactFactory CacheArtifactManager CacheInfo",
     ),
+    ("torch.distributed._functional_collectives", "tensors that are waited for", "AsyncCollectiveTensor"),
     ("torch.fx._lazy_graph_module", "graphs that run as they are", "_LazyGraphModule"),
-    ("torch.fx._symbolic_trace", "whether something is tracing", "_is_fx_tracing_flag"),
     ("torch.fx.experimental.symbolic_shapes", "names in expressions of guards", "SYMPY_INTERP"),
     ("torch.nn.modules.module", "hooks of all modules", ""),
     ("torch.utils._device", "guards on the default device", "CURRENT_DEVICE"),
@@ -172,8 +172,21 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch.utils._triton", "the version of Triton", "get_triton_version"),
 )
 
+# What only one generation has.
+_ONLY: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "2.13": (
+        ("torch._functorch._aot_autograd.subclass_codegen", "the name of generated code", ""),
+        ("torch.fx._symbolic_trace", "whether something is tracing", "_is_fx_tracing_flag"),
+    ),
+    "2.14": (
+        ("torch._dynamo.graph_bytecode_inputs", "streams and events of backwards", "index_to_external_object_weakref"),
+        ("torch._functorch._aot_autograd.codegen", "the name of generated code", ""),
+        ("torch.fx._symbolic_trace", "whether something is tracing, on this thread", "_is_fx_tracing_tls"),
+    ),
+}
+
 _SYMBOLS: dict[str, set[str]] = {}
-for _module, _, _names in _TABLE:
+for _module, _, _names in (*_TABLE, *_ONLY[generation.current().release]):
     _SYMBOLS.setdefault(_module, set()).update(_names.split())
 _complete: set[str] = set()  # modules that have all of theirs
 
@@ -231,4 +244,4 @@ def probe() -> None:
 def _message(what: str) -> str:
     import torch
 
-    return f"torch {torch.__version__} has no {what}: this coldframe knows torch {generation.TORCH}; install a matching pair"
+    return f"torch {torch.__version__} has no {what}: this coldframe knows torch {generation.RELEASES}; install a matching pair"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from collections.abc import Callable
@@ -46,9 +47,9 @@ class Conditions:
                 self._add("dict_getitem", (value,), key, value)
             self._add("same", (1, 2))
 
-    def gives_none(self, function: Callable[[], Any]) -> None:
+    def gives(self, function: Callable[[], Any], expected: Any) -> None:
         self._add("call", (), function, 1)
-        self._add("none_match", (1,))
+        self._add("id_match", (1,), expected)
 
     def called_plainly(self, module: torch.nn.Module, forward: Any, *, directly: bool) -> None:
         """No hooks and no other forward: a call of the module is a call of this function. directly: past what
@@ -83,17 +84,19 @@ def of_the_process(lazy: set[str]) -> Conditions:
     made = Conditions()
     made.item(vars(torch.compiler), "_is_exporting_flag", False)
     if (symbolic := symbols.imported("torch.fx._symbolic_trace")) is not None:
-        made.item(vars(symbolic), "_is_fx_tracing_flag", False)
+        if (of_thread := getattr(symbolic, "_is_fx_tracing_tls", None)) is not None:
+            made.gives(functools.partial(getattr, of_thread, "flag", False), False)
+        else:
+            made.item(vars(symbolic), "_is_fx_tracing_flag", False)
     for name in sorted(lazy):
         made.lacks(sys.modules, name)
-    made.gives_none(_C._get_tracing_state)
+    made.gives(_C._get_tracing_state, None)
     if (eval_frame := symbols.imported(EVAL_FRAME)) is None:
         made.lacks(sys.modules, EVAL_FRAME)
     else:
         made.item(vars(eval_frame), "_stance", default_stance() or object())  # under no other stance
-        made.gives_none(
-            symbols.module("torch._C._dynamo.eval_frame").get_eval_frame_callback
-        )  # Dynamo has its own way with what it traces
+        frames = symbols.module("torch._C._dynamo.eval_frame")
+        made.gives(frames.get_eval_frame_callback, None)  # Dynamo has its own way with what it traces
     return made
 
 

@@ -19,7 +19,7 @@ from torch.utils import _contextlib
 
 from ...fingerprint import builds, state
 from ...guards.premises import Premises
-from ...seam import symbols
+from ...seam import generation, symbols
 from ...seam.patches import Wrap
 
 Current = Callable[[], Premises | None]
@@ -28,7 +28,7 @@ Current = Callable[[], Premises | None]
 def install(wrap: Wrap, current: Current) -> None:
     """Installs the wrappers with `wrap`; `current` yields the premises of the frame that is being compiled, if it is ours."""
     for cls in _trackers(symbols.module("torch._dynamo.variables.base").VariableTracker):
-        for name in ("call_obj_hasattr", "var_getattr"):
+        for name in ("call_obj_hasattr", generation.current().gives_attribute):
             if name in vars(cls):
                 wrap(cls, name, functools.partial(_asking, current))
         if "call_method" in vars(cls):
@@ -202,7 +202,7 @@ def _wrap_tensors(wrap: Wrap, current: Current) -> None:
     tensors = symbols.module("torch._dynamo.variables.tensor").TensorVariable
 
     def make(original: Any) -> Callable[..., Any]:
-        def var_getattr(self: Any, tx: Any, name: str) -> Any:
+        def give_attribute(self: Any, tx: Any, name: str) -> Any:
             premises = current()
             if premises is not None:
                 premises.used_of_tensors([name])
@@ -211,7 +211,7 @@ def _wrap_tensors(wrap: Wrap, current: Current) -> None:
                     premises.of_input(self.source, name, getattr(tx.output.resolve_source_value(self.source), name))
             return original(self, tx, name)
 
-        return var_getattr
+        return give_attribute
 
     def measures(original: Any) -> Callable[..., Any]:
         def call_method(self: Any, tx: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -223,7 +223,7 @@ def _wrap_tensors(wrap: Wrap, current: Current) -> None:
 
         return call_method
 
-    wrap(tensors, "var_getattr", make)
+    wrap(tensors, generation.current().gives_attribute, make)
     wrap(symbols.module("torch._dynamo.variables.tensor").UntypedStorageVariable, "call_method", measures)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-import re
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -17,7 +16,7 @@ from ...guards import constant_calls
 from ...guards.premises import Premises
 from ...seam import symbols
 from ...seam.patches import Wrap
-from . import trees
+from . import sets, trees
 
 Current = Callable[[], Premises | None]
 
@@ -29,7 +28,7 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_folded(wrap, current)
     _wrap_polyfilled(wrap, current)
     _wrap_constants(wrap, current)
-    _wrap_sets(wrap, current)
+    sets.install(wrap, current)
     _wrap_identities(wrap, current)
     _wrap_dicts(wrap, current)
     _wrap_instance_checks(wrap, current)
@@ -143,149 +142,6 @@ def _wrap_constants(wrap: Wrap, current: Current) -> None:
         return invoke_and_store_as_constant
 
     wrap(symbols.module("torch._dynamo.variables.functions"), "invoke_and_store_as_constant", make)
-
-
-# Of torch._dynamo.polyfills, which Dynamo traces for the operations of sets: the order in which they go through a set shows at
-# most in the order of the set that they give. Every set display with more than two constants is a set_update.
-_POLYFILLS = (
-    *("dictview_richcompare", "set_difference", "set_difference_update", "set_intersection", "set_intersection_update"),
-    *("set_isdisjoint", "set_symmetric_difference", "set_symmetric_difference_update", "set_union", "set_update"),
-)
-
-# What makes texts of values that Dynamo knows.
-_TO_TEXT = frozenset([ascii, format, repr, str, str.format, operator.mod, operator.imod])
-_ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
-
-
-def _note_address(text: Any, premises: Premises) -> None:
-    if text.is_python_constant() and _ADDRESS.search(str(text.as_python_constant())):
-        premises.failure = "the text of an object with its address was taken for a constant"
-
-
-def _wrap_sets(wrap: Wrap, current: Current) -> None:
-    polyfills = symbols.module("torch._dynamo.polyfills")
-    orderless = {function.__code__ for name in _POLYFILLS if (function := getattr(polyfills, name, None)) is not None}
-    sets = symbols.module("torch._dynamo.variables.sets").SetVariable
-    base = symbols.module("torch._dynamo.variables.base").VariableTracker
-    constants = symbols.module("torch._dynamo.variables.constant").ConstantVariable
-    builtin = symbols.module("torch._dynamo.variables.builtin").BuiltinVariable
-    objects = symbols.module("torch._dynamo.variables.user_defined").UserDefinedObjectVariable
-
-    # Dynamo goes through a set in the order in which it was filled. That comes from hashes in a set that had items to begin
-    # with, and perhaps in any one after such a set went into another.
-    def is_plain(variable: Any) -> bool:
-        return isinstance(variable, sets) and variable.python_type() in (set, frozenset) and len(variable.items) > 1
-
-    def is_by_hashes(variable: Any, premises: Premises) -> bool:
-        return is_plain(variable) and (premises.sets_mixed or len(variable.original_items) > 1)
-
-    def note(variable: Any, premises: Premises) -> None:
-        variables = [item.vt for item in variable.items]
-        premises.iterated(v.as_python_constant() for v in variables if v.is_python_constant())
-
-    def iterates(original: Any) -> Callable[..., Any]:
-        def iterate(self: Any, tx: Any) -> Any:
-            premises = current()
-            if premises is not None and is_by_hashes(self, premises):
-                if getattr(tx, "f_code", None) in orderless:
-                    premises.sets_mixed = True
-                else:
-                    note(self, premises)
-            return original(self, tx)
-
-        return iterate
-
-    def unites(original: Any) -> Callable[..., Any]:
-        def unite(self: Any, tx: Any, other: Any, *rest: Any, **more: Any) -> Any:
-            premises = current()
-            if premises is not None:
-                both = self, getattr(other, "_base_vt", other)
-                premises.sets_mixed = any(is_by_hashes(each, premises) for each in both) or premises.sets_mixed
-            return original(self, tx, other, *rest, **more)
-
-        return unite
-
-    def pops(original: Any) -> Callable[..., Any]:
-        def call_method(self: Any, tx: Any, name: str, *args: Any) -> Any:
-            premises = current()
-            if premises is not None and name == "pop" and self.python_type() in (set, frozenset) and len(self.items) > 1:
-                note(self, premises)  # any item: which one, hashes decide
-            return original(self, tx, name, *args)
-
-        return call_method
-
-    def extends(original: Any) -> Callable[..., Any]:
-        def call_method(self: Any, tx: Any, name: str, args: Any, *rest: Any) -> Any:
-            premises = current()
-            if premises is not None and name == "extend" and args and is_by_hashes(args[0], premises):
-                note(args[0], premises)  # list(items) is one
-            return original(self, tx, name, args, *rest)
-
-        return call_method
-
-    def note_all(shown: Any, premises: Premises) -> None:
-        """Sets within what is shown: the text of a real set goes by hashes, whatever Dynamo's order of it is."""
-        base.visit(lambda inner: note(inner, premises) if is_plain(inner) else None, shown)
-
-    def prints(original: Any) -> Callable[..., Any]:
-        def show(self: Any, tx: Any, shown: Any) -> Any:
-            premises = current()
-            shown = shown.realize() if hasattr(shown, "realize") else shown
-            if premises is not None and is_by_hashes(shown, premises):
-                note(shown, premises)
-            result = original(self, tx, shown)
-            if premises is not None and isinstance(shown, objects) and result is not None and result.is_python_constant():
-                premises.shown(shown.source, result.as_python_constant())  # Dynamo has asked the object itself
-            return result
-
-        return show
-
-    def formats(original: Any) -> Callable[..., Any]:
-        def call_function(self: Any, tx: Any, args: Any, kwargs: Any) -> Any:
-            premises = current()
-            chooses = self.fn in (min, max) and "key" in kwargs  # of equal ones, the first
-            if premises is not None and (chooses or self.fn in _TO_TEXT):
-                for shown in (*args, *kwargs.values()):
-                    note_all(shown, premises)
-            result = original(self, tx, args, kwargs)
-            if premises is not None and self.fn in _TO_TEXT:
-                _note_address(result, premises)
-            return result
-
-        return call_function
-
-    def of_text(original: Any) -> Callable[..., Any]:
-        def call_method(self: Any, tx: Any, name: str, args: Any, kwargs: Any) -> Any:
-            premises = current()
-            if premises is not None and name == "__hash__" and not premises.finding_key:
-                premises.iterated([self.value])
-            if premises is not None and isinstance(self.value, str):
-                for shown in (*args, *kwargs.values()):
-                    note_all(shown, premises)
-            return original(self, tx, name, args, kwargs)
-
-        return call_method
-
-    def represents(original: Any) -> Callable[..., Any]:
-        def repr_impl(self: Any, tx: Any) -> Any:
-            result = original(self, tx)
-            if (premises := current()) is not None:
-                _note_address(result, premises)
-            return result
-
-        return repr_impl
-
-    for name in ("unpack_var_sequence", "tp_iter_impl", "repr_impl"):
-        wrap(sets, name, iterates)
-    for name in ("nb_or_impl", "nb_inplace_or_impl"):
-        wrap(sets, name, unites)
-    wrap(sets, "call_method", pops)
-    wrap(symbols.module("torch._dynamo.variables.lists").ListVariable, "call_method", extends)
-    for name in ("call_str", "call_repr"):
-        wrap(builtin, name, prints)
-    wrap(builtin, "call_function", formats)
-    wrap(constants, "call_method", of_text)
-    wrap(objects, "repr_impl", represents)
 
 
 # Types of which many objects may be equal.
