@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test wheel reliability bench lint format asan fuzz clean
+.PHONY: help setup demo quick test generation wheel reliability bench lint format asan fuzz clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -17,6 +17,10 @@ quick: setup  ## what is worth running before each commit, in less than five min
 
 test: setup  ## every test, C++ and Python
 	@tools/test
+
+TORCH ?= 2.14.1
+generation: setup  ## what hangs on the generation of torch, with TORCH (2.14.1), which is installed outside of this folder
+	@tools/test-generation $(TORCH)
 
 wheel: setup  ## build the wheel that others install, and show that it is whole
 	@tools/wheel

@@ -18,6 +18,7 @@ import edits_state
 import edits_unread
 import edits_values
 import pytest
+import torch
 from child import Answer
 from conftest import chosen
 from harness import Processes, assert_same_bits
@@ -51,6 +52,21 @@ BY_HASH_SEED = {
 }
 
 
+# What torch itself cannot compile, and why, by its release.
+UNCOMPILED = {"2.14": {"partial method": "a partialmethod's function has no descriptor: AttributeError within Dynamo"}}
+
+
+def parameters() -> list[Any]:
+    found = [reasons for release, reasons in UNCOMPILED.items() if torch.__version__.startswith(f"{release}.")]
+    reasons = found[0] if found else {}
+
+    def marks(name: str) -> list[Any]:
+        reason = reasons.get(name.removesuffix(ELSEWHERE))
+        return [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
+
+    return [pytest.param(name, marks=marks(name)) for name in EDITS]
+
+
 @pytest.fixture(scope="module")
 def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Of each selected program: what serving it answered unchanged and edited, and torch.compile alone, edited."""
@@ -73,7 +89,7 @@ def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory
     return answers
 
 
-@pytest.mark.parametrize("name", EDITS)
+@pytest.mark.parametrize("name", parameters())
 def test_unchanged_program_is_served_without_compiling(lives: dict[str, Any], name: str) -> None:
     saved, unchanged, _, _ = lives[name]
     saved.get()
@@ -81,7 +97,7 @@ def test_unchanged_program_is_served_without_compiling(lives: dict[str, Any], na
     assert unchanged.stats["compiles"] == 0 and unchanged.stats["misses"] == {}
 
 
-@pytest.mark.parametrize("name", EDITS)
+@pytest.mark.parametrize("name", parameters())
 def test_edited_program_gives_what_torch_gives(
     lives: dict[str, Any], name: str, record_property: Callable[[str, object], None]
 ) -> None:

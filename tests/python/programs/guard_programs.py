@@ -170,7 +170,13 @@ PROGRAMS: dict[str, Callable[[], Compiled]] = {
         through(lambda color: color.value), (f(2), Color.RED), [(f(2), Color.RED)], [(f(2), Color.BLUE), (f(2), 2.0)]
     ),
     "subclass of int": lambda: compiled(through(int), (f(2), Scale(3)), [(f(2), Scale(3))], [(f(2), Scale(4)), (f(2), 3)]),
-    "one tensor twice": lambda: compiled(lambda x, y: x + y, (shared, shared), [(shared, shared)], [(f(2), f(2))]),
+    "one tensor twice": lambda: compiled(
+        lambda x, y: x + y,
+        (shared, shared),
+        [(shared, shared)],
+        [(f(2), f(2))],
+        config={"use_lamba_guard_for_object_aliasing": True},
+    ),
     "one tensor twice, as a relation": lambda: compiled(
         lambda x, y: x + y,
         (shared, shared),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import os
 import re
@@ -15,6 +17,8 @@ import torch
 from harness import PROGRAMS
 
 import coldframe
+from coldframe.torch.graphs.stand_ins import STAND_INS
+from coldframe.torch.seam import aot, generation
 
 VERSION = "2.99.0"
 # Of later releases some have other names.
@@ -65,6 +69,35 @@ def test_programs_run_as_with_plain_torch_compile(later_torch: Path, tmp_path: P
     assert len(found["refused"]) == 3 and all(VERSION in each for each in found["refused"])
     assert VERSION in found["explained"] and found["written"] == []
     assert found["stats"]["compiles"] == found["stats"]["saves"] == 0 and found["stats"]["errors"] == {}
+
+
+# What functions of torch do that packages have stand-ins for, by digests of their sources: another one is to be read again.
+SOURCES = {
+    "2.13": {
+        "AOTDispatchAutograd.process_runtime_tangent": "731f7ffe7433",
+        "TensorAlias": "535b5e68e6cf",
+        "_align": "d063f3317823",
+        "_unwrap_tensoralias": "37df72dd15b6",
+        "bias_addmm": "58a828a71341",
+        "gen_alias_from_base": "8c7b4a5bd374",
+        "mark_dynamo_propagated_dynamic_indices": "851ad1ee2c8c",
+    },
+    "2.14": {
+        "AOTDispatchAutograd.process_runtime_tangent": "06f113e3238f",
+        "TensorAlias": "535b5e68e6cf",
+        "_align": "d063f3317823",
+        "_unwrap_tensoralias": "37df72dd15b6",
+        "bias_addmm": "58a828a71341",
+        "gen_alias_from_base": "e632759a3727",
+        "mark_dynamo_propagated_dynamic_indices": "851ad1ee2c8c",
+    },
+}
+
+
+def test_what_packages_have_stand_ins_for_is_what_was_read() -> None:
+    found = {path: aot.symbol(module, path) for module, path in STAND_INS if "<locals>" not in path}
+    digests = {path: hashlib.sha256(inspect.getsource(each).encode()).hexdigest()[:12] for path, each in found.items()}
+    assert digests == SOURCES[generation.current().release]
 
 
 def test_the_command_runs_it_too(later_torch: Path, tmp_path: Path) -> None:

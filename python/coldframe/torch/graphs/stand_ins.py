@@ -1,6 +1,6 @@
 """Small functions of torch's compiler that compiled code calls at run time, so that restoring it need not import them.
 
-Each does exactly what the function of torch 2.13 named in `STAND_INS` does at run time. Nothing here imports more than torch.
+Each does exactly what the function of torch named in `STAND_INS` does at run time. Nothing here imports more than torch.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ def gen_alias_from_base(
         source = torch.view_as_real(base)
     elif target.is_complex() and not base.is_complex():
         source = torch.view_as_complex(base)
-    result = patched(source.as_strided(target.size(), target.stride(), target.storage_offset()))
+    offset = target.storage_offset()
+    if base.untyped_storage()._cdata != target.untyped_storage()._cdata:  # of a copy: torch does so from 2.14 on
+        offset += base.storage_offset()
+    result = patched(source.as_strided(target.size(), target.stride(), offset))
     return result if result.dtype == target.dtype else result.view(target.dtype)
 
 

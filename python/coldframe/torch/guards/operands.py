@@ -40,8 +40,9 @@ def reference(obj: object) -> _core.ImportRef:
 
 
 def _module_function(function: Any) -> _core.ImportRef | None:
-    # A function of a pybind11 module has a qualified name of pybind11's own.
-    module = function.__module__
+    # A function of a pybind11 module has a qualified name of pybind11's own; one that is a method of an object which a module
+    # keeps to itself, as random.random is, has that of its class.
+    module = function.__module__ or type(function.__self__).__module__
     name = getattr(function, "__name__", None)
     if isinstance(module, str) and isinstance(name, str) and getattr(sys.modules.get(module), name, None) is function:
         return _core.ImportRef(module, name)
