@@ -282,7 +282,7 @@ def certificate(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_certificates_are_verified(open_store: OpenStore, certificate: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with HttpServer(certificate=certificate) as server:
         url = f"https://localhost:{server.port}"
-        variants, [(_, code, message)] = open_store("unknown", remote=url).get(package_named("f").key)
+        variants, [(_, code, message)] = open_store("unknown", remote=url, remote_patience=20.0).get(package_named("f").key)
         assert (variants, code) == ([], "io")
         assert "certificate" in message or "SSL" in message
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
