@@ -14,6 +14,7 @@ import torch
 from ..seam import symbols
 
 _autograd = symbols.module("torch._C._autograd")
+_guards = symbols.module("torch._C._dynamo.guards")
 _functionalization = symbols.module("torch._C._functionalization")
 
 _ALIGN_BYTES = 64
@@ -176,7 +177,20 @@ def lower_version_count_by_1(x: torch.Tensor) -> torch.Tensor:
 _AOT = "torch._functorch._aot_autograd"
 _SET_DATA = "SetAttrBuiltinVariable._call_setattr.<locals>._lower_version_count_by_1"
 
+
 # (module, qualified name) in torch -> what stands for it.
+def assert_tensor_metadata(tensor: Any, size: Any, stride: Any, dtype: torch.dtype, operator: str | None = None) -> None:
+    """RuntimeError unless a tensor that an operator gave is what its fake kernel said. None is fine."""
+    if tensor is None:
+        return
+    if tensor.dtype != dtype:
+        raise RuntimeError(
+            f"expected dtype {dtype} but got {tensor.dtype}{f' (operator {operator})' if operator else ''}: "
+            "most often the fake kernel of a custom operator is wrong; torch.library.opcheck tests it"
+        )
+    _guards.assert_size_stride(tensor, size, stride, operator)
+
+
 STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     (f"{_AOT}.schemas", "TensorAlias"): TensorAlias,
     (f"{_AOT}.runtime_wrappers", "_unwrap_tensoralias"): unwrap_alias,
@@ -185,5 +199,6 @@ STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     (f"{_AOT}.runtime_wrappers", "mark_dynamo_propagated_dynamic_indices"): mark_dynamo_propagated_dynamic_indices,
     ("torch._dynamo.variables.builtin", _SET_DATA): lower_version_count_by_1,
     ("torch._inductor.codegen.memory_planning", "_align"): align,
+    ("torch._inductor.runtime.runtime_utils", "assert_tensor_metadata"): assert_tensor_metadata,
     ("torch._inductor.kernel.mm", "bias_addmm"): bias_addmm,
 }

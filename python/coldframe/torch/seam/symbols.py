@@ -38,7 +38,11 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
         "DictGuardManager GlobalStateGuard GuardManager RootGuardManager TensorGuards compute_overlapping_tensors "
         "install_no_tensor_aliasing_guard install_object_aliasing_guard install_storage_overlapping_guard",
     ),
-    ("torch._C._dynamo.guards", "how kernels get at a tensor's data", "_torchinductor_pyobject_tensor_data_ptr"),
+    (
+        "torch._C._dynamo.guards",
+        "how kernels get at a tensor's data, and what they say of it",
+        "_torchinductor_pyobject_tensor_data_ptr assert_size_stride",
+    ),
     (
         "torch._C._dynamo.eval_frame",
         "variants on code objects",
