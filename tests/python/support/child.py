@@ -53,21 +53,23 @@ class Answer:
 
 
 processes: list[str] = []
-searches: list[None] = []  # for libraries, by torch itself: see _is_of_torch
+searches: list[str] = []  # for libraries: of builds of torch for CUDA, as they are imported
 
 
 def seal() -> None:
     """Records every child process that is started from now on, through audit events and below them."""
     import _posixsubprocess
 
+    def note(what: str, args: tuple[Any, ...]) -> None:
+        (searches if "/sbin/ldconfig" in str(args) else processes).append(f"{what}{args!r}"[:300])
+
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event in _PROCESS_EVENTS and not _is_of_torch(args):
-            processes.append(f"{event}{args!r}"[:300])
+        if event in _PROCESS_EVENTS:
+            note(event, args)
 
     def recorded(name: str, original: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not _is_of_torch(args):
-                processes.append(f"{name}{args!r}"[:300])
+            note(name, args)
             return original(*args, **kwargs)
 
         return call
@@ -77,17 +79,16 @@ def seal() -> None:
         setattr(owner, name, recorded(name, getattr(owner, name)))
 
 
-def _is_of_torch(args: tuple[Any, ...]) -> bool:
-    """A build of torch for CUDA looks for libraries with ldconfig when it is imported."""
-    is_search = "/sbin/ldconfig" in str(args)
-    searches.extend([None] * is_search)
-    return is_search
-
-
 def started_processes() -> list[str]:
     """Recorded attempts, and what the kernel knows of children that no hook saw."""
     found = list(processes)
-    if not searches and resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss:
+    torch: Any = sys.modules.get("torch")
+    of_torch = (
+        bool(searches) and torch is not None and torch.version.cuda is not None
+    )  # such builds search as they are imported
+    if not of_torch:
+        found += searches
+    if not of_torch and resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss:
         found.append("a child process has ended")
     for task in Path("/proc/self/task").iterdir():
         children = (task / "children").read_text().split()

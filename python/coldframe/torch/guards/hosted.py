@@ -338,11 +338,10 @@ def _named_accessor(name: str, args: _Values) -> Callable[[Any], Any]:
         return lambda _: dynamo.get_torch_function_mode_stack_at(args[0])
     if name == "current_stream":
         return lambda _: dynamo.get_current_stream(args[0])
-    if name == "context_value":
-        return lambda variable: variable.get(*args)
+    if name in ("collective_tensor", "context_value"):
+        return NAMED_ACCESSORS[name](*args)
     accessors: dict[str, Callable[[Any], Any]] = {
         "as_tensor_fullprec": _torch._as_tensor_fullprec,
-        "collective_tensor": NAMED_ACCESSORS["collective_tensor"](),
         "dataclass_fields": dynamo.dataclass_fields,
         "from_numpy": dynamo.from_numpy,
         "get_base": lambda value: value.get_base(),

@@ -104,12 +104,17 @@ _GOING_THROUGH = frozenset(
 def _note_keys(premises: Premises, tx: Any, given: Any) -> None:
     """Dicts and sets of the program that are gone through: not all that does so guards their keys."""
     for argument in given[0] if given and isinstance(given[0], (list, tuple)) else ():
-        if argument.source is not None:
-            value = None
-            with contextlib.suppress(Exception):  # of sources that cannot be asked
-                value = tx.output.resolve_source_value(argument.source)
-            if isinstance(value, (dict, set, frozenset)):
-                premises.has_keys(argument.source.name, value)
+        if argument.source is None:
+            continue
+        try:
+            value = tx.output.resolve_source_value(argument.source)
+        except Exception as error:  # of sources that cannot be asked
+            with contextlib.suppress(NotImplementedError):  # of variables that have no type
+                if argument.is_realized() and issubclass(argument.python_type(), (dict, set, frozenset)):
+                    premises.failure = f"what is gone through cannot be found again: {type(error).__name__}: {error}"
+            continue
+        if isinstance(value, (dict, set, frozenset)):
+            premises.has_keys(argument.source.name, value)
 
 
 def _note_own(premises: Premises, source: Any, value: Any, name: str) -> None:

@@ -121,33 +121,21 @@ class _Items(dict[Any, Any]):
         self.variable = variable
         self.premises = premises
 
-    def __iter__(self) -> Any:
-        self._gone_through()
-        return super().__iter__()
-
-    def __reversed__(self) -> Any:
-        self._gone_through()
-        return super().__reversed__()
-
-    def keys(self) -> Any:
-        self._gone_through()
-        return super().keys()
-
-    def values(self) -> Any:
-        self._gone_through()
-        return super().values()
-
-    def items(self) -> Any:
-        self._gone_through()
-        return super().items()
-
-    def popitem(self) -> Any:
-        self._gone_through()
-        return super().popitem()
-
     def _gone_through(self) -> None:
         if sys._getframe(2).f_code.co_filename not in self.knowing and _is_by_hashes(self.variable, self.premises):
             _note(self.variable, self.premises)
+
+
+def _reader(name: str) -> Callable[..., Any]:
+    def method(self: _Items, *args: Any) -> Any:
+        self._gone_through()
+        return getattr(dict, name)(self, *args)
+
+    return method
+
+
+for _name in ("__iter__", "__or__", "__reversed__", "__ror__", "copy", "items", "keys", "popitem", "values"):
+    setattr(_Items, _name, _reader(_name))
 
 
 def _wrap_items(wrap: Wrap, current: Current) -> None:
