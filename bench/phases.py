@@ -93,7 +93,7 @@ def save_coldframe(job: Values) -> Values:
         importlib.import_module(module)
     clock = Clock()
     if job.get("timed", True):
-        importlib.import_module("coldframe.torch.capture.executed").leave_out(os.path.dirname(__file__))
+        importlib.import_module("coldframe.torch.fingerprint.places").leave_out(os.path.dirname(__file__))
         for path in LISTENERS:
             _wrap(clock, path, "listen")
     import coldframe

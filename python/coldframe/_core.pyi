@@ -387,6 +387,7 @@ def set_in_instance_dict(instance: Any, name: Any, value: Any) -> None:
     """As object.__setattr__ of an object whose class has no descriptor of that name."""
 
 Reduction = tuple[int, list[int], bool]
+_Variant = tuple[Sequence[Step] | Steps, Callable[..., Any], Callable[[], None] | None]
 
 def library_of(function: object) -> str:
     """The name of the file, without folders, in which the code of a function of C lies; empty for anything else, and for what
@@ -395,17 +396,18 @@ def library_of(function: object) -> str:
 FUNCTIONS_OF_A_CODE: int
 
 class FrameListener:
-    """The functions that run on a thread, whoever calls them, between `start` and `stop`.
-
-    places: how names of files begin -> whether code of such files is listened to. The longest beginning decides; where none
-    fits, it is. What a module runs while it is imported, finalizers and handlers of logs are left out. asked: what these
-    functions asked of the world outside first, "open 'x.txt'" or "subprocess.Popen"; "" for nothing."""
+    """The functions that run on a thread, whoever calls them, between `start` and `stop`: of `files`, by how their names
+    begin (the longest beginning decides, and where none fits, they are heard). What modules run while they are imported,
+    finalizers and handlers of logs are left out. asked: what they asked of the world outside first, "open 'x.txt'", or ""."""
 
     asked: str
-    def __init__(self, places: dict[str, bool]) -> None: ...
+    def __init__(self, files: dict[str, bool]) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> list[types.FunctionType]:
         """The functions, in order of their first run, at most FUNCTIONS_OF_A_CODE of a code. RuntimeError: none was heard."""
+
+def held_functions(files: dict[str, bool], modules: dict[str, bool]) -> list[tuple[Any, Any]]:
+    """(key, function or what wraps it): what imported modules (by how their names begin) hold of functions of `files`."""
 
 class GuardEngine:
     """Guards of one variant, by themselves."""
@@ -430,9 +432,7 @@ class Dispatcher:
     @property
     def reductions(self) -> list[Reduction | None]:
         """GuardEngine.reduction of each variant."""
-    def set_plan(
-        self, variants: Sequence[tuple[Sequence[Step] | Steps, Callable[..., Any], Callable[[], None] | None]], /
-    ) -> None:
+    def set_plan(self, variants: Sequence[_Variant], /) -> None:
         """Replaces what is served: (steps, what is called, what hears of the first hit) of each variant."""
     def over_closure(self, closure: tuple[types.CellType, ...], miss: Callable[..., Any], /) -> Dispatcher:
         """The same variants for the function over other cells."""

@@ -196,20 +196,11 @@ bool FrameListener::is_heard(PyCodeObject* code, PyObject* globals) const {
     // Generated code belongs to where its globals are, and what is typed in to the main module, which then has no file.
     if (PyUnicode_GET_LENGTH(file) > 0 && PyUnicode_READ_CHAR(file, 0) == '<' && PyDict_Check(globals)) {
         PyObject* of_globals = PyDict_GetItemString(globals, "__file__");
-        if (of_globals != nullptr && PyUnicode_Check(of_globals)) return is_heard(of_globals);
+        if (of_globals != nullptr && PyUnicode_Check(of_globals)) return files_.has(to_utf8(of_globals));
         PyObject* module = PyDict_GetItemString(globals, "__name__");
         return module != nullptr && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "__main__") == 0;
     }
-    return is_heard(file);
-}
-
-bool FrameListener::is_heard(PyObject* file) const {
-    const std::string name = to_utf8(file);
-    const Place* best = nullptr;
-    for (const Place& place : places_) {
-        if (name.starts_with(place.prefix) && (best == nullptr || best->prefix.size() < place.prefix.size())) best = &place;
-    }
-    return best == nullptr || best->is_heard;
+    return files_.has(to_utf8(file));
 }
 
 }  // namespace coldframe::python

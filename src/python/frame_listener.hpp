@@ -1,6 +1,6 @@
 // Which functions run on a thread, and so may have a say in what is compiled there.
 //
-//   FrameListener listener({{"/usr/lib/python3.11/", false}, {"/usr/lib/python3.11/site-packages/", true}});
+//   FrameListener listener(Beginnings({{"/usr/lib/python3.11/", false}, {"/usr/lib/python3.11/site-packages/", true}}, true));
 //   listener.start();               // on this thread, from now on
 //   ...
 //   Ref functions = listener.stop();  // those of files that are listened to, in the order of their first run
@@ -15,6 +15,7 @@
 // Thread-safety: needs the GIL; start and stop belong to one thread. Failure: PythonError.
 #pragma once
 
+#include <python/beginnings.hpp>
 #include <python/bridge.hpp>
 
 #include <array>
@@ -34,14 +35,8 @@ inline constexpr std::size_t k_functions_of_a_code = 512;
 
 class FrameListener {
    public:
-    // How names of files begin, and whether code of such files is listened to. The longest beginning decides; where none
-    // fits, it is.
-    struct Place {
-        std::string prefix;
-        bool is_heard;
-    };
-
-    explicit FrameListener(std::vector<Place> places) : places_(std::move(places)) {}
+    // `files`: those whose code is listened to.
+    explicit FrameListener(Beginnings files) : files_(std::move(files)) {}
     FrameListener(const FrameListener&) = delete;
     FrameListener& operator=(const FrameListener&) = delete;
     ~FrameListener();
@@ -61,10 +56,9 @@ class FrameListener {
     enum class Kind { ignored, heard, silent, starts_thread };
 
     [[nodiscard]] bool is_heard(PyCodeObject* code, PyObject* globals) const;
-    [[nodiscard]] bool is_heard(PyObject* file) const;
     void keep(PyFunctionObject* function);
 
-    std::vector<Place> places_;
+    Beginnings files_;
     PyThreadState* thread_ = nullptr;                        // that it listens to
     std::array<const void*, 4096> last_met_{};               // code that is not listened to, by its address
     std::unordered_map<const void*, Kind> met_;              // by code

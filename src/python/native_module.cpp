@@ -4,6 +4,7 @@
 #include <python/guard_engine.hpp>
 #include <python/guard_handles.hpp>
 #include <python/guard_lowering.hpp>
+#include <python/held_functions.hpp>
 #include <python/module_call.hpp>
 #include <python/native_code.hpp>
 #include <python/native_module.hpp>
@@ -34,10 +35,16 @@ void set_in_instance_dict(const nb::handle& object, const nb::handle& name, cons
     check(PyDict_SetItem(dict.get(), name.ptr(), value.ptr()));
 }
 
-void make_frame_listener(FrameListener* self, const nb::dict& places) {
-    std::vector<FrameListener::Place> found;
-    for (const auto& [prefix, is_heard] : places) found.push_back({to_utf8(prefix.ptr()), nb::cast<bool>(is_heard)});
-    new (self) FrameListener(std::move(found));
+Beginnings beginnings(const nb::dict& given, bool otherwise) {
+    std::vector<Beginnings::Beginning> found;
+    for (const auto& [text, has] : given) found.push_back({to_utf8(text.ptr()), nb::cast<bool>(has)});
+    return {std::move(found), otherwise};
+}
+
+nb::list held_functions(const nb::dict& files, const nb::dict& modules) {
+    const Beginnings of_program = beginnings(files, true);
+    const Beginnings of_torch = beginnings(modules, false);
+    return nb::steal<nb::list>(HeldFunctions(of_program, of_torch).find().release());
 }
 
 }  // namespace
@@ -53,10 +60,13 @@ void bind_native(nb::module_& m) {
         "function"_a.none());
     m.attr("FUNCTIONS_OF_A_CODE") = k_functions_of_a_code;
     nb::class_<FrameListener>(m, "FrameListener")
-        .def("__init__", &make_frame_listener, "places"_a)
+        .def(
+            "__init__", [](FrameListener* self, const nb::dict& files) { new (self) FrameListener(beginnings(files, true)); },
+            "files"_a)
         .def("start", &FrameListener::start)
         .def("stop", [](FrameListener& self) { return nb::steal<nb::list>(self.stop().release()); })
         .def_prop_ro("asked", [](const FrameListener& self) { return nb::steal<nb::str>(from_utf8(self.asked()).release()); });
+    m.def("held_functions", &held_functions, "files"_a, "modules"_a);
     m.def("lower_guards", &lower, "program"_a, "names"_a, "lazy"_a, "rare"_a, "before"_a);
     nb::class_<GuardEngine>(m, "GuardEngine")
         .def(

@@ -10,6 +10,7 @@ from typing import Any
 import edits
 import edits_absent
 import edits_classes
+import edits_compiler
 import edits_executed
 import edits_looked_up
 import edits_methods
@@ -27,7 +28,7 @@ EDITS = {
     name: edit
     for module in (
         *(edits_classes, edits_methods, edits_values, edits_state, edits_executed, edits_absent, edits_looked_up),
-        *(edits_registered, edits_unread),
+        *(edits_registered, edits_unread, edits_compiler),
     )
     for name, edit in module.EDITS.items()
 }

@@ -19,26 +19,18 @@ import operator
 import os
 import re
 import sys
-import sysconfig
 import traceback
 import types
 from collections.abc import Iterable, Iterator, Sequence, Set
 
 from ... import _core
 from ...errors import NotPortableError
-from ..fingerprint import builds, state
+from ..fingerprint import builds, places, state
 from ..fingerprint.sources import SourceSet, module_of
 from ..guards import operands
 from ..guards.lookups import BY_ANY_NAME
 from ..guards.premises import Premises
 
-# Packages of the compiler, and what it needs itself.
-_COMPILER = (
-    *("_distutils_hack", "coldframe", "filelock", "fsspec", "functorch", "jinja2", "markupsafe", "mpmath", "networkx", "numpy"),
-    *("pkg_resources", "setuptools", "sympy", "torch", "torchgen", "tqdm", "triton", "typing_extensions"),
-)
-# Tools that watch a process: what they run is not the program's.
-_WATCHING = ("_pytest", "coverage", "debugpy", "hypothesis", "pluggy", "pydevd")
 # What they give is of this process, moment or host.
 _OUTSIDE = frozenset(
     [
@@ -79,47 +71,6 @@ _WRITES = frozenset(["STORE_GLOBAL", "DELETE_GLOBAL"])
 _Read = tuple[str, state.Chain, object]  # of a module's globals, with the value
 
 
-def _places() -> dict[str, bool]:
-    places = {os.path.join(sysconfig.get_path(name), ""): False for name in ("stdlib", "platstdlib")}
-    places.update({os.path.join(sysconfig.get_path(name), ""): True for name in ("purelib", "platlib")})
-    for name in (*_COMPILER, *_WATCHING):
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin is not None:
-            is_package = spec.submodule_search_locations is not None
-            places[os.path.join(os.path.dirname(spec.origin), "") if is_package else spec.origin] = False
-    return {**places, "<": False}
-
-
-_PLACES: dict[str, bool] = {}
-
-
-def _known_places() -> dict[str, bool]:
-    if not _PLACES:
-        _PLACES.update(_places())
-    return _PLACES
-
-
-def leave_out(folder: str) -> None:
-    """Does not listen to code of this folder: of a tool that watches the process."""
-    _known_places()[os.path.join(folder, "")] = False
-
-
-def listener() -> _core.FrameListener:
-    """Returns a listener for functions that are neither torch's, nor the standard library's, nor the compiler's."""
-    return _core.FrameListener(_known_places())
-
-
-def is_of_program(code: types.CodeType) -> bool:
-    """Returns whether a code lies in a file of the program's, or of a library that is not the compiler's."""
-    return is_of_program_file(code.co_filename)
-
-
-def is_of_program_file(path: str) -> bool:
-    places = _known_places()
-    best = max((prefix for prefix in places if path.startswith(prefix)), key=len, default="")
-    return places.get(best, True)
-
-
 # What says in which line code stands: attributes of code, frames and tracebacks, and what reads these.
 _OF_LINES = {name for cls in (types.CodeType, types.FrameType, types.TracebackType) for name in vars(cls) if "line" in name}
 _OF_LINES |= {
@@ -145,13 +96,14 @@ def add_to(
     for code in traced:
         premises.used_of_tensors(code.co_names)
         premises.decided(code.co_names)
-        if is_of_program(code):
+        if places.is_of_program(code):
             premises.enums.traced(code)
-        if is_of_program(code) and (asked := asks_for_lines(code)):
+        if places.is_of_program(code) and (asked := asks_for_lines(code)):
             premises.failure = f"{code.co_qualname}() asks where in its file it stands ({asked}), which no edit leaves as it is"
-        if is_of_program(code) and "co_consts" in code.co_names:
+        if places.is_of_program(code) and "co_consts" in code.co_names:
             premises.failure = f"{code.co_qualname}() reads constants of code, which no guard compares as they are"
-        if is_of_program(code) and (module := module_of(code.co_filename)) is not None:
+        if places.is_of_program(code) and (module := module_of(code.co_filename)) is not None:
+            premises.inlined(module, code.co_qualname)
             try:
                 premises.unshadowed(module, _builtins_of(code, vars(sys.modules[module])))
             except NotPortableError as error:
@@ -175,7 +127,7 @@ def add_to(
                 premises.failure = f"{function.__qualname__}(), which ran while the frame was compiled: {error}"
                 return
         found = _not_run(premises, added, {id(function) for function in functions})
-        waiting = [function for function in found if id(function) not in seen and is_of_program(function.__code__)]
+        waiting = [function for function in found if id(function) not in seen and places.is_of_program(function.__code__)]
     read = [each for _, of_function in added for each in of_function]
     if any(_finds_any(function.__code__, [value for *_, value in read]) for function, read in added):
         for *_, value in read:
@@ -189,13 +141,13 @@ def add_to(
     except NotPortableError as error:
         premises.failure = f"a module that was looked for while the frame was compiled: {error}"
     if any(_looks_inside(function.__code__, read) for function, read in added):
-        places = [(cls.__module__, (*cls.__qualname__.split("."), state.INSIDE)) for cls in premises.classes()]
+        inside = [(cls.__module__, (*cls.__qualname__.split("."), state.INSIDE)) for cls in premises.classes()]
         for module, chain, value in read:
-            if isinstance(value, types.FunctionType) and is_of_program(value.__code__):
-                places += [(module, (*chain, name)) for name in state.OF_FUNCTIONS]
+            if isinstance(value, types.FunctionType) and places.is_of_program(value.__code__):
+                inside += [(module, (*chain, name)) for name in state.OF_FUNCTIONS]
             elif isinstance(vars(sys.modules[module]).get(chain[0]), type):
-                places.append((module, (chain[0], state.INSIDE)))
-        for module, chain in places:
+                inside.append((module, (chain[0], state.INSIDE)))
+        for module, chain in inside:
             try:
                 premises.read(module, chain)
             except (KeyError, NotPortableError) as error:
@@ -244,7 +196,7 @@ def _add_registered(premises: Premises, abstract: Iterable[abc.ABCMeta]) -> None
 
 
 def _is_of_program_module(module: types.ModuleType) -> bool:
-    return is_of_program_file(getattr(module, "__file__", None) or "<")
+    return places.is_of_program_file(getattr(module, "__file__", None) or "<")
 
 
 def _is_of_importlib(value: object) -> bool:

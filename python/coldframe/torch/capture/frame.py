@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ... import _core
 from ...errors import NotPortableError, PackageError
 from .. import graphs
-from ..fingerprint import environment
+from ..fingerprint import environment, places
 from ..fingerprint.sources import SourceSet
 from ..guards.premises import Premises
 from ..guards.record import Recording
@@ -69,7 +69,7 @@ class FrameCapture:
         if not listening.local.compiling:
             yield
             return
-        listener = executed.listener()
+        listener = _core.FrameListener(places.of_files())
         listener.start()
         try:
             yield

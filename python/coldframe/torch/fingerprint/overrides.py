@@ -1,14 +1,16 @@
-"""Replacements of torch's own operators by the program's: kernels, decompositions, lowerings and patterns of Inductor.
+"""Parts of torch that the program has replaced: kernels of its operators, and functions in whatever parts of torch
+compile (decompositions, lowerings, patterns, substitutes for what Dynamo traces, methods of their classes).
 
-They hold for the process, as settings do, and are told among them. A table that is not imported is as torch made it.
+It holds for the process, as settings do, and is told among them. A part that is not imported is as torch made it.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,34 +18,28 @@ import torch
 from ... import _core
 from ...errors import NotPortableError
 from ..seam import symbols
-from . import builds, state
+from . import places, state
 
 _TORCH = os.path.join(os.path.dirname(torch.__file__), "")
-_TABLES = (
-    ("torch._decomp", "global_decomposition_table"),
-    ("torch._inductor.decomposition", "decompositions"),
-    ("torch._inductor.lowering", "lowerings"),
-)
-_PATTERNS = (
-    ("torch._inductor.fx_passes.pre_grad", "PRE_GRAD_PATTERNS"),
-    ("torch._inductor.fx_passes.joint_graph", "patterns"),
-    ("torch._inductor.fx_passes.joint_graph", "pass_patterns"),
-    ("torch._inductor.fx_passes.freezing_patterns", "pass_patterns"),
-    ("torch._inductor.fx_passes.post_grad", "POST_GRAD_PATTERNS"),
-    ("torch._inductor.fx_passes.post_grad", "pass_patterns"),
-)
+# Parts of torch that compile, and what they keep: torch's private modules but that of the program's own operators.
+_PARTS = {"torch._": True, "torch._library": False, "torch.export": True, "torch.fx": True}
 
 
 def found() -> dict[str, str]:
-    """By operator and kind: the code of Python functions, "replaced" for kernels of operators of torch."""
+    """By what they stand for: the code of Python functions, "replaced" for kernels of operators of torch."""
     replaced = dict.fromkeys(_kernels(), "replaced")
-    for module, table in _TABLES:
-        if (imported := symbols.imported(module)) is not None:
-            replaced.update(_entries(table, getattr(imported, table)))
-    for module, table in _PATTERNS:
-        if (imported := symbols.imported(module)) is not None:
-            replaced.update(_patterns(f"{module}.{table}", getattr(imported, table)))
+    held = collections.defaultdict[str, list[str]](list)
+    for key, value in _core.held_functions(places.of_files(), _PARTS):
+        held[_said(key)].append(" ".join(_content(value)))
+    replaced.update((key, ", ".join(sorted(contents))) for key, contents in held.items())
     return dict(sorted(replaced.items()))
+
+
+def _said(key: Any) -> str:
+    """An operator, an attribute or whatever else is a key, as it is named in another process."""
+    if isinstance(key, (types.FunctionType, types.BuiltinFunctionType, type)):
+        return f"{key.__module__}.{key.__qualname__}"
+    return key if isinstance(key, str) else str(key) if isinstance(key, state.OPERATORS) else type(key).__qualname__
 
 
 def _kernels() -> Iterator[str]:
@@ -57,37 +53,13 @@ def _kernels() -> Iterator[str]:
                 yield f"aten::{name}/{dispatch_key}"
 
 
-def _entries(kind: str, table: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _entries(kind, value)
-            continue
-        functions = list(state.functions_of(value))
-        modules = {str(each.__module__) for each in functions} | {str(getattr(value, "__module__", None) or "torch")}
-        if not all(map(builds.is_of_build, modules)):
-            yield f"{key}: {kind}", " ".join(_content(value, functions))
-
-
-def _content(value: Any, functions: Iterable[types.FunctionType]) -> Iterator[str]:
-    """The content of an entry: the code of functions, and all else that they or other objects hold."""
+def _content(value: Any) -> Iterator[str]:
+    """The content of what is held: the code of functions, and all else that they or other objects hold."""
     held = [] if isinstance(value, types.FunctionType) else [value]
-    for function in functions:
+    for function in state.functions_of(value):
         yield state.semantic_digest(function.__code__).hex()
-        held += [
-            cell.cell_contents for cell in function.__closure__ or () if not isinstance(cell.cell_contents, types.FunctionType)
-        ]
+        cells = map(state.content_of, function.__closure__ or ())
+        held += [each for each in cells if not isinstance(each, types.FunctionType)]
     for each in held:
         with contextlib.suppress(NotPortableError):
             yield _core.digest(state.describe(each)).hex()
-
-
-def _patterns(kind: str, table: Any) -> Iterator[tuple[str, str]]:
-    """Of a pass, or of several: the patterns whose handlers, or checks, are not torch's."""
-    passes = table.values() if isinstance(table, Mapping) else table if isinstance(table, list) else [table]
-    for number, each in enumerate(passes):
-        for target, entries in each.patterns.items():
-            parts = [part for entry in entries for part in vars(entry).values()]
-            functions = [function for part in parts for function in state.functions_of(part)]
-            if any(not builds.is_of_build(str(function.__module__)) for function in functions):
-                codes = [state.semantic_digest(function.__code__).hex() for function in functions]
-                yield f"{target}: {kind} {number}", " ".join(codes)

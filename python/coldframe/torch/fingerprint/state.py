@@ -63,7 +63,7 @@ _SAID_BY_REPR = frozenset(
     ]
 )
 _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
-_OPERATORS = (symbols.module("torch._ops").OperatorBase, symbols.module("torch._ops").OpOverloadPacket)
+OPERATORS = (symbols.module("torch._ops").OperatorBase, symbols.module("torch._ops").OpOverloadPacket)
 
 
 def key_of(cls: type) -> str:
@@ -110,7 +110,7 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
         pass
     if isinstance(value, _INERT):
         return {"type": key_of(cls)}
-    if isinstance(value, _OPERATORS):
+    if isinstance(value, OPERATORS):
         return {"type": key_of(cls), "name": str(value)}
     if value is dataclasses.MISSING:
         return {"missing": True}

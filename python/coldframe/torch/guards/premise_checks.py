@@ -173,6 +173,11 @@ def _settings(expected: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
+def _inlined(entries: Any, scope: dict[str, Any]) -> str | None:
+    marked = (f"{module}.{qualname}" for module, qualname in entries if registrations.is_marked(module, qualname))
+    return next((f"{name}() is no longer to be traced" for name in marked), None)
+
+
 def _replaced(entry: Any, scope: dict[str, Any]) -> str | None:
     names, expected = entry
     return None if replaced.digest(names) == expected else f"a function of torch is another one, among {', '.join(names)}"
@@ -305,6 +310,7 @@ _CHECKS = {
     "global_hooks": _global_hooks,
     "hashes": _hashes,
     "hookless": _hookless,
+    "inlined": _inlined,
     "installed": _installed,
     "instances": _instances,
     "isinstance": _isinstance,

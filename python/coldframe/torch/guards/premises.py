@@ -71,6 +71,7 @@ class Premises:
         self._of_metaclasses: set[str] = set()  # names looked up in metaclasses of the program
         self._functions: dict[tuple[str, str], Any] = {}
         self._reads: dict[tuple[str, state.Chain], Any] = {}
+        self._inlined: set[tuple[str, str]] = set()
         self._installed: dict[str, str | bool] = {}
         self._unshadowed: dict[str, set[str]] = {}
         self._instances: dict[bytes, tuple[Any, ...]] = {}
@@ -124,6 +125,11 @@ class Premises:
             for path, args in constant_calls.DECIDING[name]:
                 if (function := constant_calls.find(path)) is not None:
                     self.called(function, args, {}, function(*args))
+
+    def inlined(self, module: str, qualname: str) -> None:
+        """Code of a function was traced, which Dynamo may be told to call instead."""
+        if not registrations.is_marked(module, qualname):
+            self._inlined.add((module, qualname))
 
     def calls(self, graph: Any) -> None:
         """A graph that was made of the frame calls operators of libraries: which rules they have decides what these do."""
@@ -395,6 +401,7 @@ class Premises:
             "hashes": tuple(self._hashes.items()),
             "hookless": tuple((parse(source), tuple(sorted(hooks))) for source, hooks in self._hookless.items()),
             "functions": tuple((*where, *content) for where, content in sorted(self._functions.items())),
+            "inlined": tuple(sorted(self._inlined)),
             "installed": tuple(sorted(self._installed.items())),
             "instances": tuple(self._instances.values()),
             "isinstance": tuple(self._isinstance.values()),

@@ -1,4 +1,4 @@
-"""The operators that a graph calls: which rules those of libraries have, and whether one writes to a tensor.
+"""The operators that a graph calls, which rules those of libraries have, whether one writes to a tensor; marks of functions.
 
 A rule decides what an operator does although nothing of the program runs while a frame that calls it is compiled: a kernel of
 torch's own that was registered, autocast, the rule that was not there before.
@@ -152,6 +152,14 @@ def _is_of(function: Any, name: str) -> bool:
     if isinstance(function, _ops.OpOverload):
         return bool(function.name().partition(".")[0] == name)
     return isinstance(function, _ops.OpOverloadPacket) and bool(function._qualified_op_name == name)
+
+
+def is_marked(module: str, qualname: str) -> bool:
+    """Returns whether Dynamo was told not to trace this function as it traces others: to leave it in graphs, say."""
+    if (rules := symbols.imported("torch._dynamo.trace_rules")) is None:
+        return False
+    marked = [value.function_ids or () for value in vars(rules).values() if isinstance(value, rules.FunctionIdSet)]
+    return any(id(function) in ids for function in state.functions_under(module, qualname) for ids in marked)
 
 
 def writes(graph: Any) -> bool:

@@ -101,7 +101,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("torch._dynamo.side_effects", "registries that a frame reads", "SideEffects"),
     ("torch._dynamo.source", "what Dynamo does not guard", "is_from_skip_guard_source"),
     ("torch._dynamo.symbolic_convert", "imports of a frame", "InstructionTranslatorBase _import_module compare_op_handlers"),
-    ("torch._dynamo.trace_rules", "files that Dynamo does not trace", "SKIP_DIRS _recompile_re add"),
+    ("torch._dynamo.trace_rules", "what Dynamo does not trace", "SKIP_DIRS _recompile_re add FunctionIdSet"),
     ("torch._dynamo.types", "what Dynamo does with a frame", "FrameAction FrameExecStrategy"),
     ("torch._dynamo.utils", "counters", "counters"),
     ("torch._dynamo.variables.base", "values that Dynamo takes for constants", "VariableTracker"),
