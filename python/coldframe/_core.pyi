@@ -401,6 +401,7 @@ class FrameListener:
     finalizers and handlers of logs are left out. asked: what they asked of the world outside first, "open 'x.txt'", or ""."""
 
     asked: str
+    classes: list[type]  # that they were given by position, or those of what they were given
     def __init__(self, files: dict[str, bool]) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> list[types.FunctionType]:
@@ -411,7 +412,6 @@ def held_functions(files: dict[str, bool], modules: dict[str, bool]) -> list[tup
 
 class GuardEngine:
     """Guards of one variant, by themselves."""
-
     def __init__(self, steps: _Steps) -> None: ...
     def check(self, names: tuple[str, ...], values: tuple[Any, ...], namespace: dict[str, Any]) -> int:
         """Runs the steps over a frame's locals; the number of the first one that refuses, -1 when all hold."""

@@ -154,7 +154,10 @@ bool FrameListener::hear(const _PyInterpreterFrame* frame) noexcept {
                 found->second = is_called_back(frame) ? Kind::silent : Kind::heard;
             }
         }
-        if (found->second == Kind::heard) keep(frame->f_func);
+        if (found->second == Kind::heard) {
+            keep(frame->f_func);
+            keep_classes(frame);
+        }
         if (found->second == Kind::starts_thread) note_event("threading.Thread.start", nullptr, frame);
         if (found->second == Kind::ignored) last = code;
         return found->second == Kind::silent;
@@ -191,14 +194,37 @@ void FrameListener::keep(PyFunctionObject* function) {
     heard_.push_back(Ref::borrow(reinterpret_cast<PyObject*>(function)));
 }
 
+void FrameListener::keep_classes(const _PyInterpreterFrame* frame) {
+    for (int index = 0; index < frame->f_code->co_argcount; ++index) {
+        PyObject* given = frame->localsplus[index];
+        if (given == nullptr) continue;
+        PyTypeObject* type = PyType_Check(given) ? reinterpret_cast<PyTypeObject*>(given) : Py_TYPE(given);
+        if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0 && !classes_.contains(type)) {
+            classes_.emplace(type, Ref::borrow(reinterpret_cast<PyObject*>(type)));
+        }
+    }
+}
+
+Ref FrameListener::classes() const {
+    Ref list = owned(PyList_New(0));
+    for (const auto& each : classes_) check(PyList_Append(list.get(), each.second.get()));
+    return list;
+}
+
 bool FrameListener::is_heard(PyCodeObject* code, PyObject* globals) const {
     PyObject* file = code->co_filename;
-    // Generated code belongs to where its globals are, and what is typed in to the main module, which then has no file.
+    // Generated code belongs to where its globals are, or say that they are, and what is typed in to the main module, which
+    // then has no file. Torch generates code over globals that say nothing.
     if (PyUnicode_GET_LENGTH(file) > 0 && PyUnicode_READ_CHAR(file, 0) == '<' && PyDict_Check(globals)) {
         PyObject* of_globals = PyDict_GetItemString(globals, "__file__");
         if (of_globals != nullptr && PyUnicode_Check(of_globals)) return files_.has(to_utf8(of_globals));
-        PyObject* module = PyDict_GetItemString(globals, "__name__");
-        return module != nullptr && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "__main__") == 0;
+        PyObject* name = PyDict_GetItemString(globals, "__name__");
+        if (name == nullptr || !PyUnicode_Check(name)) return false;
+        if (PyUnicode_CompareWithASCIIString(name, "__main__") == 0) return true;
+        const Ref module = find_module(name);
+        of_globals =
+            module && PyModule_Check(module.get()) ? PyDict_GetItemString(PyModule_GetDict(module.get()), "__file__") : nullptr;
+        return of_globals != nullptr && PyUnicode_Check(of_globals) && files_.has(to_utf8(of_globals));
     }
     return files_.has(to_utf8(file));
 }

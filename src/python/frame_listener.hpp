@@ -51,12 +51,15 @@ class FrameListener {
     void note_event(const char* event, PyObject* of, const _PyInterpreterFrame* frame) noexcept;
     [[nodiscard]] const PyThreadState* thread() const { return thread_; }
     [[nodiscard]] const std::string& asked() const { return asked_; }
+    // Classes that functions were given, or of what they were given, by position: no name need have led to them.
+    [[nodiscard]] Ref classes() const;
 
    private:
     enum class Kind { ignored, heard, silent, starts_thread };
 
     [[nodiscard]] bool is_heard(PyCodeObject* code, PyObject* globals) const;
     void keep(PyFunctionObject* function);
+    void keep_classes(const _PyInterpreterFrame* frame);
 
     Beginnings files_;
     PyThreadState* thread_ = nullptr;                        // that it listens to
@@ -67,6 +70,7 @@ class FrameListener {
     std::unordered_set<const void*> functions_;
     std::vector<Ref> kept_;   // code that was met, so that its address stays its own
     std::vector<Ref> heard_;  // functions
+    std::unordered_map<const void*, Ref> classes_;
     std::string asked_;
     bool failed_ = false;
 };

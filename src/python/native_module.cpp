@@ -65,6 +65,7 @@ void bind_native(nb::module_& m) {
             "files"_a)
         .def("start", &FrameListener::start)
         .def("stop", [](FrameListener& self) { return nb::steal<nb::list>(self.stop().release()); })
+        .def_prop_ro("classes", [](const FrameListener& self) { return nb::steal<nb::list>(self.classes().release()); })
         .def_prop_ro("asked", [](const FrameListener& self) { return nb::steal<nb::str>(from_utf8(self.asked()).release()); });
     m.def("held_functions", &held_functions, "files"_a, "modules"_a);
     m.def("lower_guards", &lower, "program"_a, "names"_a, "lazy"_a, "rare"_a, "before"_a);

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 
 from ... import _core
 from ...errors import NotPortableError
-from ..fingerprint import builds, places, state
+from ..fingerprint import builds, chains, places, state
 from ..fingerprint.sources import SourceSet, module_of
 from ..guards import operands
 from ..guards.lookups import BY_ANY_NAME
@@ -68,7 +68,7 @@ _READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
 _WRITES = frozenset(["STORE_GLOBAL", "DELETE_GLOBAL"])
-_Read = tuple[str, state.Chain, object]  # of a module's globals, with the value
+_Read = tuple[str, chains.Chain, object]  # of a module's globals, with the value
 
 
 # What says in which line code stands: attributes of code, frames and tracebacks, and what reads these.
@@ -141,12 +141,12 @@ def add_to(
     except NotPortableError as error:
         premises.failure = f"a module that was looked for while the frame was compiled: {error}"
     if any(_looks_inside(function.__code__, read) for function, read in added):
-        inside = [(cls.__module__, (*cls.__qualname__.split("."), state.INSIDE)) for cls in premises.classes()]
+        inside = [(cls.__module__, (*cls.__qualname__.split("."), chains.INSIDE)) for cls in premises.classes()]
         for module, chain, value in read:
             if isinstance(value, types.FunctionType) and places.is_of_program(value.__code__):
                 inside += [(module, (*chain, name)) for name in state.OF_FUNCTIONS]
             elif isinstance(vars(sys.modules[module]).get(chain[0]), type):
-                inside.append((module, (chain[0], state.INSIDE)))
+                inside.append((module, (chain[0], chains.INSIDE)))
         for module, chain in inside:
             try:
                 premises.read(module, chain)
@@ -286,7 +286,7 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
     return read
 
 
-def _add_read(premises: Premises, function: types.FunctionType, module: str, chain: state.Chain) -> object:
+def _add_read(premises: Premises, function: types.FunctionType, module: str, chain: chains.Chain) -> object:
     namespace = function.__globals__
     name = chain[0]
     if name not in namespace:
@@ -332,7 +332,7 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _nested(const)
 
 
-def _chains(code: types.CodeType) -> Iterator[state.Chain]:
+def _chains(code: types.CodeType) -> Iterator[chains.Chain]:
     """The globals that a code reads, each with the attributes that it reads of it at once."""
     chain: list[str] = []
     for instruction in dis.get_instructions(code):

@@ -76,6 +76,7 @@ class FrameCapture:
         finally:
             try:
                 self.functions = listener.stop()
+                self.premises.given(listener.classes)
                 if listener.asked:
                     self.bypass(
                         f"what ran while the frame was compiled did what another process need not see: {listener.asked}"

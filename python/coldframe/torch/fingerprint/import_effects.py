@@ -61,14 +61,15 @@ def digests(path: str | None) -> frozenset[bytes]:
         return frozenset()
 
 
-def names(path: str) -> frozenset[str]:
-    """The names that the acts of the module in this file use. Empty for a file that cannot be read."""
+def chains(path: str) -> frozenset[tuple[str, ...]]:
+    """The names that the acts of the module in this file use, with the attributes that they read of what these lead to. Empty
+    for a file that cannot be read."""
     try:
         module = _Module(Path(path).read_bytes())
     except (OSError, SyntaxError, ValueError):
         return frozenset()
     acts = module.acts_and_definitions()[0]
-    return frozenset(node.id for act in acts for node in ast.walk(act) if isinstance(node, ast.Name))
+    return frozenset(filter(None, (_chain(node) for act in acts for node in ast.walk(act))))
 
 
 @functools.lru_cache(256)
@@ -211,6 +212,13 @@ class _Module:
             node = node.value
         root = self.imported.get(node.id, "") if isinstance(node, ast.Name) else ""
         return ".".join([root, *reversed(parts)]) if root else ""
+
+
+def _chain(node: ast.AST) -> tuple[str, ...]:
+    """(name, attribute, ...) of an expression that is nothing else; empty for others."""
+    if isinstance(node, ast.Attribute):
+        return (*inner, node.attr) if (inner := _chain(node.value)) else ()
+    return (node.id,) if isinstance(node, ast.Name) else ()
 
 
 def _digest_of(parts: list[ast.AST]) -> bytes:

@@ -12,12 +12,14 @@ import hashlib
 import mmap
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from ..seam import symbols
+from . import places
 
 _TORCH = os.path.join(os.path.dirname(torch.__file__), "")
 # A kernel and the file that registered it; which a C++ file does under this very name in its library, too.
@@ -75,6 +77,22 @@ def _loaded() -> Iterator[str]:
     with contextlib.suppress(OSError):
         paths = {line.split(maxsplit=5)[5] for line in Path("/proc/self/maps").read_text().splitlines() if line.count("/")}
         yield from sorted(path for path in paths if ".so" in path and not is_of_torch(path))
+
+
+def digest(module: str) -> str:
+    """Returns the digest of the file that a module of the program is, where that is a shared library; "" for all others."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if not isinstance(file, str) or not file.endswith(".so") or not places.is_of_program_file(file):
+        return ""
+    try:
+        return _digest_at(file, os.stat(file).st_mtime_ns)
+    except OSError:
+        return ""
+
+
+@functools.lru_cache(256)
+def _digest_at(path: str, time: int) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @functools.cache

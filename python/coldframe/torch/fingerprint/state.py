@@ -8,6 +8,7 @@ cannot be said it raises NotPortableError.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import enum
 import functools
@@ -29,15 +30,13 @@ import torch
 from ... import _core
 from ...errors import NotPortableError
 from ..seam import symbols
-from . import builds
+from . import builds, libraries
 
 # What a function is like, beside what it does.
 OF_FUNCTIONS = ("__annotations__", "__code__", "__defaults__", "__doc__", "__kwdefaults__")
-CHOSEN = "<chosen>"  # ends a chain: which functions and classes a value is or holds, whatever they do, and what else it holds
-INSIDE = "<inside>"  # ends a chain that leads to a class: what its own body and its functions are like
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
-_DEPTH = 6
-_ITEMS = 1000
+DEPTH = 6
+ITEMS = 1000
 _VALUES = (
     *(str, bytes, int, float, complex, tuple, frozenset, types.NoneType, types.ModuleType, types.CodeType),
     *(types.FunctionType, types.MethodType, types.BuiltinFunctionType),
@@ -45,7 +44,6 @@ _VALUES = (
 _UNWRAPPED = 64
 _PLAIN_SIZE = type("", (), {}).__basicsize__  # bytes, of objects with attributes and nothing else
 MISSING = object()
-Chain = tuple[str, ...]  # a global and attributes of it
 
 # What has no say in any result, whatever it holds.
 _INERT = (Logger, type(threading.Lock()), type(threading.RLock()), torch.library.Library)
@@ -92,10 +90,10 @@ def semantic_digest(code: types.CodeType) -> bytes:
 
 def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[str, Any]:
     """The content of `value`; adds to `met` the classes of the program that it is made with."""
-    if depth > _DEPTH:
+    if depth > DEPTH:
         raise NotPortableError("it holds objects within objects without end")
     if met is not None:
-        met.update(_classes_of(value))
+        met.update(_classes_within(value))
     inner = functools.partial(describe, met=met, depth=depth + 1)
     cls = type(value)
     if isinstance(value, functools._lru_cache_wrapper):
@@ -105,7 +103,7 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
     if isinstance(value, types.CodeType):
         return {"code": semantic_digest(value), "documentation": tuple(_documentation(value))}
     try:
-        return {"value": _core.portable(value)}
+        return {"value": _core.portable(value), **_library_of(value)}
     except NotPortableError:
         pass
     if isinstance(value, _INERT):
@@ -121,12 +119,15 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
         origin = typing.get_origin(value)
         of = inner(origin) if isinstance(origin, type) else str(origin)
         return {"type": key_of(cls), "of": of, "arguments": tuple(map(inner, typing.get_args(value)))}
+    if isinstance(value, torch.jit.ScriptFunction):
+        return {"script": value.inlined_graph.str(False)}
     if cls is re.Pattern:
         return {"pattern": value.pattern, "flags": value.flags}
     if isinstance(value, _NATIVE):
         owner = getattr(value, "__self__", None)
         of = {} if owner is None or isinstance(owner, (types.ModuleType, type)) else {"self": inner(owner)}
-        return {"type": key_of(cls), "name": f"{getattr(value, '__module__', None)}.{value.__qualname__}", **of}
+        name = f"{getattr(value, '__module__', None)}.{value.__qualname__}"
+        return {"type": key_of(cls), "name": name, **of, **_library_of(value)}
     if isinstance(value, types.FunctionType):
         return {"function": describe_function(value, met, depth + 1)}
     if isinstance(value, types.MethodType):
@@ -137,21 +138,29 @@ def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[s
         return {"property": tuple(map(inner, (value.fget, value.fset, value.fdel)))}
     if isinstance(value, functools.partial):
         return {"partial": inner(value.func), "args": inner(value.args), "keywords": inner(value.keywords)}
-    if cls in (tuple, list) and len(value) <= _ITEMS:
+    if cls in (tuple, list) and len(value) <= ITEMS:
         return {"type": key_of(cls), "items": tuple(map(inner, value))}
-    if cls in _MAPPINGS and len(value) <= _ITEMS:
+    if cls in _MAPPINGS and len(value) <= ITEMS:
         made = {"made": inner(value.default_factory)} if cls is collections.defaultdict else {}
         return {"type": key_of(cls), "items": tuple((inner(key), inner(item)) for key, item in value.items()), **made}
-    if cls is collections.deque and len(value) <= _ITEMS:
+    if cls is collections.deque and len(value) <= ITEMS:
         return {"type": key_of(cls), "items": tuple(map(inner, value)), "longest": value.maxlen}
     if key_of(cls) in _SAID_BY_REPR:
         return {"type": key_of(cls), "repr": repr(value)}
     if isinstance(value, _GETTERS):
         return {"type": key_of(cls), "made": inner(value.__reduce__()[1:])}
     if _is_plain_object(value):
-        attributes = {name: item for name, item in sorted(vars(value).items()) if not _is_kept_property(cls, name)}
+        attributes = {name: item for name, item in sorted(vars(value).items()) if not is_kept_property(cls, name)}
         return {"type": key_of(cls), "state": {name: inner(item) for name, item in attributes.items()}}
     raise NotPortableError(f"a {cls.__qualname__} object cannot be compared with that of another process")
+
+
+def _library_of(value: Any) -> dict[str, str]:
+    """Of what a shared library of the program defines: the digest of the library, which is all that says what it does."""
+    if not isinstance(value, (type, *_NATIVE)):
+        return {}
+    digest = libraries.digest(str(getattr(getattr(value, "__objclass__", value), "__module__", None)))
+    return {"library": digest} if digest else {}
 
 
 def is_said_by_content(value: Any) -> bool:
@@ -178,10 +187,14 @@ def is_described(value: Any, description: dict[str, Any]) -> bool:
         return False
 
 
-def _classes_of(value: Any) -> Iterator[type]:
+def _classes_within(value: Any, depth: int = 0) -> Iterator[type]:
+    """Classes of the program that a value is, is of, or has in containers."""
     for cls in (value, type(value)):
         if isinstance(cls, type) and not builds.is_of_exact_build(cls):
             yield cls
+    if isinstance(value, (dict, list, tuple, set, frozenset)) and depth < DEPTH and len(value) <= ITEMS:
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _classes_within(each, depth + 1)
 
 
 def parts(value: Any) -> Iterator[tuple[str, Any]]:
@@ -196,7 +209,7 @@ def parts(value: Any) -> Iterator[tuple[str, Any]]:
     yield from vars(value).items()
 
 
-def _is_kept_property(cls: type, name: str) -> bool:
+def is_kept_property(cls: type, name: str) -> bool:
     return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property)
 
 
@@ -274,7 +287,7 @@ def functions_within(value: Any, depth: int = 0) -> Iterator[types.FunctionType]
     """Functions of the program that a value is, or that containers in it hold."""
     if isinstance(value, types.FunctionType) and not builds.is_of_build(str(value.__module__)):
         yield value
-    elif isinstance(value, (dict, list, tuple)) and depth < _DEPTH and len(value) <= _ITEMS:
+    elif isinstance(value, (dict, list, tuple)) and depth < DEPTH and len(value) <= ITEMS:
         for each in value.values() if isinstance(value, dict) else value:
             yield from functions_within(each, depth + 1)
 
@@ -320,64 +333,23 @@ def _held_functions(value: Any) -> Iterable[Any]:
     return tuple(each for each in getattr(value, "__dict__", {}).values() if isinstance(each, types.FunctionType))
 
 
-def read(namespace: dict[str, Any], chain: Chain) -> tuple[Any, Chain]:
-    """Returns the value at the end of a chain, and the part of the chain that was followed: as far as reading runs nothing of
-    the program."""
-    value = namespace[chain[0]]
-    for used, name in enumerate(chain[1:], 1):
-        found = _attribute(value, name)
-        if found is MISSING:
-            return value, chain[:used]
-        value = found
-    return value, chain
-
-
-def _attribute(value: Any, name: str) -> Any:
-    if name == CHOSEN:
-        return _chosen(value)
-    if isinstance(value, types.ModuleType):
-        return getattr(value, name, MISSING)
-    if isinstance(value, types.FunctionType) and name in OF_FUNCTIONS:
-        return getattr(value, name)
-    if name == "__dict__" or _is_kept_property(type(value), name):
-        return MISSING
-    if isinstance(value, type) and name == INSIDE:
-        return _inside(value)
-    static = inspect.getattr_static(value, name, MISSING)
-    if isinstance(value, type):
-        return static
-    if name in getattr(value, "__dict__", {}) or not hasattr(type(static), "__get__"):
-        return static
-    return MISSING
-
-
-def _chosen(value: Any, depth: int = 0) -> Any:
-    if isinstance(value, types.FunctionType):
-        return names_of_code(value)
-    if isinstance(value, (tuple, list)) and depth < _DEPTH and len(value) <= _ITEMS:
-        return tuple(_chosen(each, depth + 1) for each in value)
-    if isinstance(value, dict) and depth < _DEPTH and len(value) <= _ITEMS:
-        return tuple((_chosen(key, depth + 1), _chosen(each, depth + 1)) for key, each in value.items())
-    if isinstance(value, (type, types.ModuleType)):
-        return key_of(value if isinstance(value, type) else type(value))
-    try:
-        return _core.digest(describe(value))
-    except NotPortableError:
-        if isinstance(value, (tuple, list, dict)):
-            raise
-        return key_of(type(value))
-
-
-def _inside(cls: type) -> dict[str, Any]:
-    found = {name: vars(cls).get(name) for name in ("__annotations__", "__doc__")}
-    for member, value in sorted(vars(cls).items()):
-        for number, function in enumerate(functions_of(value)):
-            found.update({f"{member}.{number}.{name}": getattr(function, name) for name in OF_FUNCTIONS})
-    return found
+def in_memory(tensors: dict[str, torch.Tensor]) -> Iterator[tuple[str, int, int]]:
+    """Tensors by their sources, with the number of the memory in which they lie, and how many bytes behind the first one that
+    lies there. Those without memory are left out."""
+    known: dict[int, tuple[int, int]] = {}
+    for source, tensor in tensors.items():
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            if address := tensor.untyped_storage().data_ptr():
+                number, first = known.setdefault(address, (len(known), tensor.data_ptr()))
+                yield source, number, tensor.data_ptr() - first
 
 
 def can_be_shared(value: Any) -> bool:
     """Returns whether it matters that two names lead to one object: it can be changed, or is equal to itself alone."""
+    if isinstance(value, types.FunctionType):
+        return not builds.is_of_build(str(value.__module__))
+    if type(value) is object:
+        return True
     if isinstance(value, (torch.Tensor, torch.nn.Module, list, dict, set, collections.deque, types.CellType)):
         return True
     return not isinstance(value, (type, enum.Enum, *_VALUES)) and not builds.is_of_exact_build(type(value))
@@ -388,12 +360,6 @@ def has_other_equals(value: Any) -> bool:
     if isinstance(value, (tuple, list, set, frozenset)):
         return any(isinstance(item, (bool, int, float, complex)) or has_other_equals(item) for item in value)
     return isinstance(value, (float, complex)) and (value == 0 or value != value or isinstance(value, complex))
-
-
-def numbered(places: Iterable[tuple[tuple[str, Chain], Any]]) -> tuple[tuple[str, Chain, int], ...]:
-    """The places of objects, each with the number of the first one where the same object lies."""
-    numbers: dict[int, int] = {}
-    return tuple((*place, numbers.setdefault(id(value), number)) for number, (place, value) in enumerate(places))
 
 
 def lacks(module: str, name: str) -> bool:

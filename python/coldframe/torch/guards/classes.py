@@ -11,6 +11,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import enum
+import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any
@@ -373,6 +374,7 @@ def _generated_tables(cls: type, unread: frozenset[str]) -> dict[str, Any]:
             tables["(boundary)"] = str(boundary)
     if isinstance(cls, abc.ABCMeta) and not builds.is_of_exact_build(cls):
         tables["(registered)"] = tuple(sorted({state.key_of(each) for each in _registered(cls)}))
+        tables["(abstract)"] = inspect.isabstract(cls)
     if "__dataclass_fields__" in vars(cls):
         if "__dataclass_fields__" not in unread:
             tables["(fields)"] = tuple(_field(field) for field in vars(cls)["__dataclass_fields__"].values())

@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import _core
 from ...errors import CorruptPackageError, PackageError
-from ..fingerprint import environment, state
+from ..fingerprint import chains, environment, state
 from ..seam import symbols
 from . import classes, operands, registrations, replaced
 from .constant_calls import gives_constant, outcome
@@ -53,19 +53,6 @@ def unmet(checks: dict[str, Any], scope: dict[str, Any]) -> str | None:
             reason = f"{name}: {type(error).__name__}: {error}"
         if reason is not None:
             return reason
-    return None
-
-
-def _apart(expressions: Any, scope: dict[str, Any]) -> str | None:
-    seen: dict[int, Expression] = {}
-    for expression in expressions:
-        try:
-            tensor = _value(expression, scope)
-        except Exception:  # see _distinct
-            continue
-        other = seen.setdefault(tensor.untyped_storage().data_ptr(), expression)
-        if other is not expression and tensor.untyped_storage().nbytes():
-            return f"{render(expression)} shares no memory with {render(other)}"
     return None
 
 
@@ -140,7 +127,7 @@ def _functions(entries: Any, scope: dict[str, Any]) -> str | None:
 
 def _reads(entries: Any, scope: dict[str, Any]) -> str | None:
     for module, chain, expected in entries:
-        value, found = state.read(vars(importlib.import_module(module)), chain)
+        value, found = chains.read(vars(importlib.import_module(module)), chain)
         if found != chain or not _core.same(state.describe(value), expected):
             return f"{module}.{'.'.join(chain)} is not what it was"
     return None
@@ -236,14 +223,29 @@ def _keys(entries: Any, scope: dict[str, Any]) -> str | None:
     return None
 
 
+def _memory(entries: Any, scope: dict[str, Any]) -> str | None:
+    numbers: dict[int, int] = {}  # by address
+    first: dict[int, tuple[int, int]] = {}  # by number: the address, and where the first tensor in it begins
+    for expression, number, offset in entries:
+        try:
+            tensor = _value(expression, scope)
+        except Exception:  # see _distinct
+            continue
+        memory = tensor.untyped_storage().data_ptr()
+        place = memory, tensor.data_ptr() - offset
+        if memory and (numbers.setdefault(memory, number) != number or first.setdefault(number, place) != place):
+            return f"{render(expression)} shares memory with the same tensors as before"
+    return None
+
+
 def _missing(entries: Any, scope: dict[str, Any]) -> str | None:
     return next((f"module {module} has no {name}" for module, name in entries if not state.lacks(module, name)), None)
 
 
 def _shared(entries: Any, scope: dict[str, Any]) -> str | None:
     places = [(module, chain) for module, chain, _ in entries]
-    found = [(place, state.read(vars(importlib.import_module(place[0])), place[1])[0]) for place in places]
-    for (module, chain, number), (_, _, now) in zip(entries, state.numbered(found), strict=True):
+    found = [(place, chains.read(vars(importlib.import_module(place[0])), place[1])[0]) for place in places]
+    for (module, chain, number), (_, _, now) in zip(entries, chains.numbered(found), strict=True):
         if now != number:
             other = ".".join(entries[min(number, now)][1])
             return f"{module}.{'.'.join(chain)} is {'' if number < now else 'not '}{other}"
@@ -300,7 +302,6 @@ def _values(entries: Any, scope: dict[str, Any]) -> str | None:
 
 
 _CHECKS = {
-    "apart": _apart,
     "absent": _absent,
     "calls": _calls,
     "classes": _classes,
@@ -316,6 +317,7 @@ _CHECKS = {
     "isinstance": _isinstance,
     "keys": _keys,
     "missing": _missing,
+    "memory": _memory,
     "modules": _modules,
     "operators": _operators,
     "orders": _orders,

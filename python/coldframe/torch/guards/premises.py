@@ -23,7 +23,7 @@ from torch.utils import _pytree as pytree
 
 from ... import _core
 from ...errors import NotPortableError
-from ..fingerprint import builds, state
+from ..fingerprint import builds, chains, state
 from ..seam import symbols
 from . import classes, constant_calls, operands, registrations, replaced
 from .enums import Enums
@@ -70,21 +70,21 @@ class Premises:
         self._of_program = False  # whether any code of it has been looked into
         self._of_metaclasses: set[str] = set()  # names looked up in metaclasses of the program
         self._functions: dict[tuple[str, str], Any] = {}
-        self._reads: dict[tuple[str, state.Chain], Any] = {}
+        self._reads: dict[tuple[str, chains.Chain], Any] = {}
         self._inlined: set[tuple[str, str]] = set()
         self._installed: dict[str, str | bool] = {}
         self._unshadowed: dict[str, set[str]] = {}
         self._instances: dict[bytes, tuple[Any, ...]] = {}
         self._isinstance: dict[Any, tuple[Any, ...]] = {}
         self._distinct: list[Expression] = []
-        self._shareable: dict[tuple[str, state.Chain], Any] = {}
+        self._shareable: dict[tuple[str, chains.Chain], Any] = {}
         self._missing: set[tuple[str, str]] = set()
         self._same: dict[tuple[str, str], tuple[Expression, Expression]] = {}
         self._dirs: dict[str, tuple[Expression, Any]] = {}
         self._of_inputs: dict[tuple[str, str], tuple[Expression, str, bool]] = {}
         self._held: dict[str, tuple[Expression, dict[str, Any]]] = {}
-        self._writes = False  # whether a graph of the frame writes to a tensor that it was given, perhaps
-        self._apart: list[Expression] = []
+        self._writes = False  # whether a graph may write to a tensor that it was given
+        self._memory: list[tuple[Expression, int, int]] = []
         self._operators: dict[str, tuple[str, ...]] = {}
         self._asked: set[str] = set()
         self._absent: dict[tuple[str, str], Expression] = {}
@@ -232,17 +232,22 @@ class Premises:
         self._modules.add(module)
         self._met.update(state.owners(module, function.__qualname__))
 
+    def given(self, classes: Iterable[type]) -> None:
+        """Functions of the program that ran were given these, or objects of them."""
+        self._met.update(cls for cls in classes if not builds.is_of_exact_build(cls))
+
     def holding(self, function: types.FunctionType, module: str, name: str) -> None:
         """Describes what a function that ran holds, to which this name leads."""
         under = tuple(each.__code__.co_qualname for each in state.functions_under(module, name))  # with what wraps it
         self._functions[module, name] = state.describe_function(function, self._met), under
 
-    def read(self, module: str, chain: state.Chain) -> Any:
+    def read(self, module: str, chain: chains.Chain) -> Any:
         """A function that ran has read a global, and attributes of it. Returns the value."""
-        value, chain = state.read(vars(sys.modules[module]), chain)
+        value, chain = chains.read(vars(sys.modules[module]), chain)
         self._reads[module, chain] = content = state.describe(value, self._met)
         if state.can_be_shared(value):
             self._shareable[module, chain] = value
+        self._operators.update({name: registrations.of(name) for name in registrations.names_of(value)})
         if len(_core.encode(content)) > _LARGEST:
             raise NotPortableError(f"it reads {'.'.join(chain)}, which is too large to be compared")
         return value
@@ -306,17 +311,16 @@ class Premises:
         kind = getattr(getattr(create, "func", create), "__name__", "?")
         if kind not in _BY_BUILD:
             key = keywords.get("key")
-            self._unguarded[source.name, kind, key if isinstance(key, (str, bytes, int)) else id(key)] = lambda builder: (
-                self._resolve(kind, source, builder, key)
-            )
+            of = key if isinstance(key, (str, bytes, int)) else id(key)
+            self._unguarded[source.name, kind, of] = lambda builder: self._resolve(kind, source, builder, key)
 
     def guards_built(self, builder: Any) -> None:
         """The values behind the sources can be asked for now."""
-        for resolve in self._unguarded.values():
-            try:
+        try:
+            for resolve in self._unguarded.values():
                 resolve(builder)
-            except Exception as error:
-                self.failure = f"unguarded value: {error}"
+        except Exception as error:
+            self.failure = f"unguarded value: {error}"
         self._unguarded.clear()
 
     def _resolve(self, kind: str, source: Any, builder: Any, key: Any) -> None:
@@ -359,17 +363,12 @@ class Premises:
                 if (expression := parse(source)) not in self._distinct:
                     self._distinct.append(expression)
 
-    def apart(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Tensors by their sources: what a frame writes to one that has memory of its own shows in no other."""
-        memory: dict[int, list[str]] = {}
-        for source, tensor in tensors.items():
-            with contextlib.suppress(NotImplementedError, RuntimeError):  # of tensors without memory
-                memory.setdefault(tensor.untyped_storage().data_ptr(), []).append(source)
-        self._apart.clear()
-        for sources in memory.values():
-            if len(sources) == 1:
-                with contextlib.suppress(NotPortableError):
-                    self._apart.append(parse(sources[0]))
+    def lie(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Writing to one of these shows in those that lie in the same memory, and in no others."""
+        self._memory.clear()
+        for source, number, offset in state.in_memory(tensors):
+            with contextlib.suppress(NotPortableError):
+                self._memory.append((parse(source), number, offset))
 
     def is_same(self, sources: Sequence[str]) -> None:
         """These lead to one cell, which torch does not guard."""
@@ -380,6 +379,7 @@ class Premises:
     def hookless(self, module_source: str, hooks: str) -> None:
         """A module without hooks of this kind, which Dynamo does not guard."""
         self._hookless.setdefault(module_source, set()).add(hooks)
+        self._asked.add("forward")
 
     def ordered(self, source: str, value: Any) -> None:
         """A dict whose order matters. Guards see the order of insertion; that of an OrderedDict is another."""
@@ -393,7 +393,6 @@ class Premises:
             raise NotPortableError(self.failure)
         self.lookups.add_to(program)
         checks: dict[str, Any] = {
-            "apart": tuple(self._apart) if self._writes and len(self._apart) > 1 else (),
             "absent": tuple((expression, name) for (_, name), expression in self._absent.items()),
             "calls": tuple(self._calls.values()),
             "contained": tuple(self._contained.values()),
@@ -406,6 +405,7 @@ class Premises:
             "instances": tuple(self._instances.values()),
             "isinstance": tuple(self._isinstance.values()),
             "keys": tuple(self._keys.values()),
+            "memory": tuple(self._memory) if self._writes and len(self._memory) > 1 else (),
             "modules": tuple(sorted(self._modules)),
             "operators": operands.claims_of_tensors(operands.OPERATORS) if self._of_program else b"",
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
@@ -417,7 +417,7 @@ class Premises:
             "dirs": tuple(self._dirs.values()),
             "of_inputs": tuple(self._of_inputs.values()),
             "held": tuple(self._held.values()),
-            "shared": state.numbered(sorted(self._shareable.items())) if len(self._shareable) > 1 else (),
+            "shared": chains.numbered(sorted(self._shareable.items())) if len(self._shareable) > 1 else (),
             "reads": tuple((*where, content) for where, content in sorted(self._reads.items())),
             "tensors": self._of_tensors and (tuple(sorted(self._of_tensors)), operands.claims_of_tensors(self._of_tensors)),
             "unshadowed": tuple((module, tuple(sorted(names))) for module, names in sorted(self._unshadowed.items()) if names),

@@ -147,7 +147,7 @@ class Recording:
         """The program; drops every object. NotPortableError with the reason of the first op that could not be recorded."""
         self.premises.distinct(sources[0] for sources in self._shareable.values())
         self._shareable.clear()
-        self.premises.apart(self._tensors)
+        self.premises.lie(self._tensors)
         self._tensors.clear()
         self._nodes.clear()
         self._values.clear()
@@ -270,7 +270,7 @@ class Recording:
             self._shareable.setdefault(id(value), []).append(kwargs["source"])
             if isinstance(value, torch.Tensor):
                 self._tensors[kwargs["source"]] = value
-            if isinstance(value, types.CellType):
+            if isinstance(value, (types.CellType, types.FunctionType)) or type(value) is object:
                 self.premises.is_same(self._shareable[id(value)])
         child = self.program.add(kind, (node,), values, portable_text(kwargs["source"]), (), example)
         assert child is not None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import _core
 from ...errors import NotPortableError
-from ..fingerprint import import_effects, libraries, state
+from ..fingerprint import chains, import_effects, libraries, state
 from ..fingerprint.sources import SourceSet, module_of
 from ..seam import symbols
 from . import operands
@@ -40,14 +40,19 @@ _IN_PLACE.add("setitem")
 def called_by(graph: Any) -> Iterator[str]:
     """Qualified names ("library::name") of the operators that a torch.fx.Graph calls, those of torch itself apart."""
     for node in graph.nodes:
-        if isinstance(node.target, _ops.OpOverload):
-            name = node.target.name().partition(".")[0]
-        elif isinstance(node.target, _ops.OpOverloadPacket):
-            name = node.target._qualified_op_name
-        else:
-            continue
-        if name.partition("::")[0] not in _OF_TORCH:
-            yield name
+        yield from names_of(node.target)
+
+
+def names_of(function: Any) -> Iterator[str]:
+    """The qualified name of an operator; none for what is no operator, or one of torch's."""
+    if isinstance(function, _ops.OpOverload):
+        name = function.name().partition(".")[0]
+    elif isinstance(function, _ops.OpOverloadPacket):
+        name = function._qualified_op_name
+    else:
+        return
+    if name.partition("::")[0] not in _OF_TORCH:
+        yield name
 
 
 def functions_of_torch(graph: Any) -> Iterator[Any]:
@@ -129,8 +134,10 @@ def add_to(premises: Premises, sources: SourceSet, graph: Any) -> None:
         if (module := module_of(file)) is None:
             raise NotPortableError(f"{file!r}, which is the file of no imported module, registers operators")
         sources.add_import(file)
-        for name in import_effects.names(file) & vars(sys.modules[module]).keys():
-            premises.read(module, (name, state.CHOSEN))
+        namespace = vars(sys.modules[module])
+        for chain in import_effects.chains(file):
+            if chain[0] in namespace:
+                premises.read(module, (*chains.read(namespace, chain)[1], chains.CHOSEN))
 
 
 def _naming(operators: Iterable[str]) -> dict[str, set[str]]:

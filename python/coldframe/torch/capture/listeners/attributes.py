@@ -41,6 +41,7 @@ def install(wrap: Wrap, current: Current) -> None:
     _wrap_builder(wrap, current)
     _wrap_cells(wrap, current)
     _wrap_classes(wrap, current)
+    _wrap_stores(wrap, current)
 
 
 def _trackers(cls: type) -> Iterator[type]:
@@ -342,3 +343,17 @@ def _wrap_classes(wrap: Wrap, current: Current) -> None:
 
     wrap(variables.UserDefinedClassVariable, "__init__", holds)
     wrap(variables.UserDefinedObjectVariable, "invoke_descriptor_get", gives)
+
+
+def _wrap_stores(wrap: Wrap, current: Current) -> None:
+    """Attributes that a frame writes: a descriptor of the class would take what is written."""
+
+    def make(original: Any) -> Callable[..., Any]:
+        def store_attr(self: Any, item: Any, name: str, *rest: Any, **more: Any) -> Any:
+            if (premises := current()) is not None:
+                premises.asked(name)
+            return original(self, item, name, *rest, **more)
+
+        return store_attr
+
+    wrap(symbols.module("torch._dynamo.side_effects").SideEffects, "store_attr", make)
