@@ -13,6 +13,7 @@ import edits_classes
 import edits_compiler
 import edits_executed
 import edits_looked_up
+import edits_met
 import edits_methods
 import edits_registered
 import edits_state
@@ -28,7 +29,7 @@ EDITS = {
     name: edit
     for module in (
         *(edits_classes, edits_methods, edits_values, edits_state, edits_executed, edits_absent, edits_looked_up),
-        *(edits_registered, edits_unread, edits_compiler),
+        *(edits_registered, edits_unread, edits_compiler, edits_met),
     )
     for name, edit in module.EDITS.items()
 }

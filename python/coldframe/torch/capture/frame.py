@@ -16,6 +16,7 @@ from ...errors import NotPortableError, PackageError
 from .. import graphs
 from ..fingerprint import environment, places
 from ..fingerprint.sources import SourceSet
+from ..guards import registrations
 from ..guards.premises import Premises
 from ..guards.record import Recording
 from ..seam.modes import is_transforming
@@ -144,6 +145,7 @@ class FrameCapture:
         try:
             if self.functions is not None:
                 executed.add_to(self.premises, self.sources, self.functions, [self.record.code, *self.traced])
+            registrations.add_to(self.premises, self.sources, self.premises.operators.keys())
             self.premises.add_to(self.program, self.traced)
         except NotPortableError as error:
             return self.bypassed(str(error))

@@ -421,11 +421,8 @@ class CapturePackage:
         frame = listening.current()
         assert isinstance(frame, FrameCapture)
         if graph is not None:
-            frame.premises.calls(graph)
-            try:
-                registrations.add_to(frame.premises, frame.sources, graph)
-            except NotPortableError as error:
-                frame.premises.failure = str(error)
+            for each in registrations.with_inner(graph):
+                frame.premises.calls(each)
         frame.device_type = symbols.module("torch._dynamo.package")._graph_device_type(graph)
 
     def bypass_current_entry(self) -> None:

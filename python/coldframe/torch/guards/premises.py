@@ -85,7 +85,7 @@ class Premises:
         self._held: dict[str, tuple[Expression, dict[str, Any]]] = {}
         self._writes = False  # whether a graph may write to a tensor that it was given
         self._memory: list[tuple[Expression, int, int]] = []
-        self._operators: dict[str, tuple[str, ...]] = {}
+        self.operators: dict[str, tuple[str, ...]] = {}  # of libraries that graphs call, or functions that ran
         self._asked: set[str] = set()
         self._absent: dict[tuple[str, str], Expression] = {}
         self.ids: set[int] = set()  # of objects, which the program has asked for
@@ -133,7 +133,7 @@ class Premises:
 
     def calls(self, graph: Any) -> None:
         """A graph that was made of the frame calls operators of libraries: which rules they have decides what these do."""
-        self._operators.update({name: registrations.of(name) for name in registrations.called_by(graph)})
+        self.operators.update({name: registrations.of(name) for name in registrations.called_by(graph)})
         self._of_torch_names |= replaced.reached(graph)
         functions = list(registrations.functions_of_torch(graph))
         self.decided([function.__name__ for function in functions])
@@ -247,7 +247,7 @@ class Premises:
         self._reads[module, chain] = content = state.describe(value, self._met)
         if state.can_be_shared(value):
             self._shareable[module, chain] = value
-        self._operators.update({name: registrations.of(name) for name in registrations.names_of(value)})
+        self.operators.update({name: registrations.of(name) for name in registrations.names_of(value)})
         if len(_core.encode(content)) > _LARGEST:
             raise NotPortableError(f"it reads {'.'.join(chain)}, which is too large to be compared")
         return value
@@ -411,7 +411,7 @@ class Premises:
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
             "missing": tuple(sorted(self._missing)),
             "of_torch": tuple(sorted(self._of_torch.items(), key=lambda each: (each[0].module, each[0].qualname))),
-            "registrations": tuple(sorted(self._operators.items())),
+            "registrations": tuple(sorted(self.operators.items())),
             "replaced": (names := tuple(sorted(self._of_torch_names))) and (names, replaced.digest(names)),
             "same": tuple(self._same.values()),
             "dirs": tuple(self._dirs.values()),

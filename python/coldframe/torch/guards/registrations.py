@@ -11,9 +11,11 @@ import operator
 import os
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torch.fx import GraphModule
 
 from ... import _core
 from ...errors import NotPortableError
@@ -35,6 +37,13 @@ _ops = symbols.module("torch._ops")
 # In operator: what a graph calls for `a[b] = c` and `a += b`.
 _IN_PLACE = {name for name in dir(operator) if name[0] == "i" and f"__{name}__" in dir(operator)} - {"index", "inv", "invert"}
 _IN_PLACE.add("setitem")
+
+
+def with_inner(graph: Any) -> Iterator[Any]:
+    """A torch.fx.Graph, and those of the modules that it calls: bodies of conditions, checkpoints and functions of autograd."""
+    modules = graph.owning_module.modules() if graph.owning_module is not None else ()
+    yield graph
+    yield from (module.graph for module in modules if isinstance(module, GraphModule) and module.graph is not graph)
 
 
 def called_by(graph: Any) -> Iterator[str]:
@@ -113,15 +122,15 @@ def _said(rule: Any) -> str:
     return " ".join([state.key_of(type(rule)), *names])
 
 
-def add_to(premises: Premises, sources: SourceSet, graph: Any) -> None:
-    """Adds what the modules do that registered what runs while the operators of a torch.fx.Graph are traced: a kernel or a rule
-    may be a function of torch, so that no code of the program runs. NotPortableError when nothing tells which modules."""
-    called, made = set(called_by(graph)), libraries.in_python()
+def add_to(premises: Premises, sources: SourceSet, called: Set[str]) -> None:
+    """Adds what the modules do that registered what runs while these operators are traced: a kernel or a rule may be a function
+    of torch, so that no code of the program runs. NotPortableError when nothing tells which modules."""
+    made = libraries.in_python()
     # One that calls operators itself may call any.
     run = made.keys() if called & made.keys() else {name for name in made if name.partition("::")[0] in _OF_TORCH}
     nowhere = [name for name in run if libraries.LIBRARY in made[name]]
     naming = _naming(nowhere) if nowhere else {}
-    unknown = {name for name in called.intersection(nowhere) - naming.keys() if libraries.is_defined_in_python(name)}
+    unknown = {name for name in called & (set(nowhere) - naming.keys()) if libraries.is_defined_in_python(name)}
     if unknown:
         raise NotPortableError(f"{min(unknown)} has a kernel from Python, and no module names it")
     files = {file for name in run for file in made[name] - {libraries.LIBRARY}}.union(*naming.values())

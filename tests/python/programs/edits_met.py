@@ -1,0 +1,144 @@
+"""Edits of what no name in the code leads to: attributes that are only written, classes in tables and behind inherited methods,
+which of several equal objects one is, memory that tensors share, kernels behind attributes and inner graphs.
+
+As in edits.py.
+"""
+
+from __future__ import annotations
+
+from edits import ALLOWED, Edit
+
+_SENTINEL = "\ndef f(x):\n    return x * 2 if value is other else x * 3\n"
+_PROPERTY = "q = property(lambda self: self.kept, lambda self, value: setattr(self, 'kept', value * 3))"
+_LIBRARY = """
+lib = torch.library.Library("edited_{name}", "DEF")
+lib.define("a(Tensor x) -> Tensor")
+lib.impl("a", {kernel}, "CompositeImplicitAutograd")
+backend = "aot_eager"
+"""
+_CALLED = "def f(x):\n    return torch.ops.edited_{name}.a(x)\n"
+
+
+def _executed(classes: str, read: str) -> str:
+    return f"{classes}\ndef g(x):\n    return x * {read}" + ALLOWED + 'backend = "aot_eager"\n'
+
+
+def _kernel(name: str, before: str, kernel: str, program: str = _CALLED) -> str:
+    return before + _LIBRARY.format(name=name, kernel=kernel) + program.replace("{name}", name)
+
+
+WRITTEN = {
+    "property that takes what a new object is given": Edit(
+        "class C:\n    kept = 5\n    def __init__(self):\n        self.q = 1\n    @@\ndef f(x):\n    return x * C().kept",
+        "pass",
+        _PROPERTY,
+    ),
+    "property of a module that writes in forward": Edit(
+        "class M(nn.Module):\n    kept = 5\n    @@\n"
+        "    def forward(self, x):\n        self.q = 1\n        return x * self.kept\n"
+        "def make():\n    return M()",
+        "pass",
+        "q = property(lambda self: 1, lambda self, value: object.__setattr__(self, 'kept', 3))",
+    ),
+    "property that nobody may write": Edit(
+        "class C:\n    @@\nc = C()\ndef f(x):\n    try:\n        c.q = 1\n        return x * 2\n"
+        "    except AttributeError:\n        return x * 3",
+        "pass",
+        "q = property(lambda self: 1)",
+    ),
+    "forward of a module that had none": Edit(
+        "class M(nn.Module):\n    @@\nm = M()\ndef f(x):\n    try:\n        m()\n        return x * 2\n"
+        "    except NotImplementedError:\n        return x * 3",
+        "pass",
+        "def forward(self):\n        return 1",
+    ),
+    "abstract method": Edit(
+        "import abc\nclass P(abc.ABC):\n    @@\nclass K(P): pass\ndef f(x):\n    try:\n        K()\n        return x * 2\n"
+        "    except TypeError:\n        return x * 3",
+        "pass",
+        "@abc.abstractmethod\n    def q(self): pass",
+    ),
+}
+MET = {
+    "class in a table": Edit(_executed("class C:\n    K = @@\ntable = {'a': C}", "table['a'].K"), "2", "3"),
+    "class in a list of a table": Edit(_executed("class C:\n    K = @@\ntable = {'a': [C]}", "table['a'][0]().K"), "2", "3"),
+    "subclass behind an inherited classmethod": Edit(
+        _executed("class B:\n    K = 1\n    @classmethod\n    def k(cls): return cls.K\nclass C(B):\n    K = @@", "C.k()"),
+        "2",
+        "3",
+    ),
+    "subclass that a partial holds": Edit(
+        _executed("class B:\n    K = 1\nclass C(B):\n    K = @@\ndef k(cls): return cls.K\np = functools.partial(k, C)", "p()"),
+        "2",
+        "3",
+    ),
+}
+ONE = {
+    "sentinel": Edit("other = object()\nvalue = @@" + _SENTINEL, "other", "object()"),
+    "sentinel in a default": Edit(
+        "other = object()\ndef g(x, value=@@):\n    return x * 2 if value is other else x * 3\ndef f(x):\n    return g(x)",
+        "other",
+        "object()",
+    ),
+    "function of equal code": Edit("other = lambda x: x\nsecond = lambda x: x\nvalue = @@" + _SENTINEL, "other", "second"),
+    "function of another run of a factory": Edit(
+        "def make_one():\n    return lambda x: x\nother = make_one()\nsecond = make_one()\nvalue = @@" + _SENTINEL,
+        "second",
+        "other",
+    ),
+    "view of a tensor that is written to": Edit(
+        "one = torch.ones(6)\nother = @@\n"
+        "def f(x):\n    one.add_(1)\n    r = other * 1\n    one.sub_(1)\n    return x * r.sum()",
+        "one[:]",
+        "one.clone()",
+    ),
+    "other part of a tensor that is written to": Edit(
+        "base = torch.ones(6)\none = base[:2]\nother = base[@@]\ndef f(x):\n    one.add_(1)\n    r = other * 1\n"
+        "    one.sub_(1)\n    return x * r.sum()",
+        "2:4",
+        "1:3",
+    ),
+}
+KERNELS = {
+    "scripted function": Edit(_kernel("scripted", "@torch.jit.script\ndef g(x):\n    return x * @@\n", "g"), "2", "3"),
+    "method of an object with state": Edit(
+        _kernel(
+            "state",
+            "class K:\n    def __init__(self, k): self.k = k\n    def run(self, x): return x * self.k\nkernel = K(int('@@'))\n",
+            "kernel.run",
+        ),
+        "2",
+        "3",
+    ),
+    "module of torch": Edit(_kernel("module", "m = nn.Threshold(@@, 7.0)\n", "m"), "0.5", "2.5"),
+    "function of torch that another wraps": Edit(_kernel("wrapped", "m = torch.vmap(torch.@@)\n", "m"), "exp", "cos"),
+    "attribute of a third module": Edit(
+        "import OTHER\n" + _kernel("third", "", "OTHER.kernels.one"),
+        "",
+        "",
+        tuple(f"import types, torch\nkernels = types.SimpleNamespace(one=torch.{name})\n" for name in ("cos", "tan")),
+    ),
+    "called in a checkpoint": Edit(
+        _kernel(
+            "checkpoint",
+            "from torch.utils.checkpoint import checkpoint\nimport OTHER\n",
+            "OTHER.kernel",
+            "def f(x):\n    return checkpoint(lambda y: torch.ops.edited_{name}.a(y), x, use_reentrant=False)\n",
+        ),
+        "",
+        "",
+        tuple(f"import torch\nkernel = torch.{name}\n" for name in ("cos", "tan")),
+    ),
+    "called by what is not traced": Edit(
+        _kernel("rule", "import OTHER\n", "OTHER.kernel", "def g(x):\n    return torch.ops.edited_{name}.a(x)\n" + ALLOWED),
+        "",
+        "",
+        tuple(f"import torch\nkernel = torch.{name}\n" for name in ("cos", "tan")),
+    ),
+}
+EDITS = {
+    **{f"written: {name}": edit for name, edit in WRITTEN.items()},
+    **{f"met: {name}": edit for name, edit in MET.items()},
+    **{f"which one: {name}": edit for name, edit in ONE.items()},
+    **{f"kernel: {name}": edit for name, edit in KERNELS.items()},
+}
