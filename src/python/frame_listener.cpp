@@ -56,6 +56,8 @@ bool is_called_back(const _PyInterpreterFrame* frame) {
     return false;
 }
 
+constexpr std::string_view k_of_tuples = "namedtuple_";  // how the standard library names globals of what it generates
+
 constexpr std::array<std::string_view, 8> k_of_outside = {"open",      "os.fork",        "os.listdir",      "os.scandir",
                                                           "os.system", "socket.connect", "sqlite3.connect", "subprocess.Popen"};
 
@@ -150,7 +152,7 @@ bool FrameListener::hear(const _PyInterpreterFrame* frame) noexcept {
                 found->second = Kind::silent;
             } else if (starts_thread(code)) {
                 found->second = Kind::starts_thread;
-            } else if (is_heard(code, frame->f_globals)) {
+            } else if (is_of(files_, code, frame->f_globals)) {
                 found->second = is_called_back(frame) ? Kind::silent : Kind::heard;
             }
         }
@@ -174,7 +176,7 @@ void FrameListener::note_event(const char* event, PyObject* of, const _PyInterpr
         for (; frame != nullptr; frame = frame->previous) {
             if (_PyFrame_IsIncomplete(const_cast<_PyInterpreterFrame*>(frame))) continue;
             if (asks_for_itself(to_utf8(frame->f_code->co_filename))) return;
-            if (!is_heard(frame->f_code, frame->f_globals)) continue;
+            if (!is_of(files_, frame->f_code, frame->f_globals)) continue;
             asked_ = event;
             if (of != nullptr && PyUnicode_Check(of)) asked_ += " '" + to_utf8(of) + "'";
             return;
@@ -211,22 +213,20 @@ Ref FrameListener::classes() const {
     return list;
 }
 
-bool FrameListener::is_heard(PyCodeObject* code, PyObject* globals) const {
+bool is_of(const Beginnings& files, PyCodeObject* code, PyObject* globals) {
     PyObject* file = code->co_filename;
-    // Generated code belongs to where its globals are, or say that they are, and what is typed in to the main module, which
-    // then has no file. Torch generates code over globals that say nothing.
-    if (PyUnicode_GET_LENGTH(file) > 0 && PyUnicode_READ_CHAR(file, 0) == '<' && PyDict_Check(globals)) {
-        PyObject* of_globals = PyDict_GetItemString(globals, "__file__");
-        if (of_globals != nullptr && PyUnicode_Check(of_globals)) return files_.has(to_utf8(of_globals));
-        PyObject* name = PyDict_GetItemString(globals, "__name__");
-        if (name == nullptr || !PyUnicode_Check(name)) return false;
-        if (PyUnicode_CompareWithASCIIString(name, "__main__") == 0) return true;
-        const Ref module = find_module(name);
-        of_globals =
-            module && PyModule_Check(module.get()) ? PyDict_GetItemString(PyModule_GetDict(module.get()), "__file__") : nullptr;
-        return of_globals != nullptr && PyUnicode_Check(of_globals) && files_.has(to_utf8(of_globals));
+    if (PyUnicode_GET_LENGTH(file) == 0 || PyUnicode_READ_CHAR(file, 0) != '<' || !PyDict_Check(globals)) {
+        return files.has(to_utf8(file));
     }
-    return files_.has(to_utf8(file));
+    PyObject* of_globals = PyDict_GetItemString(globals, "__file__");
+    if (of_globals != nullptr && PyUnicode_Check(of_globals)) return files.has(to_utf8(of_globals));
+    PyObject* name = PyDict_GetItemString(globals, "__name__");
+    if (name == nullptr || !PyUnicode_Check(name)) return false;
+    const Ref module = find_module(name);
+    if (!module || !PyModule_Check(module.get())) return !to_utf8(name).starts_with(k_of_tuples);
+    of_globals = PyDict_GetItemString(PyModule_GetDict(module.get()), "__file__");
+    if (of_globals != nullptr && PyUnicode_Check(of_globals)) return files.has(to_utf8(of_globals));
+    return PyUnicode_CompareWithASCIIString(name, "__main__") == 0;
 }
 
 }  // namespace coldframe::python

@@ -33,6 +33,10 @@ namespace coldframe::python {
 // A function that holds something may be made anew at each run: more of one code are not told apart.
 inline constexpr std::size_t k_functions_of_a_code = 512;
 
+// Whether code over these globals lies in such files. Generated code belongs to where its globals are, or say that they are;
+// what is typed in to the main module has no file. Torch generates code over globals that say nothing.
+[[nodiscard]] bool is_of(const Beginnings& files, PyCodeObject* code, PyObject* globals);
+
 class FrameListener {
    public:
     // `files`: those whose code is listened to.
@@ -57,7 +61,6 @@ class FrameListener {
    private:
     enum class Kind { ignored, heard, silent, starts_thread };
 
-    [[nodiscard]] bool is_heard(PyCodeObject* code, PyObject* globals) const;
     void keep(PyFunctionObject* function);
     void keep_classes(const _PyInterpreterFrame* frame);
 

@@ -1,3 +1,4 @@
+#include <python/frame_listener.hpp>
 #include <python/held_functions.hpp>
 
 #include <algorithm>
@@ -190,9 +191,11 @@ bool HeldFunctions::is_of_torch(const PyTypeObject* type) const {
 }
 
 bool HeldFunctions::is_of_program(PyObject* function) {
-    PyObject* file = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(function))->co_filename;
-    const auto [found, is_new] = names_.try_emplace(file, false);
-    if (is_new) found->second = files_.has(to_utf8(file));
+    auto* code = reinterpret_cast<PyCodeObject*>(PyFunction_GET_CODE(function));
+    PyObject* globals = PyFunction_GET_GLOBALS(function);
+    const bool is_generated = PyUnicode_GET_LENGTH(code->co_filename) > 0 && PyUnicode_READ_CHAR(code->co_filename, 0) == '<';
+    const auto [found, is_new] = known_.try_emplace(is_generated ? globals : code->co_filename, false);
+    if (is_new) found->second = is_of(files_, code, globals);
     return found->second;
 }
 

@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace coldframe::python {
@@ -70,7 +71,7 @@ class HeldFunctions {
     Addresses met_;
     std::unordered_set<const void*> leading_;                        // what was reported
     std::array<std::pair<const PyTypeObject*, Kind>, 512> kinds_{};  // by the type's address
-    std::unordered_map<const void*, bool> names_;                    // of files
+    std::unordered_map<const void*, bool> known_;                    // names of files, and globals of generated code
     Ref found_;
 };
 
