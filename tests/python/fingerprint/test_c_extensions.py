@@ -55,6 +55,6 @@ def test_what_a_rebuilt_library_has_is_something_else(tmp_path: Path, monkeypatc
     assert all(one != two for one, two in zip(described(other, monkeypatch), before, strict=True))
 
 
-@pytest.mark.parametrize("value", [torch.sin, torch.Tensor.sin, len, dict.get], ids=str)
+@pytest.mark.parametrize("value", [torch.sin, torch.Tensor.sin, len, dict.get], ids=["sin", "method", "len", "get"])
 def test_what_torch_and_python_have_is_known_by_their_versions(value: object) -> None:
     assert "library" not in state.describe(value)

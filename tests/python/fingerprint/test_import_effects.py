@@ -117,6 +117,50 @@ CHANGES = [
 ]
 
 
+OPERATORS = """
+import torch
+from torch.library import Library, custom_op
+BACKWARDS = [lambda ctx, g: g]
+library = Library("own", "DEF")
+library.define("a(Tensor x) -> Tensor")
+library.impl("a", torch.sin, "CompositeImplicitAutograd")
+
+@custom_op("own::b", mutates_args=())
+def b(x: torch.Tensor) -> torch.Tensor:
+    return x.clone()
+
+@b.register_fake
+def _(x):
+    return x.clone()
+
+b.register_autograd(BACKWARDS[0])
+"""
+OTHER_OPERATORS = [
+    "@custom_op('own::c', mutates_args=())\ndef c(x: torch.Tensor) -> torch.Tensor: ...\n"
+    "@c.register_fake\ndef _(x): ...\nc.register_autograd(lambda ctx, g: g)",
+    "library.define('c(Tensor x) -> Tensor')\nlibrary.impl('c', torch.cos, 'CompositeImplicitAutograd')",
+    "torch.library.define('other::c', '(Tensor x) -> Tensor')\n@torch.library.impl('other::c', 'CPU')\ndef c(x): ...",
+    "@torch.library.register_fake('other::c')\ndef _(x): ...",
+]
+SAME_OPERATORS = [
+    "@torch.library.register_fake('own::b')\ndef _(x): ...",
+    "@b.register_fake\ndef _(x): ...",
+    "b.register_autograd(lambda ctx, g: g * 2)",
+    "library.impl('a', torch.cos, 'Autograd')",
+    "library.impl('a.out', torch.cos, 'Autograd')",
+    "torch.library.impl('own::a', 'Autograd', torch.cos)",
+    "torch.library.impl('aten::sin', 'Autograd', torch.cos)",
+    "Library('aten', 'IMPL').impl('sin', torch.cos, 'Autograd')",
+    "torch.library.impl('own::' + 'a', 'Autograd', torch.cos)",
+    "for name in 'a':\n    library.impl(name, torch.cos, 'Autograd')",
+    "library = Library('aten', 'IMPL')\nlibrary.impl('sin', torch.cos, 'Autograd')",
+    "BACKWARDS.reverse()",
+    "BACKWARDS = []",
+    "torch.library.define('other::c', hook())",
+    "@hook\n@custom_op('own::c', mutates_args=())\ndef c(x: torch.Tensor) -> torch.Tensor: ...",
+]
+
+
 def digests(folder: Path, text: str) -> frozenset[bytes]:
     path = folder / f"module{len(list(folder.iterdir()))}.py"
     path.write_text(text)
@@ -133,6 +177,22 @@ def test_what_only_defines_may_come_beside_the_others(tmp_path: Path, added: str
 @pytest.mark.parametrize("added", ACTS)
 def test_what_may_do_more_counts(tmp_path: Path, added: str) -> None:
     assert not digests(tmp_path, PROGRAM) <= digests(tmp_path, f"{PROGRAM}\n{added}\n")
+
+
+@pytest.mark.parametrize("added", OTHER_OPERATORS)
+def test_another_operator_may_come_beside_the_others(tmp_path: Path, added: str) -> None:
+    assert digests(tmp_path, OPERATORS) <= digests(tmp_path, f"{OPERATORS}\n{added}\n")
+
+
+@pytest.mark.parametrize("added", SAME_OPERATORS)
+def test_what_is_done_to_the_same_operator_counts(tmp_path: Path, added: str) -> None:
+    assert not digests(tmp_path, OPERATORS) <= digests(tmp_path, f"{OPERATORS}\n{added}\n")
+
+
+def test_what_changes_between_acts_on_an_operator_counts(tmp_path: Path) -> None:
+    last = "b.register_autograd(BACKWARDS[0])\n"
+    before, after = (OPERATORS.replace(last, text) for text in (f"BACKWARDS.reverse()\n{last}", f"{last}BACKWARDS.reverse()\n"))
+    assert not digests(tmp_path, before) <= digests(tmp_path, after)
 
 
 @pytest.mark.parametrize(("old", "new"), CHANGES)

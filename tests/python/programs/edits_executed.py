@@ -385,6 +385,13 @@ UNCHANGED = {
         "",
         "import json\nclass O:\n    @property\n    def o(self):\n        return 2",
     ),
+    "another operator beside one": Edit(
+        _operator("beside", "op.register_autograd(lambda ctx, g: g * 2)\n@@\n"),
+        "",
+        "@torch.library.custom_op('edited_beside::more', mutates_args=())\n"
+        "def more(x: torch.Tensor) -> torch.Tensor:\n    return x * 3\n"
+        "@more.register_fake\ndef _(x):\n    return x * 1\nmore.register_autograd(lambda ctx, g: g * 3)",
+    ),
     "beside fields of a dataclass": Edit(
         "@@\n@dataclasses.dataclass\nclass K:\n    a: int = 1\nk = K()\ndef f(x):\n    return x * len(dataclasses.asdict(k))",
         "",

@@ -2,18 +2,20 @@
 
 What importing a module did may have decided that a function runs while a frame is compiled: registrations, decorators, how
 classes are made up. These acts are compared as a whole and in order. Definitions that can do nothing to the rest of the module
-are compared one by one, so that others may come beside them.
+are compared one by one, so that others may come beside them; so is what is done to one operator of the program's and to nothing
+else.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import collections
 import functools
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from . import builds
@@ -46,6 +48,9 @@ _TORCH_MAKERS = frozenset(
         *("once_differentiable", "script", "unused"),
     ]
 )
+# What does something to the operator that its first argument names.
+_OF_OPERATOR = re.compile(r"torch\.library\.(custom_op|define|impl|triton_op|register_\w+)")
+_OPERATORS_OF_TORCH = ("aten::", "prim::", "prims::")
 _INITS = "__init_subclass__"
 _OF_MODULE = ("__file__", "__name__")
 # Methods that making an object or a class runs.
@@ -69,7 +74,7 @@ def chains(path: str) -> frozenset[tuple[str, ...]]:
     except (OSError, SyntaxError, ValueError):
         return frozenset()
     acts = module.acts_and_definitions()[0]
-    return frozenset(filter(None, (_chain(node) for act in acts for node in ast.walk(act))))
+    return frozenset(filter(None, (_chain(node) for _, part in acts for node in ast.walk(part))))
 
 
 @functools.lru_cache(256)
@@ -84,25 +89,70 @@ class _Module:
             _drop_docstrings(self.body)
         self.definitions = {each.name: each for each in self.body if isinstance(each, _DEFINITIONS)}
         self.imported = dict(_imported_names(self.body))
+        self.operators: dict[str, str] = {}  # by names in the module: "library::operator", or "library::" of a whole library
+        bound = collections.Counter(_bound(self.body))
+        self.operators.update((name, operator) for name, operator in self._named_operators() if bound[name] == 1)
 
-    def acts_and_definitions(self) -> tuple[list[ast.AST], list[list[ast.AST]]]:
+    def acts_and_definitions(self) -> tuple[list[tuple[str, ast.AST]], list[list[ast.AST]]]:
+        """Returns the acts in order, each with the operator to which alone it does something, and definitions that are none."""
         definitions: list[list[ast.AST]] = []
-        acts: list[ast.AST] = []
+        acts: list[tuple[str, ast.AST]] = []
         for statement in self.body:
             parts = list(self.effects(statement))
             if parts and isinstance(statement, _DEFINITIONS) and self.is_inert(statement):
                 definitions.append(parts)
             else:
-                acts.extend(parts)
+                acts.extend((self._operator_of(statement), part) for part in parts)
         return acts, definitions
 
     def digests(self) -> Iterator[bytes]:
         acts, definitions = self.acts_and_definitions()
-        used = {node.id for part in acts for node in ast.walk(part) if isinstance(node, ast.Name)}
-        acts += self._called_by(acts)
-        acts += [statement for statement in self.body if isinstance(statement, _ASSIGNMENTS) and used & _assigned(statement)]
-        yield _digest_of(acts)
         yield from map(_digest_of, definitions)
+        for operator in {"", *(of for of, _ in acts)}:
+            names = _names(part for of, part in acts if of == operator) - self.imported.keys()
+            mine = [part for of, part in acts if of == operator or (not of and names & _names([part]))]
+            yield _digest_of(self._with_what_they_use(mine))
+
+    def _with_what_they_use(self, acts: list[ast.AST]) -> list[ast.AST]:
+        used = _names(acts)
+        assigning = [each for each in self.body if isinstance(each, _ASSIGNMENTS) and used & _assigned(each)]
+        return [*acts, *self._called_by(acts), *assigning]
+
+    def _named_operators(self) -> Iterator[tuple[str, str]]:
+        """Names of functions that are operators, and of libraries."""
+        for statement in self.body:
+            if isinstance(statement, _FUNCTIONS) and (operator := self._operator_of(statement)):
+                yield statement.name, operator
+            elif isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
+                library = (
+                    _first_text(statement.value) if self._qualified(statement.value.func) == "torch.library.Library" else ""
+                )
+                yield from ((name, f"{library}::") for name in _assigned(statement) if library)
+
+    def _operator_of(self, statement: ast.stmt) -> str:
+        """Returns the operator ("library::name") to which a statement does something, and to nothing else; "" for others."""
+        acts: list[ast.expr] = []
+        if isinstance(statement, _FUNCTIONS) and self._only_makes(statement.args, statement.returns):
+            acts = statement.decorator_list
+        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            acts = [statement.value]
+        found = {self._operator_acted_on(act) for act in acts}
+        return found.pop() if len(found) == 1 else ""
+
+    def _operator_acted_on(self, act: ast.expr) -> str:
+        """As _operator_of, of a call or a decorator."""
+        called = act.func if isinstance(act, ast.Call) else act
+        if isinstance(act, ast.Call) and not self._only_makes(*act.args, *(keyword.value for keyword in act.keywords)):
+            return ""
+        name = ""
+        if _OF_OPERATOR.fullmatch(self._qualified(called)):
+            name = _first_text(act)
+        elif isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
+            name = self.operators.get(called.value.id, "")
+            if name.endswith("::"):
+                name = f"{name}{first}" if (first := _first_text(act)) else ""
+        operator = re.match(r"\w+::\w+", name)
+        return operator[0] if operator is not None and not name.startswith(_OPERATORS_OF_TORCH) else ""
 
     def _called_by(self, acts: list[ast.AST]) -> list[ast.AST]:
         """Returns what runs of the module's functions and classes, as far as names tell."""
@@ -212,6 +262,29 @@ class _Module:
             node = node.value
         root = self.imported.get(node.id, "") if isinstance(node, ast.Name) else ""
         return ".".join([root, *reversed(parts)]) if root else ""
+
+
+def _names(parts: Iterable[ast.AST]) -> set[str]:
+    return {node.id for part in parts for node in ast.walk(part) if isinstance(node, ast.Name)}
+
+
+def _bound(body: list[ast.stmt]) -> Iterator[str]:
+    """Names that any code of a module gives to something, once for each time."""
+    for node in (inner for statement in body for inner in ast.walk(statement)):
+        if isinstance(node, _DEFINITIONS):
+            yield node.name
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name.partition(".")[0]
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            yield from node.names
+
+
+def _first_text(call: ast.expr) -> str:
+    """The first argument of a call, where it is written as a text; "" otherwise."""
+    first = call.args[0] if isinstance(call, ast.Call) and call.args else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
 
 
 def _chain(node: ast.AST) -> tuple[str, ...]:

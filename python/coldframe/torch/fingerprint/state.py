@@ -300,7 +300,9 @@ def names_of_code(function: types.FunctionType) -> tuple[str, str]:
 
 def name_of(function: types.FunctionType, module: str) -> tuple[str, str] | None:
     """The module and the name that lead to a function over the globals of `module`: its own, those that functools.wraps gave it
-    or, of a generated method, its place in a class."""
+    or, of a generated method, its place in a class. None for "_", which is no function's own."""
+    if function.__qualname__ == "_":
+        return None
     names = [(module, function.__qualname__), (str(function.__module__), function.__qualname__)]
     if function.__code__.co_filename.startswith("<"):
         method = function.__code__.co_name
