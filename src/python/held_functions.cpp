@@ -30,6 +30,9 @@ bool is_empty(PyObject* object) {
     return (PyList_CheckExact(object) || PyTuple_CheckExact(object)) && Py_SIZE(object) == 0;
 }
 
+// Globals that Dynamo gives the code of a module that it has compiled: "__compiled_fn_1", "__resume_at_8_2".
+bool is_generated(std::string_view name) { return name.starts_with("__") && !name.ends_with("__"); }
+
 PyObject* text_of(PyObject* dict, const char* name) {
     PyObject* text = dict == nullptr ? nullptr : PyDict_GetItemString(dict, name);
     return text != nullptr && PyUnicode_Check(text) ? text : nullptr;
@@ -72,7 +75,13 @@ Ref HeldFunctions::find() {
         if (file == nullptr || !files_.has(to_utf8(file))) parts.emplace_back(to_utf8(name), module);
     }
     std::ranges::sort(parts, std::greater());
-    for (const auto& part : parts) follow_dict(PyModule_GetDict(part.second), {});
+    for (const auto& part : parts) {
+        position = 0;
+        PyObject* value = nullptr;
+        while (PyDict_Next(PyModule_GetDict(part.second), &position, &name, &value) != 0) {
+            if (PyUnicode_Check(name) && !is_generated(to_utf8(name))) push({value, name, nullptr});
+        }
+    }
     while (!waiting_.empty()) {
         const Item next = waiting_.back();
         waiting_.pop_back();

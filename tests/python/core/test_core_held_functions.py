@@ -130,6 +130,11 @@ def test_modules_of_the_program_are_no_part(part: types.ModuleType) -> None:
     assert find() == []
 
 
+def test_globals_of_compiled_code_are_left_out(part: types.ModuleType) -> None:
+    vars(part).update({"__compiled_fn_1": over(own), "__getattr__": own})
+    assert find() == [("__getattr__", own)]
+
+
 def test_circles_end(part: types.ModuleType) -> None:
     circle: list[Any] = []
     circle += [circle, {"key": own, "circle": circle}]

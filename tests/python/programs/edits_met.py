@@ -73,6 +73,18 @@ MET = {
         "3",
     ),
 }
+ORDERS = {
+    name: Edit(
+        _executed(
+            "names = {'a', 'b', 'c', 'd', 'e'}\ntable = {'a': 1, 'b': 2, 'c': 3, 'd': 4, 'e': 5}\n"
+            f"def first():\n    for name in {given}:\n        return table[name]",
+            "first()",
+        ),
+        "",
+        "",
+    )
+    for name, given in (("a global", "names"), ("a list of one", "list(names)"), ("a constant", "{'a', 'b', 'c', 'd', 'e'}"))
+}
 ONE = {
     "sentinel": Edit("other = object()\nvalue = @@" + _SENTINEL, "other", "object()"),
     "sentinel in a default": Edit(
@@ -139,6 +151,7 @@ KERNELS = {
 EDITS = {
     **{f"written: {name}": edit for name, edit in WRITTEN.items()},
     **{f"met: {name}": edit for name, edit in MET.items()},
+    **{f"order of a set: {name}": edit for name, edit in ORDERS.items()},
     **{f"which one: {name}": edit for name, edit in ONE.items()},
     **{f"kernel: {name}": edit for name, edit in KERNELS.items()},
 }

@@ -15,6 +15,7 @@ import dis
 import functools
 import importlib.util
 import inspect
+import itertools
 import operator
 import os
 import re
@@ -68,6 +69,8 @@ _READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
 _WRITES = frozenset(["STORE_GLOBAL", "DELETE_GLOBAL"])
+_CALLS = frozenset(["CALL", "CALL_FUNCTION", "PRECALL"])
+_WITHOUT_ORDER = frozenset(["all", "any", "frozenset", "len", "max", "min", "set", "sorted"])  # what they give of a set
 _Read = tuple[str, chains.Chain, object]  # of a module's globals, with the value
 
 
@@ -261,6 +264,8 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
     if calls := _OF_PROCESS & set(code.co_names):
         raise NotPortableError(f"it calls {min(calls)}(), which more than what it reads decides")
     read = [(module, chain, _add_read(premises, function, module, chain)) for chain in _chains(code)]
+    for items in _sets_gone_through(code, function.__globals__):
+        premises.iterated(items)
     for name in _imports(code, function.__globals__):
         if (imported := sys.modules.get(name)) is None:
             premises.installed(name)
@@ -344,6 +349,19 @@ def _chains(code: types.CodeType) -> Iterator[chains.Chain]:
         if chain:
             yield tuple(chain)
         chain = [instruction.argval] if instruction.opname in _READS else []
+
+
+def _sets_gone_through(code: types.CodeType, namespace: dict[str, object]) -> Iterator[Set[object]]:
+    """Sets that a code reads of globals, or has as constants, and does more with than to look things up in them."""
+    instructions = list(dis.get_instructions(code))
+    given_to = ""
+    for instruction, following in itertools.pairwise(instructions):
+        name = instruction.argval if instruction.opname in _READS else ""
+        value = namespace.get(name) if name else instruction.argval if instruction.opname == "LOAD_CONST" else None
+        looks_up = following.opname == "CONTAINS_OP" or (following.opname in _CALLS and given_to in _WITHOUT_ORDER)
+        if isinstance(value, (set, frozenset)) and not looks_up:
+            yield value
+        given_to = name
 
 
 def _imports(code: types.CodeType, namespace: dict[str, object]) -> Iterator[str]:

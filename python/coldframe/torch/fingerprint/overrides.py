@@ -1,7 +1,7 @@
-"""Parts of torch that the program has replaced: kernels of its operators, and functions in whatever parts of torch
-compile (decompositions, lowerings, patterns, substitutes for what Dynamo traces, methods of their classes).
+"""Parts of torch that the program has replaced: kernels of its operators, and functions in whatever compiles (decompositions,
+lowerings, patterns, substitutes for what Dynamo traces, methods of classes).
 
-It holds for the process, as settings do, and is told among them. A part that is not imported is as torch made it.
+They hold for the process, as settings do, and are told among them. A part that is not imported is as torch made it.
 """
 
 from __future__ import annotations

@@ -371,8 +371,8 @@ class Premises:
                 self._memory.append((parse(source), number, offset))
 
     def is_same(self, sources: Sequence[str]) -> None:
-        """These lead to one cell, which torch does not guard."""
-        if len(sources) > 1:
+        """These lead to one object, which torch does not guard. A part of a source stands for something else than it says."""
+        if len(sources) > 1 and not sources[-1].startswith(sources[0]):
             with contextlib.suppress(NotPortableError):
                 self._same[sources[0], sources[-1]] = parse(sources[0]), parse(sources[-1])
 

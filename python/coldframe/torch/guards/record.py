@@ -266,7 +266,9 @@ class Recording:
         )
         if example[3] and example[0] is None:
             raise NotPortableError(f"a dict of type {type(value).__qualname__}, which has no name to import it by")
-        if state.can_be_shared(value) and not self._is_part(kind, node, kwargs.get("key")):
+        # Functions in pytree's registry are found by their place, where another process may have others.
+        by_place = isinstance(value, types.FunctionType) and "SUPPORTED_NODES" in kwargs["source"]
+        if state.can_be_shared(value) and not by_place and not self._is_part(kind, node, kwargs.get("key")):
             self._shareable.setdefault(id(value), []).append(kwargs["source"])
             if isinstance(value, torch.Tensor):
                 self._tensors[kwargs["source"]] = value
