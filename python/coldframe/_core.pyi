@@ -401,7 +401,7 @@ class FrameListener:
     finalizers and handlers of logs are left out. asked: what they asked of the world outside first, "open 'x.txt'", or ""."""
 
     asked: str
-    classes: list[type]  # that they were given by position, or those of what they were given
+    classes: list[type]  # that they were given, or those of what they were given
     def __init__(self, files: dict[str, bool]) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> list[types.FunctionType]:

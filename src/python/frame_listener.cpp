@@ -197,13 +197,29 @@ void FrameListener::keep(PyFunctionObject* function) {
 }
 
 void FrameListener::keep_classes(const _PyInterpreterFrame* frame) {
-    for (int index = 0; index < frame->f_code->co_argcount; ++index) {
-        PyObject* given = frame->localsplus[index];
-        if (given == nullptr) continue;
-        PyTypeObject* type = PyType_Check(given) ? reinterpret_cast<PyTypeObject*>(given) : Py_TYPE(given);
-        if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0 && !classes_.contains(type)) {
-            classes_.emplace(type, Ref::borrow(reinterpret_cast<PyObject*>(type)));
-        }
+    // A generator that goes on may have given its arguments other values, or none.
+    const PyCodeObject* code = frame->f_code;
+    int index = 0;
+    while (index < code->co_argcount + code->co_kwonlyargcount) keep_class(frame->localsplus[index++]);
+    if ((code->co_flags & CO_VARARGS) != 0) {
+        PyObject* rest = frame->localsplus[index++];
+        const Py_ssize_t count = rest != nullptr && PyTuple_Check(rest) ? PyTuple_GET_SIZE(rest) : 0;
+        for (Py_ssize_t number = 0; number < count; ++number) keep_class(PyTuple_GET_ITEM(rest, number));
+    }
+    if ((code->co_flags & CO_VARKEYWORDS) != 0 && frame->localsplus[index] != nullptr &&
+        PyDict_Check(frame->localsplus[index])) {
+        PyObject* name = nullptr;
+        PyObject* given = nullptr;
+        Py_ssize_t position = 0;
+        while (PyDict_Next(frame->localsplus[index], &position, &name, &given) != 0) keep_class(given);
+    }
+}
+
+void FrameListener::keep_class(PyObject* given) {
+    if (given == nullptr) return;
+    PyTypeObject* type = PyType_Check(given) ? reinterpret_cast<PyTypeObject*>(given) : Py_TYPE(given);
+    if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0 && !classes_.contains(type)) {
+        classes_.emplace(type, Ref::borrow(reinterpret_cast<PyObject*>(type)));
     }
 }
 

@@ -55,7 +55,7 @@ class FrameListener {
     void note_event(const char* event, PyObject* of, const _PyInterpreterFrame* frame) noexcept;
     [[nodiscard]] const PyThreadState* thread() const { return thread_; }
     [[nodiscard]] const std::string& asked() const { return asked_; }
-    // Classes that functions were given, or of what they were given, by position: no name need have led to them.
+    // Classes that functions were given, or of what they were given: no name need have led to them.
     [[nodiscard]] Ref classes() const;
 
    private:
@@ -63,6 +63,7 @@ class FrameListener {
 
     void keep(PyFunctionObject* function);
     void keep_classes(const _PyInterpreterFrame* frame);
+    void keep_class(PyObject* given);
 
     Beginnings files_;
     PyThreadState* thread_ = nullptr;                        // that it listens to

@@ -67,6 +67,30 @@ MET = {
         "2",
         "3",
     ),
+    "subclass among further arguments": Edit(
+        _executed(
+            "class B:\n    K = 1\nclass C(B):\n    K = @@\ndef k(*rest): return rest[0].K\np = functools.partial(k, C)", "p()"
+        ),
+        "2",
+        "3",
+    ),
+    "subclass that a generator is given": Edit(
+        _executed(
+            "class C:\n    K = @@\ndef k(*rest, **more):\n    yield rest[0]\n"
+            "    rest, more = 1, None\n    yield rest\n    del rest, more\n    yield 2\np = functools.partial(k, C)",
+            "list(p())[0].K",
+        ),
+        "2",
+        "3",
+    ),
+    "subclass under a keyword": Edit(
+        _executed(
+            "class B:\n    K = 1\nclass C(B):\n    K = @@\ndef k(**rest): return rest['c'].K\np = functools.partial(k, c=C)",
+            "p()",
+        ),
+        "2",
+        "3",
+    ),
     "subclass that a partial holds": Edit(
         _executed("class B:\n    K = 1\nclass C(B):\n    K = @@\ndef k(cls): return cls.K\np = functools.partial(k, C)", "p()"),
         "2",
@@ -83,9 +107,19 @@ ORDERS = {
         "",
         "",
     )
-    for name, given in (("a global", "names"), ("a list of one", "list(names)"), ("a constant", "{'a', 'b', 'c', 'd', 'e'}"))
+    for name, given in (
+        ("a global", "names"),
+        ("a list of one", "list(names)"),
+        ("a copy", "set(names)"),
+        ("a constant", "{'a', 'b', 'c', 'd', 'e'}"),
+    )
 }
 ONE = {
+    "function under two names that begin alike": Edit(
+        "class O: pass\no = O()\no.a = lambda x: x\no.ab = @@\ndef f(x):\n    return x * 2 if o.a is o.ab else x * 3",
+        "o.a",
+        "(lambda: lambda x: x)()",
+    ),
     "sentinel": Edit("other = object()\nvalue = @@" + _SENTINEL, "other", "object()"),
     "sentinel in a default": Edit(
         "other = object()\ndef g(x, value=@@):\n    return x * 2 if value is other else x * 3\ndef f(x):\n    return g(x)",

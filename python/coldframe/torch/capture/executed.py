@@ -70,7 +70,7 @@ _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
 _WRITES = frozenset(["STORE_GLOBAL", "DELETE_GLOBAL"])
 _CALLS = frozenset(["CALL", "CALL_FUNCTION", "PRECALL"])
-_WITHOUT_ORDER = frozenset(["all", "any", "frozenset", "len", "max", "min", "set", "sorted"])  # what they give of a set
+_WITHOUT_ORDER = frozenset(["all", "any", "len", "max", "min", "sorted"])  # what they give of a set
 _Read = tuple[str, chains.Chain, object]  # of a module's globals, with the value
 
 

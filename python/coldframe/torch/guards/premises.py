@@ -372,7 +372,7 @@ class Premises:
 
     def is_same(self, sources: Sequence[str]) -> None:
         """These lead to one object, which torch does not guard. A part of a source stands for something else than it says."""
-        if len(sources) > 1 and not sources[-1].startswith(sources[0]):
+        if len(sources) > 1 and sources[-1].removeprefix(sources[0])[:1] not in (".", "["):
             with contextlib.suppress(NotPortableError):
                 self._same[sources[0], sources[-1]] = parse(sources[0]), parse(sources[-1])
 
