@@ -12,8 +12,8 @@
 namespace coldframe::python {
 namespace {
 
-constexpr std::array<std::string_view, 4> k_wrappers = {"functools._lru_cache_wrapper", "functools._lru_list_elem",
-                                                        "functools.partial", "cached_property"};
+constexpr std::string_view k_cached = "functools._lru_cache_wrapper";
+constexpr std::array<std::string_view, 3> k_wrappers = {k_cached, "functools.partial", "cached_property"};
 
 std::size_t hash_of(const void* address) {
     return (reinterpret_cast<std::uintptr_t>(address) >> 4U) * 0x9E3779B97F4A7C15U >> 20U;
@@ -93,6 +93,7 @@ Ref HeldFunctions::find() {
 void HeldFunctions::push(const Item& item) {
     const Kind kind = kind_of(Py_TYPE(item.object));
     if (kind == Kind::plain || is_empty(item.object)) return;
+    if (kind == Kind::container && item.is_result) return;
     if (kind == Kind::function) {
         const auto* function = reinterpret_cast<PyFunctionObject*>(item.object);
         if (function->func_closure == nullptr && function->func_dict == nullptr && !is_of_program(item.object)) return;
@@ -113,7 +114,9 @@ void HeldFunctions::follow(const Item& item) {
     switch (kind_of(Py_TYPE(item.object))) {
         case Kind::function: follow_function(item); break;
         case Kind::dict:  // the globals of a module are no table
-            if (PyDict_GetItemString(item.object, "__builtins__") == nullptr) follow_dict(item.object, {});
+            if (PyDict_GetItemString(item.object, "__builtins__") == nullptr) {
+                follow_dict(item.object, {.is_result = item.is_result});
+            }
             break;
         case Kind::wrapper:
             follow_parts(item, item.entry == nullptr && !PyCell_Check(item.object) ? item.object : item.entry);
@@ -150,12 +153,12 @@ void HeldFunctions::follow_dict(PyObject* dict, const Item& of) {
     PyObject* value = nullptr;
     Py_ssize_t position = 0;
     while (PyDict_Next(dict, &position, &key, &value) != 0) {
-        if (!PyLong_CheckExact(key)) push({value, of.entry == nullptr ? key : of.key, of.entry});
+        if (!PyLong_CheckExact(key)) push({value, of.entry == nullptr ? key : of.key, of.entry, of.is_result});
     }
 }
 
 void HeldFunctions::follow_parts(const Item& item, PyObject* entry) {
-    parent_ = {item.object, item.key, entry};
+    parent_ = {item.object, item.key, entry, Py_TYPE(item.object)->tp_name == k_cached};
     const traverseproc traverse = Py_TYPE(item.object)->tp_traverse;
     if (traverse != nullptr && traverse(item.object, &HeldFunctions::visit, this) != 0) throw std::bad_alloc();
 }
@@ -166,7 +169,7 @@ int HeldFunctions::visit(PyObject* object, void* self) noexcept {
     // Types of objects are found by their modules.
     if (object == reinterpret_cast<PyObject*>(Py_TYPE(parent.object))) return 0;
     try {
-        search->push({object, parent.key, parent.entry});
+        search->push({object, parent.key, parent.entry, parent.is_result});
         return 0;
     } catch (const std::exception&) {
         return -1;

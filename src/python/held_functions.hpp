@@ -51,6 +51,7 @@ class HeldFunctions {
         PyObject* object = nullptr;
         PyObject* key = nullptr;    // the innermost that led to it
         PyObject* entry = nullptr;  // the outermost that wraps it, null when nothing does
+        bool is_result = false;  // of a function that keeps its results: collections of functions are computed, tables filled
     };
 
     static int visit(PyObject* object, void* self) noexcept;

@@ -52,12 +52,6 @@ def instance(held: object, name: str) -> Owner:
     return made
 
 
-def cached(held: object) -> Any:
-    wrapper = functools.cache(over(held))
-    wrapper()
-    return wrapper
-
-
 @pytest.fixture
 def part(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     module = types.ModuleType("part.inner")
@@ -99,9 +93,18 @@ def test_is_found_with_what_wraps_it(part: types.ModuleType, wrap: Callable[[Any
     assert find() == [("key", wrapped)]
 
 
-def test_is_found_in_what_a_cached_function_gave(part: types.ModuleType) -> None:
-    vars(part)["name"] = cached({"key": own})
+@pytest.mark.parametrize("size", [None, 8])
+def test_is_found_in_a_table_that_a_cached_function_gives(part: types.ModuleType, size: int | None) -> None:
+    vars(part)["name"] = cached = functools.lru_cache(size)(foreign("give", held={"key": own}))
+    cached()
     assert find() == [("key", own)]
+
+
+@pytest.mark.parametrize("size", [None, 8])
+def test_what_a_cached_function_has_computed_is_nobodys_act(part: types.ModuleType, size: int | None) -> None:
+    vars(part)["name"] = cached = functools.lru_cache(size)(foreign("give", held={own}))
+    cached()
+    assert find() == []
 
 
 def test_is_found_in_a_class_of_the_part(part: types.ModuleType) -> None:

@@ -44,6 +44,7 @@ NOT_COMPILED = {
     "value of a global tensor",
     "value of a tensor in a closure",
     "value of an array",
+    *edits_met.WITHOUT_ORDER,
 }
 BY_HASH_SEED = {
     "item popped from a set",

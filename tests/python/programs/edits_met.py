@@ -114,6 +114,16 @@ ORDERS = {
         ("a constant", "{'a', 'b', 'c', 'd', 'e'}"),
     )
 }
+# What hashes do not decide is served under any seed.
+WITHOUT_ORDER = {
+    f"no order of a set: {number}": Edit(_executed("names = {'a', 'b', 'c', 'd', 'e'}\nother = {'a', 'z'}", given), "", "")
+    for number, given in enumerate(
+        (
+            *("('a' in names) + 1", "len(names)", "names.issuperset('ab') + 1", "other.isdisjoint(names) + 1"),
+            *("len(sorted(names))", "('a' in {'a', 'b', 'c'}) + 1"),
+        )
+    )
+}
 ONE = {
     "function under two names that begin alike": Edit(
         "class O: pass\no = O()\no.a = lambda x: x\no.ab = @@\ndef f(x):\n    return x * 2 if o.a is o.ab else x * 3",
@@ -186,6 +196,7 @@ EDITS = {
     **{f"written: {name}": edit for name, edit in WRITTEN.items()},
     **{f"met: {name}": edit for name, edit in MET.items()},
     **{f"order of a set: {name}": edit for name, edit in ORDERS.items()},
+    **WITHOUT_ORDER,
     **{f"which one: {name}": edit for name, edit in ONE.items()},
     **{f"kernel: {name}": edit for name, edit in KERNELS.items()},
 }

@@ -70,7 +70,10 @@ _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
 _WRITES = frozenset(["STORE_GLOBAL", "DELETE_GLOBAL"])
 _CALLS = frozenset(["CALL", "CALL_FUNCTION", "PRECALL"])
-_WITHOUT_ORDER = frozenset(["all", "any", "len", "max", "min", "sorted"])  # what they give of a set
+# What these give of a set, and of a set that they are given, does not depend on its order.
+_WITHOUT_ORDER = frozenset(
+    ["__contains__", "all", "any", "isdisjoint", "issubset", "issuperset", "len", "max", "min", "sorted"]
+)
 _Read = tuple[str, chains.Chain, object]  # of a module's globals, with the value
 
 
@@ -356,12 +359,21 @@ def _sets_gone_through(code: types.CodeType, namespace: dict[str, object]) -> It
     instructions = list(dis.get_instructions(code))
     given_to = ""
     for instruction, following in itertools.pairwise(instructions):
-        name = instruction.argval if instruction.opname in _READS else ""
-        value = namespace.get(name) if name else instruction.argval if instruction.opname == "LOAD_CONST" else None
-        looks_up = following.opname == "CONTAINS_OP" or (following.opname in _CALLS and given_to in _WITHOUT_ORDER)
+        value = (
+            namespace.get(instruction.argval)
+            if instruction.opname in _READS
+            else instruction.argval
+            if instruction.opname == "LOAD_CONST"
+            else None
+        )
+        looks_up = (
+            following.opname == "CONTAINS_OP"
+            or (following.opname in _ATTRIBUTES and following.argval in _WITHOUT_ORDER)
+            or (following.opname in _CALLS and given_to in _WITHOUT_ORDER)
+        )
         if isinstance(value, (set, frozenset)) and not looks_up:
             yield value
-        given_to = name
+        given_to = instruction.argval if instruction.opname in (*_READS, *_ATTRIBUTES) else ""
 
 
 def _imports(code: types.CodeType, namespace: dict[str, object]) -> Iterator[str]:
