@@ -19,8 +19,9 @@ test: setup  ## every test, C++ and Python
 	@tools/test
 
 TORCH ?= 2.14.1
-generation: setup  ## what hangs on the generation of torch, with TORCH (2.14.1), which is installed outside of this folder
-	@tools/test-generation $(TORCH)
+CPYTHON ?= 3.11
+generation: setup  ## what hangs on them with TORCH (2.14.1) on CPYTHON (3.11), which are installed outside of this folder
+	@tools/test-generation $(TORCH) $(CPYTHON)
 
 wheel: setup  ## build the wheel that others install, and show that it is whole
 	@tools/wheel

@@ -5,6 +5,10 @@
 #include <opcode.h>
 
 #include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <variant>
 
@@ -164,6 +168,13 @@ CodePtr checked(CodeFields fields, ErrorCode code) {
     return object;
 }
 
+bool loads_constant(int opcode) {
+#ifdef RETURN_CONST
+    if (opcode == RETURN_CONST) return true;
+#endif
+    return opcode == LOAD_CONST;
+}
+
 // A function's first constant is its docstring or None. No instruction loads it unless the same text is used elsewhere in it.
 bool has_idle_docstring(const CodeFields& fields) {
     constexpr std::int64_t k_function = CO_OPTIMIZED | CO_NEWLOCALS;
@@ -173,10 +184,60 @@ bool has_idle_docstring(const CodeFields& fields) {
     int before = 0;
     for (std::size_t i = 0; i + 1 < fields.code.size(); i += 2) {
         const int opcode = fields.code[i];
-        if (opcode == LOAD_CONST && fields.code[i + 1] == 0 && before != EXTENDED_ARG) return false;
+        if (loads_constant(opcode) && fields.code[i + 1] == 0 && before != EXTENDED_ARG) return false;
         before = opcode;
     }
     return true;
+}
+
+// Since 3.12 there are operations that a running interpreter writes over others, and finds others again behind.
+bool is_of_running_code([[maybe_unused]] std::size_t opcode) {
+#ifdef ENTER_EXECUTOR
+    if (opcode == ENTER_EXECUTOR) return true;
+#endif
+#ifdef MIN_INSTRUMENTED_OPCODE
+    return opcode >= MIN_INSTRUMENTED_OPCODE;
+#else
+    return false;
+#endif
+}
+
+// By opcode, how many cache entries follow it; nothing for what no compiler writes.
+using CacheSizes = std::array<std::optional<std::size_t>, 256>;
+
+CacheSizes read_cache_sizes() {
+    const Ref module = owned(PyImport_ImportModule("opcode"));
+    const Ref numbers = owned(PyObject_GetAttrString(module.get(), "opmap"));
+    const Ref entries = owned(PyObject_GetAttrString(module.get(), "_inline_cache_entries"));
+    CacheSizes result;
+    PyObject* name = nullptr;
+    PyObject* number = nullptr;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(numbers.get(), &position, &name, &number) != 0) {
+        const std::size_t opcode = PyLong_AsSize_t(number);
+        if (opcode >= result.size() || is_of_running_code(opcode)) continue;
+        const bool by_name = PyDict_Check(entries.get());  // since 3.13, those that have some
+        const bool has_some = !by_name || PyDict_GetItem(entries.get(), name) != nullptr;
+        result[opcode] = has_some ? PyLong_AsSize_t(owned(PyObject_GetItem(entries.get(), by_name ? name : number)).get()) : 0;
+    }
+    return result;
+}
+
+// CPython writes to the caches of whatever code it is given, and trusts what it finds there.
+void check_operations(const CodeFields& fields) {
+    static const CacheSizes sizes = read_cache_sizes();
+    const auto wrong = [&](std::string_view how) {
+        raise({ErrorCode::corrupt, "the bytecode of " + fields.qualname + " " + std::string(how), {}});
+    };
+    if (fields.code.size() % 2 != 0) wrong("ends within an instruction");
+    for (std::size_t i = 0; i < fields.code.size(); i += 2) {
+        const std::optional<std::size_t> caches = sizes[fields.code[i]];
+        if (!caches) wrong("holds an operation that no compiler writes");
+        if (*caches * 2 >= fields.code.size() - i) wrong("ends within an instruction");
+        for (const std::size_t end = i + 2 * *caches; i < end; i += 2) {
+            if (fields.code[i + 2] != 0 || fields.code[i + 3] != 0) wrong("holds more than zeros in an instruction's cache");
+        }
+    }
 }
 
 }  // namespace
@@ -224,6 +285,7 @@ void lives_as(const CodePtr& portable, PyObject* code) {
 Ref to_code(const CodePtr& code) {
     const auto found = living_codes().find(code.get());
     if (found != living_codes().end()) return Ref::borrow(found->second);
+    check_operations(code->fields());
     Ref arguments = owned(PyTuple_New(static_cast<Py_ssize_t>(k_code_arguments.size())));
     Py_ssize_t index = 0;
     for (const std::string_view name : k_code_arguments) {

@@ -1,13 +1,8 @@
 // How: while somebody listens, `evaluate` is the interpreter's evaluator, and passes each frame on to the one that was there
 // before. Dynamo may put its own on top again meanwhile, and then has `evaluate` below it: a frame may come by twice, and
 // `evaluate` may come back to the top when nobody listens any more. Then it takes itself away.
-#define Py_BUILD_CORE
-#include <Python.h>
-
-#include <internal/pycore_frame.h>
-#undef Py_BUILD_CORE
-
 #include <python/frame_listener.hpp>
+#include <python/frames.hpp>
 
 #include <fcntl.h>
 
@@ -43,7 +38,7 @@ bool starts_thread(PyCodeObject* code) {
 
 // What the collector or the death of an object calls, whenever that happens to be.
 bool is_called_back(const _PyInterpreterFrame* frame) {
-    PyObject* first = frame->f_code->co_argcount > 0 ? frame->localsplus[0] : nullptr;
+    PyObject* first = code_of(frame)->co_argcount > 0 ? frame->localsplus[0] : nullptr;
     if (first != nullptr && PyWeakref_Check(first) && PyWeakref_GET_OBJECT(first) == Py_None) return true;
     const Ref gc = find_module("gc");
     const Ref callbacks = gc ? find_attribute(gc.get(), "callbacks") : Ref();
@@ -51,7 +46,7 @@ bool is_called_back(const _PyInterpreterFrame* frame) {
     for (Py_ssize_t index = 0; index < PyList_GET_SIZE(callbacks.get()); ++index) {
         PyObject* callback = PyList_GET_ITEM(callbacks.get(), index);
         if (PyMethod_Check(callback)) callback = PyMethod_GET_FUNCTION(callback);
-        if (callback == reinterpret_cast<PyObject*>(frame->f_func)) return true;
+        if (callback == reinterpret_cast<PyObject*>(function_of(frame))) return true;
     }
     return false;
 }
@@ -80,7 +75,7 @@ int hear_event(const char* event, PyObject* args, void*) {
     for (FrameListener* listener : s_listeners) {
         if (listener->thread() == state)
             listener->note_event(event, PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : nullptr,
-                                 state->cframe->current_frame);
+                                 innermost_frame(state));
     }
     return 0;
 }
@@ -141,7 +136,7 @@ Ref FrameListener::stop() {
 }
 
 bool FrameListener::hear(const _PyInterpreterFrame* frame) noexcept {
-    PyCodeObject* code = frame->f_code;
+    PyCodeObject* code = code_of(frame);
     const void*& last = last_met_[(reinterpret_cast<std::uintptr_t>(code) >> 6U) % last_met_.size()];
     if (last == code) return false;
     try {
@@ -157,10 +152,11 @@ bool FrameListener::hear(const _PyInterpreterFrame* frame) noexcept {
             }
         }
         if (found->second == Kind::heard) {
-            keep(frame->f_func);
+            keep(function_of(frame));
             keep_classes(frame);
         }
-        if (found->second == Kind::starts_thread) note_event("threading.Thread.start", nullptr, frame);
+        // The frame is to run: none leads on from it yet.
+        if (found->second == Kind::starts_thread) note_event("threading.Thread.start", nullptr, innermost_frame(thread_));
         if (found->second == Kind::ignored) last = code;
         return found->second == Kind::silent;
     } catch (const std::exception&) {
@@ -174,9 +170,9 @@ void FrameListener::note_event(const char* event, PyObject* of, const _PyInterpr
     if (!asked_.empty()) return;
     try {
         for (; frame != nullptr; frame = frame->previous) {
-            if (_PyFrame_IsIncomplete(const_cast<_PyInterpreterFrame*>(frame))) continue;
-            if (asks_for_itself(to_utf8(frame->f_code->co_filename))) return;
-            if (!is_of(files_, frame->f_code, frame->f_globals)) continue;
+            if (!runs_function(frame)) continue;
+            if (asks_for_itself(to_utf8(code_of(frame)->co_filename))) return;
+            if (!is_of(files_, code_of(frame), frame->f_globals)) continue;
             asked_ = event;
             if (of != nullptr && PyUnicode_Check(of)) asked_ += " '" + to_utf8(of) + "'";
             return;
@@ -198,7 +194,7 @@ void FrameListener::keep(PyFunctionObject* function) {
 
 void FrameListener::keep_classes(const _PyInterpreterFrame* frame) {
     // A generator that goes on may have given its arguments other values, or none.
-    const PyCodeObject* code = frame->f_code;
+    const PyCodeObject* code = code_of(frame);
     int index = 0;
     while (index < code->co_argcount + code->co_kwonlyargcount) keep_class(frame->localsplus[index++]);
     if ((code->co_flags & CO_VARARGS) != 0) {

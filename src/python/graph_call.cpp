@@ -4,16 +4,27 @@
 #include <set>
 #include <string_view>
 
-#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+#define Py_BUILD_CORE
+#include <internal/pycore_code.h>
+#undef Py_BUILD_CORE
 #include <opcode.h>
-#define COLDFRAME_KNOWS_BYTECODE 1
-#endif
 
 namespace coldframe::python {
-
-#ifdef COLDFRAME_KNOWS_BYTECODE
-
 namespace {
+
+#if PY_VERSION_HEX < 0x030B0000 || PY_VERSION_HEX >= 0x030E0000
+#error "the bytecode of this CPython is not known"
+#endif
+
+// What a call takes from the stack: null before the callable, since 3.13 behind it.
+constexpr bool k_null_comes_first = PY_VERSION_HEX < 0x030D0000;
+#if PY_VERSION_HEX < 0x030C0000
+// The lowest bit of an attribute's argument, which says that it is called and puts null on the stack as well.
+constexpr unsigned k_attribute_bits = 0;
+#else
+constexpr unsigned k_attribute_bits = 1;
+constexpr int LOAD_CLASSDEREF = LOAD_FROM_DICT_OR_DEREF;
+#endif
 
 struct Instruction {
     std::uint8_t operation = 0;
@@ -41,17 +52,31 @@ std::size_t backward_target(const Instruction& jump) { return jump.next - std::m
 bool jumps_back(std::uint8_t operation) {
     switch (operation) {
         case JUMP_BACKWARD:
-        case JUMP_BACKWARD_NO_INTERRUPT:
+#ifdef POP_JUMP_BACKWARD_IF_TRUE
         case POP_JUMP_BACKWARD_IF_FALSE:
         case POP_JUMP_BACKWARD_IF_TRUE:
         case POP_JUMP_BACKWARD_IF_NONE:
-        case POP_JUMP_BACKWARD_IF_NOT_NONE: return true;
+        case POP_JUMP_BACKWARD_IF_NOT_NONE:
+#endif
+        case JUMP_BACKWARD_NO_INTERRUPT: return true;
         default: return false;
     }
 }
 
-bool reads_variable(std::uint8_t operation) {
+bool reads_variable(unsigned operation) {
+#ifdef LOAD_FAST_CHECK
+    if (operation == LOAD_FAST_CHECK || operation == LOAD_FAST_AND_CLEAR) return true;
+#endif
     return operation == LOAD_FAST || operation == LOAD_CLOSURE || operation == LOAD_DEREF || operation == LOAD_CLASSDEREF;
+}
+
+// Of two variables at once: Dynamo writes none of these.
+bool is_fused([[maybe_unused]] unsigned operation) {
+#ifdef LOAD_FAST_LOAD_FAST
+    return operation == LOAD_FAST_LOAD_FAST || operation == STORE_FAST_LOAD_FAST || operation == STORE_FAST_STORE_FAST;
+#else
+    return false;
+#endif
 }
 
 Py_ssize_t count_of(PyObject* code, const char* name) {
@@ -88,26 +113,38 @@ class GraphCall::Reader {
 
     const Expression& top(std::size_t depth) const { return made_.expressions_[stack_[stack_.size() - 1 - depth]]; }
     bool has(std::size_t count) const { return stack_.size() >= count; }
-    bool push(Kind kind, std::uint32_t argument, PyObject* operand, std::size_t base = 0) {
+    // `is_called`: null goes on the stack as well.
+    bool push(Kind kind, std::uint32_t argument, PyObject* operand, std::size_t base = 0, bool is_called = false) {
+        if (is_called && k_null_comes_first) stack_.push_back(k_null);
         stack_.push_back(made_.expressions_.size());
         made_.expressions_.push_back({kind, base, argument, operand, std::nullopt, {}});
+        if (is_called && !k_null_comes_first) stack_.push_back(k_null);
         return true;
     }
     PyObject* name(std::uint32_t index) const { return PyTuple_GET_ITEM(names_.get(), index); }
 
-    // The stack holds null, the graph, its arguments.
+    // The callable of a call with so many arguments, an expression; k_null where none is to be seen.
+    std::size_t called(std::uint32_t count) const {
+        if (!has(count + std::size_t{2})) return k_null;
+        const std::size_t* pair = &stack_[stack_.size() - 2 - count];
+        return pair[k_null_comes_first ? 0 : 1] == k_null ? pair[k_null_comes_first ? 1 : 0] : k_null;
+    }
+
+    // The stack holds the graph, with its null, and its arguments.
     bool is_graph(std::uint32_t count) const {
-        if (!has(count + std::size_t{2}) || stack_.size() != count + std::size_t{2}) return false;
-        return stack_[0] == k_null && stack_[1] != k_null && made_.expressions_[stack_[1]].kind == Kind::global;
+        const std::size_t callable = called(count);
+        return stack_.size() == count + std::size_t{2} && callable != k_null &&
+               made_.expressions_[callable].kind == Kind::global;
     }
 
     bool finish(const Instruction& call) {
-        made_.graph_ = made_.expressions_[stack_[1]].operand;
+        made_.graph_ = made_.expressions_[called(call.argument)].operand;
         made_.arguments_.assign(stack_.begin() + 2, stack_.end());
         made_.end_ = call.next;
         if (std::ranges::find(made_.arguments_, k_null) != made_.arguments_.end()) return false;
         for (std::size_t offset = call.next; offset < made_.bytes_.size();) {
             const Instruction next = instruction_at(made_.bytes_, offset);
+            if (is_fused(next.operation)) return false;
             if (jumps_back(next.operation) && backward_target(next) < made_.end_) return false;
             offset = next.next;
         }
@@ -118,8 +155,10 @@ class GraphCall::Reader {
         switch (next.operation) {
             case RESUME:
             case COPY_FREE_VARS:
-            case NOP:
-            case PRECALL: return true;
+#ifdef PRECALL
+            case PRECALL:
+#endif
+            case NOP: return true;
             case MAKE_CELL: captured_.insert(next.argument); return true;
             case PUSH_NULL: stack_.push_back(k_null); return true;
             case LOAD_CONST: return push(Kind::constant, next.argument, PyTuple_GET_ITEM(constants_.get(), next.argument));
@@ -128,9 +167,12 @@ class GraphCall::Reader {
                 if (next.argument < locals_) return push(Kind::captured, next.argument, nullptr);
                 return cells_ == 0 && push(Kind::free, next.argument, nullptr, next.argument - locals_);
             case LOAD_GLOBAL:
-                if ((next.argument & 1U) != 0) stack_.push_back(k_null);
-                return push(Kind::global, next.argument, name(next.argument >> 1U));
-            case LOAD_ATTR: return read_from(Kind::attribute, next.argument, name(next.argument));
+                return push(Kind::global, next.argument & ~1U, name(next.argument >> 1U), 0, (next.argument & 1U) != 0);
+            case LOAD_ATTR: {
+                const std::uint32_t is_called = next.argument & k_attribute_bits;
+                const std::uint32_t index = next.argument >> k_attribute_bits;
+                return read_from(Kind::attribute, next.argument - is_called, name(index), is_called != 0);
+            }
             case BINARY_SUBSCR: return subscript();
             case COPY:
                 if (next.argument != 1 || !has(1)) return false;
@@ -164,11 +206,11 @@ class GraphCall::Reader {
         return true;
     }
 
-    bool read_from(Kind kind, std::uint32_t argument, PyObject* operand) {
+    bool read_from(Kind kind, std::uint32_t argument, PyObject* operand, bool is_called = false) {
         if (!has(1) || stack_.back() == k_null) return false;
         const std::size_t base = stack_.back();
         stack_.pop_back();
-        return push(kind, argument, operand, base);
+        return push(kind, argument, operand, base, is_called);
     }
 
     bool subscript() {
@@ -180,10 +222,11 @@ class GraphCall::Reader {
 
     // The two functions that mark the reads for torch's profiler, and those that read sizes.
     bool call_helper(std::uint32_t count) {
-        if (!has(count + std::size_t{2}) || stack_[stack_.size() - 2 - count] != k_null) return false;
-        const std::vector<std::size_t> called(stack_.end() - 1 - count, stack_.end());
-        if (std::ranges::find(called, k_null) != called.end()) return false;
-        const Expression& callee = made_.expressions_[called[0]];
+        const std::size_t callable = called(count);
+        if (callable == k_null) return false;
+        const std::vector<std::size_t> arguments(stack_.end() - count, stack_.end());
+        if (std::ranges::find(arguments, k_null) != arguments.end()) return false;
+        const Expression& callee = made_.expressions_[callable];
         if (callee.kind != Kind::attribute || made_.expressions_[callee.base].kind != Kind::global) return false;
         const char* said = PyUnicode_AsUTF8(callee.operand);
         if (said == nullptr) PyErr_Clear();
@@ -193,8 +236,8 @@ class GraphCall::Reader {
             return push(Kind::helper, 0, nullptr);
         }
         if (name != "call_size" && name != "call_stride" && name != "call_storage_offset") return false;
-        push(Kind::call, count, nullptr, called[0]);
-        made_.expressions_.back().arguments.assign(called.begin() + 1, called.end());
+        push(Kind::call, count, nullptr, callable);
+        made_.expressions_.back().arguments = arguments;
         return true;
     }
 
@@ -218,15 +261,15 @@ class GraphCall::Writer {
         for (const auto& [variable, expression] : call_.variables_) {
             if (is_read_later(variable) && !keep(expression, variable)) return {};
         }
-        add(PUSH_NULL, 0, 0);
+        if (k_null_comes_first) add(PUSH_NULL, 0, 0);
         add(LOAD_CONST, constant, 0);
+        if (!k_null_comes_first) add(PUSH_NULL, 0, 0);
         for (const std::size_t argument : call_.arguments_) {
             if (bound_[argument]) continue;
             if (!emit(argument)) return {};
             ++count;
         }
-        add(PRECALL, count, 1);
-        add(CALL, count, 4);
+        add_call(count);
         const std::size_t room = call_.end_ - call_.begin_;
         if (made_.size() + 6 > room) return {};
         add(JUMP_FORWARD, static_cast<std::uint32_t>((room - made_.size()) / 2), 0, 6);
@@ -255,6 +298,13 @@ class GraphCall::Writer {
         deepest_ = std::max(deepest_, depth_);
     }
 
+    void add_call(std::uint32_t count) {
+#ifdef PRECALL
+        add(PRECALL, count, INLINE_CACHE_ENTRIES_PRECALL);
+#endif
+        add(CALL, count, INLINE_CACHE_ENTRIES_CALL);
+    }
+
     // Of the stack, by one of the operations that are written here.
     static Py_ssize_t growth(std::uint8_t operation, std::uint32_t argument) {
         switch (operation) {
@@ -262,8 +312,10 @@ class GraphCall::Writer {
             case BINARY_SUBSCR:
             case STORE_FAST:
             case POP_TOP: return -1;
-            case LOAD_ATTR:
+#ifdef PRECALL
             case PRECALL:
+#endif
+            case LOAD_ATTR:
             case EXTENDED_ARG:
             case JUMP_FORWARD: return 0;
             default: return 1;
@@ -281,24 +333,24 @@ class GraphCall::Writer {
             case Kind::captured:
             case Kind::free: add(LOAD_DEREF, expression.argument, 0); break;
             case Kind::constant: add(LOAD_CONST, expression.argument, 0); break;
-            case Kind::global: add(LOAD_GLOBAL, expression.argument & ~1U, 5); break;
+            case Kind::global: add(LOAD_GLOBAL, expression.argument, INLINE_CACHE_ENTRIES_LOAD_GLOBAL); break;
             case Kind::attribute:
                 if (!emit(expression.base)) return false;
-                add(LOAD_ATTR, expression.argument, 4);
+                add(LOAD_ATTR, expression.argument, INLINE_CACHE_ENTRIES_LOAD_ATTR);
                 break;
             case Kind::item:
                 if (!emit(expression.base)) return false;
                 add(LOAD_CONST, expression.argument, 0);
-                add(BINARY_SUBSCR, 0, 4);
+                add(BINARY_SUBSCR, 0, INLINE_CACHE_ENTRIES_BINARY_SUBSCR);
                 break;
             case Kind::call:
-                add(PUSH_NULL, 0, 0);
+                if (k_null_comes_first) add(PUSH_NULL, 0, 0);
                 if (!emit(expression.base)) return false;
+                if (!k_null_comes_first) add(PUSH_NULL, 0, 0);
                 for (const std::size_t argument : expression.arguments) {
                     if (!emit(argument)) return false;
                 }
-                add(PRECALL, expression.argument, 1);
-                add(CALL, expression.argument, 4);
+                add_call(expression.argument);
                 break;
             case Kind::helper: return false;
         }
@@ -372,12 +424,5 @@ Ref GraphCall::rewritten(PyObject* callable, const std::vector<bool>& bound) con
                                            std::max(count_of(code_.get(), "co_stacksize"), writer.deepest())));
     return owned(PyObject_Call(replace.get(), none.get(), fields.get()));
 }
-
-#else
-
-std::optional<GraphCall> GraphCall::find(PyObject*) { return std::nullopt; }
-Ref GraphCall::rewritten(PyObject*, const std::vector<bool>&) const { return {}; }
-
-#endif
 
 }  // namespace coldframe::python

@@ -7,7 +7,7 @@
 //   std::optional<GraphCall> call = GraphCall::find(code);      // nothing where the line has anything that it does not know
 //   Ref shorter = call->rewritten(callable, bound);             // bound: by expression, whether the callable knows it
 //
-// Thread-safety: needs the GIL. Failure: `rewritten` throws PythonError. For the bytecode of CPython 3.11.
+// Thread-safety: needs the GIL. Failure: `rewritten` throws PythonError. For the bytecode of CPython 3.11 to 3.13.
 #pragma once
 
 #include <python/bridge.hpp>

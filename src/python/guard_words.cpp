@@ -62,12 +62,19 @@ Hook hook_of(PyObject* function) {
         Hook hook;
     };
     static constexpr Known k_known[] = {
-        // torch.nn.Module.__getattr__ of torch 2.13: an entry of the dicts _parameters, _buffers or _modules.
+        // Of each, the bytecode of CPython 3.11, 3.12 and 3.13.
+        // torch.nn.Module.__getattr__ of torch 2.13 and 2.14: an entry of the dicts _parameters, _buffers or _modules.
         {"9a71e17ad6b52641feaea848f7aeac7bbcb8b2b6a6c5fc0eecd539e5848f8731", Hook::torch_module},
+        {"d0bbe14a868f3bad9063b434d72d995dde72523bf822221aef38b63d8bd15ecf", Hook::torch_module},
+        {"35bc2cf1b662a6ceeec5872fc3be4417a72f6a9ad72c1de9146cadb26233cfaa", Hook::torch_module},
         // __getattribute__ of transformers' configurations: the name goes through the dict attribute_map.
         {"f6c93a358495c3ecc8d838ccf5cf3cbc5c025353f993144c82f73ab89799392b", Hook::mapped_names},
+        {"7acb8c3cb7ad1b406351a5301e8c14307c53865f6590552d39dc514856dd374b", Hook::mapped_names},
+        {"ccbd5c14fb99aa472798978267759c20b6419d78c2dfbcf279e42d6015616840", Hook::mapped_names},
         // ... of those that may differ by layer: as without, when there is no _heterogeneity_spec.
         {"b75a6c0067d48ff089d18048cbc21f1b1911e91cbe76df144b090b41e0aa2a05", Hook::layered},
+        {"466279521c032dfd9a92dc9eea7bcec9023c18a5b3fdec41daa23e92ec144011", Hook::layered},
+        {"a1375c7ec7e714e9582a5680304873c6e6385844bc0bf9fc80ef7b75726ecb61", Hook::layered},
     };
     static std::unordered_map<PyObject*, Hook> seen;  // keys are kept: they are never another code
     if (!PyFunction_Check(function)) return Hook::unknown;

@@ -6,11 +6,13 @@ They are checked in (golden/, written by tools/golden), and are never written an
 from __future__ import annotations
 
 import json
+import platform
 from typing import Any
 
 import golden_programs
 import pytest
 import steps
+import torch
 from golden_packages import DIGESTS, FOLDER, digest_of_said, path_of
 from harness import Processes, assert_close, assert_served
 
@@ -35,7 +37,12 @@ def served(processes: Processes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", golden_programs.NAMES)
-def test_serves(served: dict[str, Any], name: str) -> None:
+def test_serves_where_it_was_made_for(served: dict[str, Any], name: str) -> None:
+    environment = _core.Package.open(path_of(name)).environment
+    made_for = environment["python_version"], environment["torch_git"]
+    if made_for != (platform.python_version(), torch.version.git_version):
+        assert "IncompatiblePackageError" in str(served[name].error)
+        return
     assert_served(served[name])
     answer = served[name].get()
     assert_close(answer["outputs"], answer["eager"])

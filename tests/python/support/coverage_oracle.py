@@ -18,6 +18,7 @@ import torch
 from harness import SUPPORT
 
 RELEASE = "2.13."
+PYTHON = (3, 11)
 FILE = SUPPORT.parent / "whole" / "coverage_oracle.json"
 COMMAND = Path(sys.executable).parent / "coldframe"
 _OF_A_RUN = frozenset(["compile_seconds", "created", "digest", "environment", "file", "size"])
@@ -37,14 +38,14 @@ def known() -> dict[str, dict[str, dict[str, str]]]:
 
 
 def fits(case: str, backend: str, found: dict[str, str]) -> bool:
-    """Whether what was found of a program is what is known of it. Under another torch than the file's packages are others, and
-    what breaks into several frames here may be one there, or more."""
+    """Whether what was found of a program is what is known of it. Under another torch or Python than the file's packages are
+    others, what breaks into several frames here may be one there, or more, and a bypass is one that the program expects."""
     expected = known()[case][backend]
-    if torch.__version__.startswith(RELEASE):
+    if torch.__version__.startswith(RELEASE) and sys.version_info[:2] == PYTHON:
         return {name: found.get(name) for name in expected} == expected
     hosted = "served, hosted"
     return found["verdict"] == expected["verdict"] or (
-        expected["verdict"].startswith(hosted) and found["verdict"].startswith("served")
+        expected["verdict"].startswith(hosted) and found["verdict"].startswith(("served", "bypass"))
     )
 
 

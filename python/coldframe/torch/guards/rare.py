@@ -199,14 +199,11 @@ def _copy_on_write(expected: bool) -> Check:
     return check
 
 
-def _start_and_step(counter: Any) -> tuple[Any, Any]:
-    _, (start, *step) = counter.__reduce__()
-    return start, step[0] if step else 1
-
-
 def _count_iterator(cls: type, expected: tuple[Any, Any]) -> Check:
+    text = repr(itertools.count(*expected))  # pickling, which says it as well, goes from itertools with Python 3.14
+
     def check(value: Any) -> bool:
-        return type(value) is cls and _start_and_step(value) == expected
+        return type(value) is cls and repr(value) == text
 
     return check
 

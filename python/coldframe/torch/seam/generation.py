@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+import sysconfig
 from dataclasses import dataclass
 
 import torch
@@ -54,7 +55,7 @@ GENERATIONS = (
     ),
 )
 RELEASES = " and ".join(generation.release for generation in GENERATIONS)
-PYTHON = (3, 11)
+PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def _find(version: str) -> Generation | None:
@@ -68,9 +69,11 @@ def _find(version: str) -> Generation | None:
 @functools.cache
 def unknown() -> str | None:
     """Returns what coldframe does not know of this process, in words; None where it knows torch and Python."""
-    if sys.version_info[:2] != PYTHON or sys.implementation.name != "cpython":
-        version = f"{sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}"
-        return f"this coldframe knows CPython {PYTHON[0]}.{PYTHON[1]}, not {version}"
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if version not in PYTHONS or sys.implementation.name != "cpython":
+        return f"this coldframe knows CPython {', '.join(PYTHONS)}, not {sys.implementation.name} {version}"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "this coldframe needs the global interpreter lock, without which this CPython was built"
     if _find(str(torch.__version__)) is None:
         return f"this coldframe knows the releases of torch {RELEASES}, not {torch.__version__}"
     return None
