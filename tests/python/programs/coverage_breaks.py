@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-from coverage_kit import Table, attempt, matrix, vector
+from coverage_kit import COMPREHENSION, Table, attempt, matrix, vector
 from steps import Program
 
 BREAKS = "graph breaks and chains of them"
@@ -159,10 +158,6 @@ def noted(x: torch.Tensor) -> torch.Tensor:
 def comprehends(x: torch.Tensor) -> Any:
     parts = [noted(x * i) for i in range(2)]
     return parts[0] + parts[1]
-
-
-# Since Python 3.12 it is the frame itself that breaks, and Dynamo puts a function of its own among the constants.
-COMPREHENSION = "PyCodegen.pop_null" if sys.version_info >= (3, 12) else ""
 
 
 @covers(BREAKS, "a break in a list comprehension", bypass=COMPREHENSION)
