@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dis
 import gc
+import itertools
 import sys
 import types
 import weakref
 from collections.abc import Callable
-from opcode import _inline_cache_entries, opmap  # type: ignore[attr-defined]
+from opcode import opmap
 from typing import Any
 
 import pytest
@@ -327,11 +328,8 @@ def test_nothing_is_kept_alive() -> None:
 
 
 NULL_COMES_FIRST = sys.version_info < (3, 13)
-CACHES: dict[str, int] = (
-    _inline_cache_entries
-    if isinstance(_inline_cache_entries, dict)
-    else {name: _inline_cache_entries[number] for name, number in opmap.items()}
-)
+SAMPLE = dis.get_instructions(lambda: print(sys.path))
+CACHES = {each.opname: (behind.offset - each.offset) // 2 - 1 for each, behind in itertools.pairwise(SAMPLE)}
 
 
 def assembled(parts: list[tuple[str, int]], **fields: Any) -> types.CodeType:

@@ -101,7 +101,7 @@ ORDERS = {
     name: Edit(
         _executed(
             "names = {'a', 'b', 'c', 'd', 'e'}\ntable = {'a': 1, 'b': 2, 'c': 3, 'd': 4, 'e': 5}\n"
-            f"def first():\n    for name in {given}:\n        return table[name]",
+            f"def all(items): return items\ndef first():\n    for name in {given}:\n        return table[name]",
             "first()",
         ),
         "",
@@ -111,6 +111,7 @@ ORDERS = {
         ("a global", "names"),
         ("a list of one", "list(names)"),
         ("a copy", "set(names)"),
+        ("what is named as a builtin", "all(names)"),
         ("a constant", "{'a', 'b', 'c', 'd', 'e'}"),
     )
 }

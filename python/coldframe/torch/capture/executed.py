@@ -70,10 +70,9 @@ _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
 _WRITES = frozenset(["STORE_GLOBAL", "DELETE_GLOBAL"])
 _CALLS = frozenset(["CALL", "CALL_FUNCTION", "PRECALL"])
-# What these give of a set, and of a set that they are given, does not depend on its order.
-_WITHOUT_ORDER = frozenset(
-    ["__contains__", "all", "any", "isdisjoint", "issubset", "issuperset", "len", "max", "min", "sorted"]
-)
+# What these give of a set, or of a set that they are given, does not depend on its order.
+_BUILTINS_WITHOUT_ORDER = frozenset(["all", "any", "len", "max", "min", "sorted"])
+_METHODS_WITHOUT_ORDER = frozenset(["__contains__", "isdisjoint", "issubset", "issuperset"])
 _Read = tuple[str, chains.Chain, object]  # of a module's globals, with the value
 
 
@@ -356,24 +355,22 @@ def _chains(code: types.CodeType) -> Iterator[chains.Chain]:
 
 def _sets_gone_through(code: types.CodeType, namespace: dict[str, object]) -> Iterator[Set[object]]:
     """Sets that a code reads of globals, or has as constants, and does more with than to look things up in them."""
-    instructions = list(dis.get_instructions(code))
-    given_to = ""
-    for instruction, following in itertools.pairwise(instructions):
-        value = (
-            namespace.get(instruction.argval)
-            if instruction.opname in _READS
-            else instruction.argval
-            if instruction.opname == "LOAD_CONST"
-            else None
-        )
+    is_given = False  # to what has no use for its order
+    for instruction, following in itertools.pairwise(dis.get_instructions(code)):
+        name, value = instruction.argval, None
+        if instruction.opname in _READS:
+            value = namespace.get(name)
+        elif instruction.opname == "LOAD_CONST":
+            value = instruction.argval
         looks_up = (
             following.opname == "CONTAINS_OP"
-            or (following.opname in _ATTRIBUTES and following.argval in _WITHOUT_ORDER)
-            or (following.opname in _CALLS and given_to in _WITHOUT_ORDER)
+            or (following.opname in _ATTRIBUTES and following.argval in _METHODS_WITHOUT_ORDER)
+            or (following.opname in _CALLS and is_given)
         )
         if isinstance(value, (set, frozenset)) and not looks_up:
             yield value
-        given_to = instruction.argval if instruction.opname in (*_READS, *_ATTRIBUTES) else ""
+        is_builtin = instruction.opname in _READS and name in _BUILTINS_WITHOUT_ORDER and name not in namespace
+        is_given = is_builtin or (instruction.opname in _ATTRIBUTES and name in _METHODS_WITHOUT_ORDER)
 
 
 def _imports(code: types.CodeType, namespace: dict[str, object]) -> Iterator[str]:

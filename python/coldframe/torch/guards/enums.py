@@ -39,9 +39,10 @@ class Enums:
                 continue
             instructions = list(dis.get_instructions(code))
             for this, following in zip(instructions, [*instructions[1:], None], strict=True):
-                read = this.argval if isinstance(this.argval, tuple) else (this.argval,)  # since 3.13 two variables at once
-                if all(isinstance(name, str) for name in read) and not names.isdisjoint(read):
-                    if len(read) > 1 or following is None or following.opname != "LOAD_ATTR" or following.argval not in members:
+                fused = "FAST" in this.opname and isinstance(this.argval, tuple)  # two variables at once, since 3.13
+                read = this.argval if fused else (this.argval,)
+                if isinstance(read[0], str) and not names.isdisjoint(read):
+                    if fused or following is None or following.opname != "LOAD_ATTR" or following.argval not in members:
                         return False
                     found.add(this.argval)
         finds_any = any(not BY_ANY_NAME.isdisjoint(code.co_names) for code in self._codes)
