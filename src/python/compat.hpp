@@ -1,6 +1,5 @@
-// The one place that knows which CPython it is compiled for: 3.10 to 3.14.
-//
-// Everything else in src/python uses what all of them share, and these names.
+// Functions of CPython's that have another name or way in each version. Beside this, frames.hpp knows how frames are laid out,
+// graph_call.cpp and code_codec.cpp know bytecode, guard_words.cpp code by its digest; the rest uses what all versions share.
 #pragma once
 
 #include <Python.h>
