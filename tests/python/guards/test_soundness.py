@@ -17,6 +17,7 @@ import edits_met
 import edits_methods
 import edits_registered
 import edits_state
+import edits_syntax
 import edits_unread
 import edits_values
 import pytest
@@ -29,7 +30,7 @@ EDITS = {
     name: edit
     for module in (
         *(edits_classes, edits_methods, edits_values, edits_state, edits_executed, edits_absent, edits_looked_up),
-        *(edits_registered, edits_unread, edits_compiler, edits_met),
+        *(edits_registered, edits_unread, edits_compiler, edits_met, edits_syntax),
     )
     for name, edit in module.EDITS.items()
 }
@@ -45,6 +46,7 @@ NOT_COMPILED = {
     "value of a tensor in a closure",
     "value of an array",
     *edits_met.WITHOUT_ORDER,
+    *edits_syntax.SERVED,
 }
 BY_HASH_SEED = {
     "item popped from a set",
@@ -120,9 +122,10 @@ def test_order_of_a_set_is_explained_by_the_hash_seed(lives: dict[str, Any], nam
 
 
 def test_what_cannot_be_compared_is_not_saved(processes: Processes, tmp_path: Path) -> None:
-    jobs = [{"text": text, "folder": tmp_path, "number": n} for n, text in enumerate(edits_executed.UNKNOWABLE.values())]
+    unknowable = edits_executed.UNKNOWABLE | edits_syntax.UNKNOWABLE
+    jobs = [{"text": text, "folder": tmp_path, "number": n} for n, text in enumerate(unknowable.values())]
     refusals = [answer.get() for answer in processes.run_all([(edits.refuse, job) for job in jobs])]
-    expected = zip(edits_executed.UNKNOWABLE, refusals, strict=True)
+    expected = zip(unknowable, refusals, strict=True)
     assert [(reason, refusal) for reason, refusal in expected if reason not in refusal] == []
 
 

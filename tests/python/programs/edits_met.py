@@ -115,6 +115,38 @@ ORDERS = {
         ("a constant", "{'a', 'b', 'c', 'd', 'e'}"),
     )
 }
+MARKED = {
+    "global function": ("@@\ndef k(): return 1", "(3 if hasattr(k, '__final__') else 5)"),
+    "method": ("class C:\n    @@\n    def k(self): return 1", "(3 if hasattr(C.k, '__final__') else 5)"),
+    "method of an object": ("class C:\n    @@\n    def k(self): return 1\nc = C()", "getattr(c.k, '__final__', 5)"),
+    "function in a table": ("@@\ndef k(): return 1\ntable = [k]", "getattr(table[0], '__final__', 5)"),
+    "function whose attribute is read": (
+        "@@\ndef k(): return 1\ndef asked():\n    try: return k.__final__\n    except AttributeError: return 5",
+        "asked()",
+    ),
+    "method whose attribute is read": (
+        "class C:\n    @@\n    def k(self): return 1\ndef asked():\n    try: return C.k.__final__\n"
+        "    except AttributeError: return 5",
+        "asked()",
+    ),
+    "method that is inherited": (
+        "class B:\n    @@\n    def k(self): return 1\nclass C(B): pass",
+        "getattr(C.k, '__final__', 5)",
+    ),
+}
+TRACED_MARKED = {
+    "method of an object that is traced": "getattr(c.k, '__final__', False)",
+    "method of an object that is asked while it is traced": "hasattr(c.k, '__final__')",
+    "method of self that is traced": "c.ask()",
+}
+MARKED_EDITS = {
+    **{name: _executed(*texts) for name, texts in MARKED.items()},
+    **{
+        name: "class C:\n    @@\n    def k(self): return 1\n    def ask(self): return getattr(self.k, '__final__', False)\n"
+        f"c = C()\ndef f(x):\n    return x * (3 if {asked} else 5)"
+        for name, asked in TRACED_MARKED.items()
+    },
+}
 # What hashes do not decide is served under any seed.
 WITHOUT_ORDER = {
     f"no order of a set: {number}": Edit(_executed("names = {'a', 'b', 'c', 'd', 'e'}\nother = {'a', 'z'}", given), "", "")
@@ -196,6 +228,7 @@ KERNELS = {
 EDITS = {
     **{f"written: {name}": edit for name, edit in WRITTEN.items()},
     **{f"met: {name}": edit for name, edit in MET.items()},
+    **{f"marked: {name}": Edit(text, "", "@typing.final") for name, text in MARKED_EDITS.items()},
     **{f"order of a set: {name}": edit for name, edit in ORDERS.items()},
     **WITHOUT_ORDER,
     **{f"which one: {name}": edit for name, edit in ONE.items()},

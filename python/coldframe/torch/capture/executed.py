@@ -134,6 +134,7 @@ def add_to(
         found = _not_run(premises, added, {id(function) for function in functions})
         waiting = [function for function in found if id(function) not in seen and places.is_of_program(function.__code__)]
     read = [each for _, of_function in added for each in of_function]
+    _add_attributes(premises, added)
     if any(_finds_any(function.__code__, [value for *_, value in read]) for function, read in added):
         for *_, value in read:
             if isinstance(value, types.ModuleType) and _is_of_program_module(value):
@@ -168,6 +169,24 @@ def _finds_any(code: types.CodeType, read: Iterable[object]) -> bool:
         or any(each.__name__ in BY_ANY_NAME for each in lookers)
         or any(isinstance(each, operator.attrgetter) for each in read)
     )
+
+
+def _add_attributes(premises: Premises, added: Iterable[tuple[types.FunctionType, list[_Read]]]) -> None:
+    """Attributes of functions that the code has read, and of methods of classes that it met, under names that stand in it."""
+    names: set[str] = set()
+    for function, read in added:
+        code = function.__code__
+        names.update(code.co_names)
+        if not BY_ANY_NAME.isdisjoint(code.co_names):
+            names.update(const for const in code.co_consts if isinstance(const, str))
+        for module, _, value in read:
+            for each in state.functions_within(value):
+                premises.attributes.met(state.name_of(each, module))
+    premises.attributes.asked(names)
+    for cls in premises.classes() if names else ():
+        for name in names & vars(cls).keys():
+            if any(places.is_of_program(each.__code__) for each in state.functions_of(vars(cls)[name])):
+                premises.attributes.met((cls.__module__, f"{cls.__qualname__}.{name}"))
 
 
 def _add_installed(premises: Premises, added: Iterable[tuple[types.FunctionType, list[_Read]]]) -> None:

@@ -380,6 +380,8 @@ def has(value: Any, name: str) -> bool:
         tables = (vars(value).get(table) for table in ("_parameters", "_buffers", "_modules"))
         if any(name in table for table in tables if table):
             return True
+    if isinstance(value, types.MethodType) and has(value.__func__, name):
+        return True
     found = inspect.getattr_static(value, name, MISSING)
     if isinstance(found, types.MemberDescriptorType) and not isinstance(value, type):
         try:

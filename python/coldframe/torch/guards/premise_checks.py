@@ -16,7 +16,7 @@ from ... import _core
 from ...errors import CorruptPackageError, PackageError
 from ..fingerprint import chains, environment, state
 from ..seam import symbols
-from . import classes, operands, registrations, replaced
+from . import classes, function_attributes, operands, registrations, replaced
 from .constant_calls import gives_constant, outcome
 from .expressions import NAMES, Expression, is_called, render
 from .lookups import digest_of_keys
@@ -303,6 +303,7 @@ def _values(entries: Any, scope: dict[str, Any]) -> str | None:
 
 _CHECKS = {
     "absent": _absent,
+    "attributes": function_attributes.difference,
     "calls": _calls,
     "classes": _classes,
     "contained": _contained,

@@ -25,9 +25,10 @@ from ... import _core
 from ...errors import NotPortableError
 from ..fingerprint import builds, chains, state
 from ..seam import symbols
-from . import classes, constant_calls, operands, registrations, replaced
+from . import classes, constant_calls, operands, registrations, replaced, unguarded_values
 from .enums import Enums
 from .expressions import Expression, parse
+from .function_attributes import FunctionAttributes
 from .lookups import BY_ANY_NAME, Lookups, digest_of_keys
 
 # Sources of what Dynamo has put among a module's globals itself: modules of the functions that it inlines, and objects that no
@@ -38,15 +39,6 @@ _LARGEST = 1 << 20  # bytes of a value that is compared
 NAME = "premises"  # of the named_check
 
 _HOOKS = ("_global_backward_pre_hooks", "_global_backward_hooks", "_global_forward_hooks", "_global_forward_pre_hooks")
-
-# Guards that Dynamo leaves out for the standard library, by what they would have said: of these the exact python build says
-# enough, because they are about functions, classes and modules.
-_BY_BUILD = frozenset(
-    [
-        *("BUILTIN_MATCH", "CLASS_MATCH", "CLOSURE_MATCH", "DUPLICATE_INPUT", "FUNCTION_MATCH", "HASATTR", "ID_MATCH"),
-        *("MODULE_MATCH", "NN_MODULE", "NOT_PRESENT_IN_GENERIC_DICT", "TYPE_MATCH"),
-    ]
-)
 
 
 class Premises:
@@ -93,6 +85,7 @@ class Premises:
         self._of_torch: dict[_core.ImportRef, bytes] = {}  # called by graphs, with what they say of themselves
         self.lookups = Lookups()
         self.enums = Enums()
+        self.attributes = FunctionAttributes()
         self.finding_key = 0  # whether a dict or a set is asking a key for its hash
         self.registry_read = False  # of pytree's nodes: not only looked up in
         self.sets_mixed = False  # a set whose order comes from hashes went into another one
@@ -309,7 +302,7 @@ class Premises:
             self._unguarded[annotations.name, "", None] = lambda builder: self.shown(annotations, str(builder.get(annotations)))
         keywords = getattr(create, "keywords", {})
         kind = getattr(getattr(create, "func", create), "__name__", "?")
-        if kind not in _BY_BUILD:
+        if kind not in unguarded_values.BY_BUILD:
             key = keywords.get("key")
             of = key if isinstance(key, (str, bytes, int)) else id(key)
             self._unguarded[source.name, kind, of] = lambda builder: self._resolve(kind, source, builder, key)
@@ -324,23 +317,11 @@ class Premises:
         self._unguarded.clear()
 
     def _resolve(self, kind: str, source: Any, builder: Any, key: Any) -> None:
-        expression = parse(source.name)
-        if kind in ("DICT_CONTAINS", "DICT_NOT_CONTAINS", "SET_CONTAINS", "SET_NOT_CONTAINS"):
-            entry = (expression, key, "NOT" not in kind)
+        if kind in unguarded_values.OF_CONTENT:
+            entry = (parse(source.name), key, "NOT" not in kind)
             self._contained[_core.digest(entry)] = entry
-            return
-        value = builder.get(source)
-        if kind == "SEQUENCE_LENGTH" and isinstance(value, dict):
-            return  # a registry may have grown: what is looked up in it is a premise of its own
-        if kind == "SEQUENCE_LENGTH":
-            expression, value = ("call", ("name", "len"), expression), len(value)
-        elif kind in ("DICT_KEYS_MATCH", "MAPPING_KEYS_CHECK"):
-            expression, value = ("call", ("name", "list"), expression), list(value)
-        elif kind not in ("BOOL_MATCH", "CONSTANT_MATCH", "EQUALS_MATCH", "NONE_MATCH"):
-            raise NotPortableError(f"{source.name} is read and not guarded ({kind})")
-        if isinstance(value, types.CodeType):
-            return
-        self._is(expression, value)
+        elif (compared := unguarded_values.compared(kind, source.name, builder.get(source))) is not None:
+            self._is(*compared)
 
     def type_guarded(self, cls: type) -> None:
         self._classes[id(cls)] = cls
@@ -393,6 +374,7 @@ class Premises:
             raise NotPortableError(self.failure)
         self.lookups.add_to(program)
         checks: dict[str, Any] = {
+            "attributes": self.attributes.described(),
             "absent": tuple((expression, name) for (_, name), expression in self._absent.items()),
             "calls": tuple(self._calls.values()),
             "contained": tuple(self._contained.values()),
