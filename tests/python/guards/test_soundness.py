@@ -58,7 +58,8 @@ BY_HASH_SEED = {
 
 
 # What torch itself cannot compile, and why, by its release.
-UNCOMPILED = {"2.14": {"partial method": "a partialmethod's function has no descriptor: AttributeError within Dynamo"}}
+_PARTIAL = {"partial method": "a partialmethod's function has no descriptor: AttributeError within Dynamo"}
+UNCOMPILED = {"2.14": _PARTIAL, "2.15": _PARTIAL}
 
 
 def parameters() -> list[Any]:

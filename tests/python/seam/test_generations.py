@@ -92,6 +92,16 @@ SOURCES = {
         "gen_alias_from_base": "e632759a3727",
         "mark_dynamo_propagated_dynamic_indices": "851ad1ee2c8c",
     },
+    "2.15": {
+        "AOTDispatchAutograd.process_runtime_tangent": "cbc390306b8a",
+        "TensorAlias": "535b5e68e6cf",
+        "_align": "d063f3317823",
+        "_unwrap_tensoralias": "37df72dd15b6",
+        "assert_tensor_metadata": "ea9991b60615",
+        "bias_addmm": "58a828a71341",
+        "gen_alias_from_base": "e632759a3727",
+        "mark_dynamo_propagated_dynamic_indices": "851ad1ee2c8c",
+    },
 }
 
 

@@ -24,7 +24,7 @@ from ...errors import MissError, NotPortableError
 from .. import graphs
 from ..fingerprint import locate
 from ..guards import registrations
-from ..seam import cxx, gc_pause, symbols
+from ..seam import cxx, gc_pause, generation, symbols
 from ..seam.eager import run_eagerly
 from ..seam.process import Lock
 from ..seam.stats import stats
@@ -60,6 +60,14 @@ _FOUND_LATE = "it was found when the call was under way: later ones are served"
 
 # Dynamo counts its graphs, and adds a random id.
 _NAME_OF_TORCH = re.compile(r"__compiled_fn_\d+_[0-9a-f]{8}(_[0-9a-f]{4}){3}_[0-9a-f]{12}")
+
+
+def _device_type(graph: Any) -> str:
+    """Returns the type of device that a graph needs: where it has several, not "cpu"."""
+    package = symbols.module("torch._dynamo.package")
+    if generation.current().devices_of_graphs:
+        return str(package._collapse_device_types(package._graph_device_types(graph)))
+    return str(package._graph_device_type(graph))
 
 
 def _graph_name(backend_id: str, artifact: Any) -> str:
@@ -423,9 +431,11 @@ class CapturePackage:
         if graph is not None:
             for each in registrations.with_inner(graph):
                 frame.premises.calls(each)
-        frame.device_type = symbols.module("torch._dynamo.package")._graph_device_type(graph)
+        frame.device_type = _device_type(graph)
 
     def bypass_current_entry(self) -> None:
         frame = listening.current()
         if isinstance(frame, FrameCapture):
             frame.bypass("Dynamo cannot put this graph into a package")
+
+    bypass_current_compile = bypass_current_entry  # its name since torch 2.15

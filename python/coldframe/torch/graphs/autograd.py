@@ -81,14 +81,19 @@ def native_autograd(decoder: Decoder, node: dict[str, Any]) -> Callable[..., Any
 def _keep_streams(ctx: Any) -> None:
     """Keeps the streams and events that the forward's code knows by number, for its backward. None does where nothing has
     imported the table of them."""
-    if (table := symbols.imported(_STREAMS)) is not None and table.index_to_external_object_weakref:
-        living = ((index, reference()) for index, reference in table.index_to_external_object_weakref.items())
+    if (module := symbols.imported(_STREAMS)) is not None and (table := module.index_to_external_object_weakref):
+        numbered = table.items() if isinstance(table, dict) else enumerate(table)  # a list since torch 2.15
+        living = ((index, reference()) for index, reference in numbered)
         ctx._external_objects = {index: found for index, found in living if found is not None}
 
 
 def _give_streams_back(ctx: Any) -> None:
     for index, kept in getattr(ctx, "_external_objects", {}).items():
-        symbols.module(_STREAMS).index_to_external_object_weakref[index] = weakref.ref(kept)
+        module = symbols.module(_STREAMS)
+        if isinstance(module.index_to_external_object_weakref, dict):
+            module.index_to_external_object_weakref[index] = weakref.ref(kept)
+        else:
+            module.set_external_object_by_index(index, kept)
 
 
 def serve_compiled_autograd(function: Any) -> None:

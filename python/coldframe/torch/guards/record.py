@@ -286,7 +286,7 @@ class Recording:
     def _check(self, method: str, node: int, args: tuple[Any, ...]) -> None:
         if method in _PLAIN_CHECKS:
             kind, count = _PLAIN_CHECKS[method]
-            values, verbose = args[:count], args[count]
+            values, verbose = args[:count], args[-2]
             self.premises.constant_guarded(values)
             if kind in ("dict_length", "length") and node in self._whole:
                 self.premises.has_keys(self._texts[node], self._values[node])
@@ -352,7 +352,9 @@ class Recording:
         return "dispatch_key_set", (args[0].raw_repr(),), args[1]
 
     def _add_tensor_match_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
-        value, size, stride, name, verbose, _, pytype, keys = args
+        value, size, stride, name, verbose, _, pytype, keys, *of_rank = args
+        if any(of_rank):
+            raise NotPortableError("a guard on the device of this rank (compile_on_one_rank)")
         self.premises.type_guarded(pytype)
         return "tensor_match", (operands.tensor(value, size, stride, name, pytype, keys),), verbose
 

@@ -191,6 +191,11 @@ class CompilePackage(CapturePackage):
         self._frame_for("bypass_current_entry")
         super().bypass_current_entry()
 
+    def bypass_current_compile(self) -> None:
+        """The same, by its name since torch 2.15."""
+        self._frame_for("bypass_current_compile")
+        super().bypass_current_compile()
+
     def add_backend_id(self, backend_id: str, backend: Any | None = None) -> None:
         """Notes a compiled graph. Dynamo's ids are of one process: the package has a name made from the graph's content."""
         frame = self._frame_for("add_backend_id")

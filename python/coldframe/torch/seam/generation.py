@@ -27,9 +27,11 @@ class Generation:
     gives_attribute: str  # an attribute of the value
     shows: str  # its repr()
     combines_sets: tuple[str, ...]  # in an order that comes from the sets' own
+    set_variable: str  # of torch._dynamo.variables.sets, the class of all kinds of sets
     shows_by_functions: bool  # functions of variables.object_protocol make all texts, and no builtin needs to be called
     roots_know_the_thread: bool  # a root of guards, the dispatch keys of the thread that made it
     streams_of_backwards: bool  # a backward finds the streams and events that its forward had
+    devices_of_graphs: bool  # a graph has several types of devices, not one
 
 
 GENERATIONS = (
@@ -39,9 +41,11 @@ GENERATIONS = (
         gives_attribute="var_getattr",
         shows="repr_impl",
         combines_sets=("nb_or_impl", "nb_inplace_or_impl"),
+        set_variable="SetVariable",
         shows_by_functions=False,
         roots_know_the_thread=False,
         streams_of_backwards=False,
+        devices_of_graphs=False,
     ),
     Generation(
         "2.14",
@@ -49,12 +53,26 @@ GENERATIONS = (
         gives_attribute="tp_getattro_impl",
         shows="tp_repr_impl",
         combines_sets=("nb_or_impl", "nb_inplace_or_impl", "_operand_keys", "_iter_operand_keys"),
+        set_variable="SetVariable",
         shows_by_functions=True,
         roots_know_the_thread=True,
         streams_of_backwards=True,
+        devices_of_graphs=False,
+    ),
+    Generation(
+        "2.15",
+        generated="codegen",
+        gives_attribute="tp_getattro_impl",
+        shows="tp_repr_impl",
+        combines_sets=("nb_or_impl", "nb_inplace_or_impl", "_operand_keys", "_iter_operand_keys"),
+        set_variable="BaseSetVariable",
+        shows_by_functions=True,
+        roots_know_the_thread=True,
+        streams_of_backwards=True,
+        devices_of_graphs=True,
     ),
 )
-RELEASES = " and ".join(generation.release for generation in GENERATIONS)
+RELEASES = ", ".join(generation.release for generation in GENERATIONS)
 PYTHONS = ("3.11", "3.12", "3.13")
 
 

@@ -89,7 +89,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     (
         "torch._dynamo.package",
         "torch's own packages",
-        "CompilePackage DynamoCache DynamoStore PrecompileCacheArtifact _graph_device_type",
+        "CompilePackage DynamoCache DynamoStore PrecompileCacheArtifact",
     ),
     ("torch._dynamo.precompile_context", "what torch's own packages are gathered in", "DynamoCache PrecompileContext"),
     (
@@ -179,11 +179,23 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
 # What only one generation has.
 _ONLY: dict[str, tuple[tuple[str, str, str], ...]] = {
     "2.13": (
+        ("torch._dynamo.package", "the device of a graph", "_graph_device_type"),
         ("torch._functorch._aot_autograd.subclass_codegen", "the name of generated code", ""),
         ("torch.fx._symbolic_trace", "whether something is tracing", "_is_fx_tracing_flag"),
     ),
     "2.14": (
+        ("torch._dynamo.package", "the device of a graph", "_graph_device_type"),
         ("torch._dynamo.graph_bytecode_inputs", "streams and events of backwards", "index_to_external_object_weakref"),
+        ("torch._functorch._aot_autograd.codegen", "the name of generated code", ""),
+        ("torch.fx._symbolic_trace", "whether something is tracing, on this thread", "_is_fx_tracing_tls"),
+    ),
+    "2.15": (
+        ("torch._dynamo.package", "the devices of a graph", "_collapse_device_types _graph_device_types"),
+        (
+            "torch._dynamo.graph_bytecode_inputs",
+            "streams and events of backwards",
+            "index_to_external_object_weakref set_external_object_by_index",
+        ),
         ("torch._functorch._aot_autograd.codegen", "the name of generated code", ""),
         ("torch.fx._symbolic_trace", "whether something is tracing, on this thread", "_is_fx_tracing_tls"),
     ),

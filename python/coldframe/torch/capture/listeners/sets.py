@@ -27,7 +27,16 @@ def install(wrap: Wrap, current: Current) -> None:
 
 
 def _sets() -> Any:
-    return symbols.module("torch._dynamo.variables.sets").SetVariable
+    return getattr(symbols.module("torch._dynamo.variables.sets"), generation.current().set_variable)
+
+
+def _wrap_method(wrap: Wrap, name: str, make: Callable[[Any], Any]) -> None:
+    """Replaces a method of sets, and of each kind of them that has one of its own."""
+    kinds = [_sets()]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        if kind is _sets() or name in vars(kind):
+            wrap(kind, name, make)
 
 
 def _is_plain(variable: Any) -> bool:
@@ -104,10 +113,10 @@ def _wrap_readers(wrap: Wrap, current: Current) -> None:
 
     row = generation.current()
     for name in ("unpack_var_sequence", "tp_iter_impl", row.shows):
-        wrap(_sets(), name, iterates)
+        _wrap_method(wrap, name, iterates)
     for name in row.combines_sets:
-        wrap(_sets(), name, unites)
-    wrap(_sets(), "call_method", pops)
+        _wrap_method(wrap, name, unites)
+    _wrap_method(wrap, "call_method", pops)
     wrap(symbols.module("torch._dynamo.variables.lists").ListVariable, "call_method", extends)
 
 
@@ -153,7 +162,7 @@ def _wrap_items(wrap: Wrap, current: Current) -> None:
 
         return __init__
 
-    wrap(_sets(), "__init__", makes)
+    _wrap_method(wrap, "__init__", makes)
 
 
 # What makes texts of values that Dynamo knows.
