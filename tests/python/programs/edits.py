@@ -94,9 +94,11 @@ def save(folder: Path, number: int) -> None:
     module, target, args = visit(folder, BEFORE, number)
     torch._dynamo.reset()
     compiled = coldframe.compile(target, backend=getattr(module, "backend", "eager"))
-    result(compiled, args)
-    coldframe.save(compiled, folder / f"{number}.cfp")
-    leave(module)
+    try:
+        result(compiled, args)
+        coldframe.save(compiled, folder / f"{number}.cfp")
+    finally:
+        leave(module)
 
 
 def refuse(text: str, folder: Path, number: int) -> str:

@@ -7,10 +7,8 @@ source; what it holds and what it reads of globals becomes a premise, or the rea
 
 from __future__ import annotations
 
-import abc
 import builtins
 import collections
-import contextlib
 import dis
 import functools
 import importlib.util
@@ -26,41 +24,22 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 
 from ... import _core
 from ...errors import NotPortableError
-from ..fingerprint import builds, chains, places, state
+from ..fingerprint import chains, places, state
 from ..fingerprint.sources import SourceSet, module_of
 from ..guards import operands
 from ..guards.lookups import BY_ANY_NAME
 from ..guards.premises import Premises
+from . import outside, reached
 
-# What they give is of this process, moment or host.
-_OUTSIDE = frozenset(
-    [
-        *(
-            "_io",
-            "concurrent",
-            "datetime",
-            "decimal",
-            "fcntl",
-            "getpass",
-            "glob",
-            "io",
-            "linecache",
-            "locale",
-            "multiprocessing",
-        ),
-        *("os", "pathlib", "platform", "posix", "random", "resource", "secrets", "select", "shutil", "signal", "socket", "ssl"),
-        *("subprocess", "tempfile", "time", "urllib", "uuid"),
-    ]
-)
 _MADE_WHEN_READ = "__annotations__"  # of any module
 _UNKNOWABLE = frozenset(["__import__", "compile", "eval", "exec", "globals", "input", "open", "vars"])
 _INTROSPECTION = frozenset(["ast", "dis", "inspect", "pydoc"])
 _ASKS_INSIDE = frozenset([*state.OF_FUNCTIONS, "__dataclass_fields__", "fields", "get_type_hints"])
 _OF_PROCESS = frozenset(
     [
-        *("__globals__", "cache_info", "f_globals", "f_locals", "locked"),
-        *("__subclasses__", "current_thread", "findsource", "get_ident", "getEffectiveLevel", "getcomments", "getsource"),
-        *("getsourcelines", "hasHandlers", "isEnabledFor", "main_thread"),
+        *("__globals__", "active_count", "cache_info", "f_globals", "f_locals", "locked"),
+        *("__subclasses__", "current_thread", "findsource", "get_ident", "getEffectiveLevel", "getcomments", "getmodule"),
+        *("getsource", "getsourcelines", "hasHandlers", "isEnabledFor", "main_thread"),
     ]
 )
 _KEPT_BY_CLASS = "__subclasshook__"  # its results are
@@ -116,13 +95,14 @@ def add_to(
     made_within = {id(inner) for function in functions for inner in _nested(function.__code__)}
     counts = collections.Counter(id(function.__code__) for function in functions)
     added: list[tuple[types.FunctionType, list[_Read]]] = []
+    named = _names_in(functions)
     waiting, seen = list(functions), set[int]()
     while waiting:
         for function in waiting:
             if id(function) in seen:
                 continue
             seen.add(id(function))
-            if _reads_modules(function):
+            if _reads_modules(function, named):
                 continue
             try:
                 if counts[id(function.__code__)] >= _core.FUNCTIONS_OF_A_CODE and id(function.__code__) not in made_within:
@@ -135,13 +115,7 @@ def add_to(
         waiting = [function for function in found if id(function) not in seen and places.is_of_program(function.__code__)]
     read = [each for _, of_function in added for each in of_function]
     _add_attributes(premises, added)
-    if any(_finds_any(function.__code__, [value for *_, value in read]) for function, read in added):
-        for *_, value in read:
-            if isinstance(value, types.ModuleType) and _is_of_program_module(value):
-                premises.failure = f"attributes of module {value.__name__!r} were looked up by names that are not to be seen"
-    _add_registered(
-        premises, {value for *_, value in read if isinstance(value, abc.ABCMeta) and builds.is_of_exact_build(value)}
-    )
+    premises.looks_up_any_name = any(_finds_any(function.__code__, [value for *_, value in read]) for function, read in added)
     try:
         _add_installed(premises, added)
     except NotPortableError as error:
@@ -153,6 +127,14 @@ def add_to(
                 inside += [(module, (*chain, name)) for name in state.OF_FUNCTIONS]
             elif isinstance(vars(sys.modules[module]).get(chain[0]), type):
                 inside.append((module, (chain[0], chains.INSIDE)))
+        for each in premises.met.functions:
+            place = each.__module__, each.__qualname__
+            if (
+                isinstance(each, types.FunctionType)
+                and each in state.functions_under(*place)
+                and places.is_of_program(each.__code__)
+            ):
+                inside += [(place[0], (*place[1].split("."), name)) for name in state.OF_FUNCTIONS]
         for module, chain in inside:
             try:
                 premises.read(module, chain)
@@ -206,21 +188,9 @@ def _add_installed(premises: Premises, added: Iterable[tuple[types.FunctionType,
     for name in names:
         premises.installed(name)
         module = sys.modules.get(name)
-        if module is not None and _is_of_program_module(module):
+        if module is not None and reached.is_of_program(module):
             for attribute in {each for code in codes for each in code.co_names} & vars(module).keys():
                 premises.read(name, (attribute,))
-
-
-def _add_registered(premises: Premises, abstract: Iterable[abc.ABCMeta]) -> None:
-    """Whoever may have registered the program's classes with these."""
-    for cls in list(premises.classes()):
-        for base in abstract:
-            with contextlib.suppress(TypeError):  # a protocol that nobody may ask
-                premises.instance_checked(cls, (base,), issubclass(cls, base))
-
-
-def _is_of_program_module(module: types.ModuleType) -> bool:
-    return places.is_of_program_file(getattr(module, "__file__", None) or "<")
 
 
 def _is_of_importlib(value: object) -> bool:
@@ -259,10 +229,11 @@ def _not_run(
             *(value for *_, value in read),
             *(member for name in function.__code__.co_names for member in members.get(name, ())),
         ):
-            if isinstance(value, functools._lru_cache_wrapper):
-                yield from state.functions_of(value) if value.cache_info().currsize else ()
-            elif isinstance(value, functools.cached_property) or not ran:
+            premises.met.note(value)
+            if isinstance(value, functools.cached_property) or not ran:
                 yield from state.functions_of(value)
+    for kept in list(premises.met.cached.values()):
+        yield from state.functions_of(kept) if kept.cache_info().currsize else ()
 
 
 def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, made_within: bool) -> list[_Read]:
@@ -291,14 +262,14 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
         if (imported := sys.modules.get(name)) is None:
             premises.installed(name)
             continue
-        _check_outside(imported)
-        for attribute in set(code.co_names) & vars(imported).keys():
+        outside.check(imported)
+        premises.met.note(imported)
+        for attribute in reached.attributes(imported, code.co_names):
             read.append((name, (attribute,), premises.read(name, (attribute,))))
-        if _is_of_program_module(imported):
+        if reached.is_of_program(imported):
             premises.missing(name, (each for each in code.co_names if state.lacks(name, each)))
     named_anyhow = not BY_ANY_NAME.isdisjoint(code.co_names)
     for *_, value in list(read):
-        premises.asked_of_process(value)
         for each in state.functions_within(value):
             for attribute in vars(each) if named_anyhow else vars(each).keys() & set(code.co_names):
                 if each not in state.functions_under(each.__module__, each.__qualname__):
@@ -324,11 +295,10 @@ def _add_read(premises: Premises, function: types.FunctionType, module: str, cha
         return None
     value = namespace[name]
     for attribute in (*chain[1:], ""):
+        outside.check_value(value)
         if not isinstance(value, types.ModuleType):
-            _check_outside(sys.modules.get(str(getattr(value, "__module__", None))))
             break
-        _check_outside(value)
-        if attribute and not hasattr(value, attribute) and _is_of_program_module(value):
+        if attribute and not hasattr(value, attribute) and reached.is_of_program(value):
             raise NotPortableError(f"module {value.__name__!r} has no {attribute!r}")
         value = getattr(value, attribute, None)
     if isinstance(value, types.BuiltinFunctionType) and value.__name__ in _UNKNOWABLE:
@@ -336,19 +306,24 @@ def _add_read(premises: Premises, function: types.FunctionType, module: str, cha
     return premises.read(module, chain)
 
 
-def _reads_modules(function: types.FunctionType) -> bool:
-    """Returns whether it is how attributes of a module are read: what is read counts by its value, however it is found."""
+def _reads_modules(function: types.FunctionType, named: Set[str]) -> bool:
+    """Returns whether it is how attributes of a module are read: what is read counts by its value, however it is found. Methods
+    of modules whose names stand in other code are not."""
     module, qualname = operands.globals_module(function), function.__qualname__
     if module is None:
         return False
-    return qualname in ("__getattr__", "__dir__") or any(
-        issubclass(cls, types.ModuleType) for cls in state.owners(module, qualname)
+    return qualname in ("__getattr__", "__dir__") or (
+        function.__name__ not in named and any(issubclass(cls, types.ModuleType) for cls in state.owners(module, qualname))
     )
 
 
-def _check_outside(module: types.ModuleType | None) -> None:
-    if module is not None and module.__name__.partition(".")[0] in _OUTSIDE:
-        raise NotPortableError(f"it uses {module.__name__}, whose results another process need not get")
+def _names_in(functions: Iterable[types.FunctionType]) -> Set[str]:
+    """Returns the names that stand in those of these functions that are not how attributes of a module are read."""
+    left, names = list(functions), set[str]()
+    while counting := [function for function in left if not _reads_modules(function, names)]:
+        left = [function for function in left if function not in counting]
+        names.update(name for function in counting for name in function.__code__.co_names)
+    return names
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -30,6 +30,12 @@ def read(namespace: dict[str, Any], chain: Chain) -> tuple[Any, Chain]:
     return value, chain
 
 
+def of_module(module: types.ModuleType, chain: Chain) -> tuple[Any, Chain]:
+    """The same, beginning with an attribute of a module, which may be one that it makes when it is asked."""
+    name = chain[0]
+    return read({name: vars(module)[name] if name in vars(module) else getattr(module, name)}, chain)
+
+
 def _attribute(value: Any, name: str) -> Any:
     if name == CHOSEN:
         return _chosen(value)

@@ -7,7 +7,6 @@ value.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib.util
 import os
@@ -193,7 +192,13 @@ def _portable(value: Any) -> Any:
     try:
         return _core.portable(value)
     except NotPortableError:
-        said = [f"{type(value).__module__}.{type(value).__qualname__}"]
-        with contextlib.suppress(NotPortableError):  # of others the class is all there is
-            said.append(_core.digest(state.describe(value)).hex())
-        return " ".join(said)
+        return f"{type(value).__module__}.{type(value).__qualname__} {_core.digest(_content(value)).hex()}"
+
+
+def _content(value: Any, depth: int = 0) -> dict[str, Any]:
+    """Returns what a value is like: where more than its attributes says that, these, as far as they can be described."""
+    try:
+        return state.describe(value)
+    except NotPortableError:
+        held = state.attributes_of(value) if depth < state.DEPTH // 2 else {}
+        return {"type": state.key_of(type(value)), "state": {name: _content(each, depth + 1) for name, each in held.items()}}

@@ -7,6 +7,7 @@ cannot be said it raises NotPortableError.
 
 from __future__ import annotations
 
+import abc
 import collections
 import contextlib
 import dataclasses
@@ -41,6 +42,7 @@ _VALUES = (
     *(str, bytes, int, float, complex, tuple, frozenset, types.NoneType, types.ModuleType, types.CodeType),
     *(types.FunctionType, types.MethodType, types.BuiltinFunctionType),
 )
+PLAIN = (bool, int, float, complex, str, bytes)
 _UNWRAPPED = 64
 _PLAIN_SIZE = type("", (), {}).__basicsize__  # bytes, of objects with attributes and nothing else
 MISSING = object()
@@ -64,15 +66,56 @@ _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 OPERATORS = (symbols.module("torch._ops").OperatorBase, symbols.module("torch._ops").OpOverloadPacket)
 
 
+class Met(set[type]):
+    """Classes of the program that values are made with; beside them, what else of these values may be asked for more than their
+    content says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modules: set[types.ModuleType] = set()
+        self.abstract: set[abc.ABCMeta] = set()  # classes of the library or torch: who may have registered others with them
+        self.loggers: set[Logger] = set()
+        self.functions: set[Any] = set()
+        self.cached: dict[int, functools._lru_cache_wrapper[Any]] = {}  # functions that keep what they gave
+        self.names: set[str] = set()  # of attributes that are looked up, by operator.attrgetter and the like
+
+    def note(self, value: Any, depth: int = 0) -> None:
+        """Adds what a value is, is of, has in containers, or is made of as a callable."""
+        self.update(cls for cls in (value, type(value)) if isinstance(cls, type) and not builds.is_of_exact_build(cls))
+        if isinstance(value, types.ModuleType):
+            self.modules.add(value)
+        elif isinstance(value, abc.ABCMeta) and builds.is_of_exact_build(value):
+            self.abstract.add(value)
+        elif getattr(value, "_is_protocol", False):
+            self.names.update({*vars(value), *value.__annotations__} - vars(typing.Protocol).keys())
+        elif isinstance(value, Logger):
+            self.loggers.add(value)
+        elif isinstance(value, (types.BuiltinFunctionType, types.FunctionType)):
+            self.functions.add(value)
+        elif isinstance(value, _GETTERS):
+            self.names.update(part for name in value.__reduce__()[1] if isinstance(name, str) for part in name.split("."))
+        elif isinstance(value, (types.MethodType, types.MethodWrapperType)):
+            self.note(value.__self__, depth)
+        if isinstance(value, functools._lru_cache_wrapper):
+            self.cached[id(value)] = value
+        for part in _parts_of(value) if depth < DEPTH else ():
+            self.note(part, depth + 1)
+
+
+def _parts_of(value: Any) -> Iterable[Any]:
+    if isinstance(value, (dict, list, tuple, set, frozenset)):
+        return () if len(value) > ITEMS else list(value.values() if isinstance(value, dict) else value)
+    if isinstance(value, functools.partial):
+        return value.func, *value.args, *value.keywords.values()
+    if isinstance(value, (classmethod, staticmethod, property)):
+        return _held_functions(value)
+    origin = typing.get_origin(value)
+    return () if origin is None else (origin, *typing.get_args(value))
+
+
 def key_of(cls: type) -> str:
     """The name of a class, with its module."""
     return f"{cls.__module__}:{cls.__qualname__}"
-
-
-def names_in_tuples(code: types.CodeType) -> Iterator[str]:
-    """Strings in a code's tuples: patterns for classes name attributes there."""
-    tuples = (const for const in code.co_consts if isinstance(const, tuple))
-    return (name for const in tuples for name in const if isinstance(name, str))
 
 
 def _documentation(code: types.CodeType) -> Iterator[str]:
@@ -88,12 +131,12 @@ def semantic_digest(code: types.CodeType) -> bytes:
     return _core.CodeObject.from_code(code).semantic_digest
 
 
-def describe(value: Any, met: set[type] | None = None, depth: int = 0) -> dict[str, Any]:
-    """The content of `value`; adds to `met` the classes of the program that it is made with."""
+def describe(value: Any, met: Met | None = None, depth: int = 0) -> dict[str, Any]:
+    """The content of `value`; adds to `met` what it is made with."""
     if depth > DEPTH:
         raise NotPortableError("it holds objects within objects without end")
     if met is not None:
-        met.update(_classes_within(value))
+        met.note(value)
     inner = functools.partial(describe, met=met, depth=depth + 1)
     cls = type(value)
     if isinstance(value, functools._lru_cache_wrapper):
@@ -187,16 +230,6 @@ def is_described(value: Any, description: dict[str, Any]) -> bool:
         return False
 
 
-def _classes_within(value: Any, depth: int = 0) -> Iterator[type]:
-    """Classes of the program that a value is, is of, or has in containers."""
-    for cls in (value, type(value)):
-        if isinstance(cls, type) and not builds.is_of_exact_build(cls):
-            yield cls
-    if isinstance(value, (dict, list, tuple, set, frozenset)) and depth < DEPTH and len(value) <= ITEMS:
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _classes_within(each, depth + 1)
-
-
 def parts(value: Any) -> Iterator[tuple[str, Any]]:
     """A value under the name ""; or, of one that torch's or the library's Python code makes, its class and its attributes, by
     which alone it can be compared."""
@@ -207,6 +240,16 @@ def parts(value: Any) -> Iterator[tuple[str, Any]]:
         return
     yield "__class__", cls
     yield from vars(value).items()
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """Returns what an object of Python's keeps in attributes, those in slots among them."""
+    slots = (each for cls in type(value).__mro__ for each in vars(cls).values() if isinstance(each, types.MemberDescriptorType))
+    found = dict(getattr(value, "__dict__", {}))
+    for slot in slots:
+        with contextlib.suppress(AttributeError):  # an empty one
+            found[slot.__name__] = slot.__get__(value)
+    return found
 
 
 def is_kept_property(cls: type, name: str) -> bool:
@@ -221,7 +264,7 @@ def _is_plain_object(value: Any) -> bool:
     return hasattr(value, "__dict__") and not native and not holds_more and not builds.is_of_exact_build(cls)
 
 
-def describe_function(function: types.FunctionType, met: set[type] | None = None, depth: int = 0) -> dict[str, Any]:
+def describe_function(function: types.FunctionType, met: Met | None = None, depth: int = 0) -> dict[str, Any]:
     """A function by its code, defaults and closure."""
     cells = (content_of(cell) for cell in function.__closure__ or ())
     return {
@@ -232,7 +275,7 @@ def describe_function(function: types.FunctionType, met: set[type] | None = None
     }
 
 
-def describe_called(value: Any, met: set[type] | None = None) -> dict[str, Any]:
+def describe_called(value: Any, met: Met | None = None) -> dict[str, Any]:
     """A function by its content, whatever its name is; anything else as `describe` says it."""
     return {"function": describe_function(value, met)} if isinstance(value, types.FunctionType) else describe(value, met)
 

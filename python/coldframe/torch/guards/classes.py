@@ -74,7 +74,7 @@ def describe(
     inlined: Inlined,
     read: Set[str] = frozenset(),
     needed: Set[str] = frozenset(),
-    met: set[type] | None = None,
+    met: state.Met | None = None,
     asked: Set[str] = frozenset(),
     read_by_member: Callable[[type], bool] = lambda cls: False,
 ) -> dict[str, Any]:
@@ -108,6 +108,9 @@ def describe(
                 entries[cls][ANY_NAME] = {}
             if asked:
                 entries[cls][_ASKED] = tuple(sorted(asked & vars(cls).keys()))
+        elif cls in of_met:  # what somebody has put there
+            plain = {name: value for name, value in vars(cls).items() if name in read and isinstance(value, state.PLAIN)}
+            entries[cls].update({name: {"content": state.describe(value)} for name, value in sorted(plain.items())})
     of_program = [cls for cls in classes if not builds.is_of_exact_build(cls)]
     return {
         "asked": tuple(sorted(asked)) if of_program else (),
@@ -239,7 +242,7 @@ def _unread(cls: type, inlined: Inlined, asked: Set[str], read_by_member: Callab
 
 
 def _read_entries(
-    cls: type, read: Set[str], needed: Set[str], inlined: Inlined, met: set[type] | None
+    cls: type, read: Set[str], needed: Set[str], inlined: Inlined, met: state.Met | None
 ) -> Iterator[tuple[str, Any]]:
     """Returns the content of attributes that were read by name, which no guard speaks of."""
     for name in sorted(read & vars(cls).keys()):

@@ -10,6 +10,7 @@ import functools
 import re
 import sys
 import types
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,24 +43,33 @@ DECIDING = {
     "get_autocast_dtype": _OF_AUTOCAST,
     "scaled_dot_product_attention": tuple((name, ()) for name in _OF_TORCH if name.endswith("_sdp_enabled")),
 }
-# Dynamo has polyfills for them.
-OF_PYTHON = frozenset([sys.getrecursionlimit, sys.get_int_max_str_digits, sys.set_int_max_str_digits])
+
+
+def warnings_raised() -> tuple[str, ...]:
+    """The kinds of warnings that are raised as errors."""
+    kinds: Iterator[Any] = (category for action, _, category, *_ in warnings.filters if action == "error")
+    return tuple(map(str, kinds))
+
+
+# Dynamo has polyfills for them, but for the last.
+OF_PYTHON = frozenset([sys.getrecursionlimit, sys.get_int_max_str_digits, sys.set_int_max_str_digits, warnings_raised])
 
 
 # Functions that say, without being given anything, what the process is like, by their names: code that runs while a frame is
 # compiled may have asked.
-_ASKED = re.compile(r"(get|has|is)[a-z_\d]*|initial_seed|\w+_enabled")
+_ASKED = re.compile(r"_?(get|has|is)[a-z_\d]*|initial_seed|\w+_enabled")
 _DEVICES = frozenset(["cuda", "mps", "mtia", "xpu"])  # which asking initialises
 _HAVING = frozenset(["decimal", "gc", "numpy", "sys", "torch"])
 
 
 def says_what_the_process_is_like(function: Any) -> bool:
-    """Returns whether `function` is one of those: public, and of no device."""
+    """Returns whether `function` is one of those: public, or one of torch's in C, and of no device."""
     if not isinstance(function, (types.FunctionType, types.BuiltinFunctionType)):
         return False
     top, *rest = str(function.__module__).split(".")
-    public = not any(part.startswith("_") for part in rest) and _DEVICES.isdisjoint(rest[:1])
-    return top in _HAVING and public and _ASKED.fullmatch(function.__name__) is not None
+    if function.__module__ != "torch._C" and any(part.startswith("_") for part in (*rest, function.__name__)):
+        return False
+    return top in _HAVING and _DEVICES.isdisjoint(rest[:1]) and _ASKED.fullmatch(function.__name__) is not None
 
 
 def outcome(function: Any, args: Any = (), kwargs: Any = None) -> Any:

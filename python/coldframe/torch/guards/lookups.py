@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import re
+import string
 import types
+from collections.abc import Iterator
 from typing import Any
 
 from ... import _core
@@ -13,6 +17,19 @@ from . import operands
 BY_ANY_NAME = frozenset(
     ["__dict__", "__getattribute__", "attrgetter", "dir", "getattr", "getattr_static", "getmembers", "hasattr", "vars"]
 )
+
+
+def names_in(code: types.CodeType) -> Iterator[str]:
+    """Names of attributes that a code may look up: its own, those in its tuples, where patterns for classes have them, and in
+    texts that str.format fills."""
+    yield from code.co_names
+    for const in code.co_consts:
+        if isinstance(const, tuple):
+            yield from (name for name in const if isinstance(name, str))
+        elif isinstance(const, str) and "{" in const:
+            with contextlib.suppress(ValueError):
+                fields = [field for _, field, *_ in string.Formatter().parse(const) if field]
+                yield from (part for field in fields for part in re.findall(r"\.(\w+)", field))
 
 
 def digest_of_keys(value: Any) -> bytes:

@@ -116,12 +116,24 @@ def identity(obj: object, owner: object = None, holder: object = None) -> Any:
         said = {name: getattr(obj, name) for name in ("device", "fast_dtype", "_enabled", "_cache_enabled")}
         return {"rebind": "object", "class": reference(type(obj)), "state": said}
     if isinstance(obj, types.ModuleType):
-        return reference(obj)
+        return _module_reference(obj, owner)
     try:
         return {"object": reference(obj), "claims": claims(obj)}
     except NotPortableError:
         if state.is_said_by_content(obj):
             return {"rebind": "content", "content": state.describe(obj)}
+        raise
+
+
+def _module_reference(module: types.ModuleType, owner: object) -> _core.ImportRef:
+    """The name of a module, or of the attribute that it was read from of another one, where it is not what has its name."""
+    try:
+        return reference(module)
+    except NotPortableError:
+        if isinstance(owner, types.ModuleType) and sys.modules.get(owner.__name__) is owner:
+            for name, value in vars(owner).items():
+                if value is module:
+                    return _core.ImportRef(owner.__name__, name)
         raise
 
 
@@ -142,9 +154,14 @@ def claims_of_tensors(names: Iterable[str]) -> bytes:
     values = [next((each[name] for each in members if name in each), None) for name in ordered]
     known, digest = _of_tensors.get(ordered, ([], b""))
     if len(known) != len(values) or not all(map(operator.is_, known, values)):
-        digest = _core.digest(tuple((name, claims(value)) for name, value in zip(ordered, values, strict=True)))
+        said = ((name, claims(value), *_plain(value)) for name, value in zip(ordered, values, strict=True))
+        digest = _core.digest(tuple(said))
         _of_tensors[ordered] = values, digest
     return digest
+
+
+def _plain(value: object) -> tuple[object, ...]:
+    return (value,) if isinstance(value, state.PLAIN) else ()
 
 
 def _operators() -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def _functions(entries: Any, scope: dict[str, Any]) -> str | None:
 
 def _reads(entries: Any, scope: dict[str, Any]) -> str | None:
     for module, chain, expected in entries:
-        value, found = chains.read(vars(importlib.import_module(module)), chain)
+        value, found = chains.of_module(importlib.import_module(module), chain)
         if found != chain or not _core.same(state.describe(value), expected):
             return f"{module}.{'.'.join(chain)} is not what it was"
     return None
@@ -244,7 +244,7 @@ def _missing(entries: Any, scope: dict[str, Any]) -> str | None:
 
 def _shared(entries: Any, scope: dict[str, Any]) -> str | None:
     places = [(module, chain) for module, chain, _ in entries]
-    found = [(place, chains.read(vars(importlib.import_module(place[0])), place[1])[0]) for place in places]
+    found = [(place, chains.of_module(importlib.import_module(place[0]), place[1])[0]) for place in places]
     for (module, chain, number), (_, _, now) in zip(entries, chains.numbered(found), strict=True):
         if now != number:
             other = ".".join(entries[min(number, now)][1])

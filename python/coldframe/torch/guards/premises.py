@@ -29,7 +29,7 @@ from . import classes, constant_calls, operands, registrations, replaced, unguar
 from .enums import Enums
 from .expressions import Expression, parse
 from .function_attributes import FunctionAttributes
-from .lookups import BY_ANY_NAME, Lookups, digest_of_keys
+from .lookups import BY_ANY_NAME, Lookups, digest_of_keys, names_in
 
 # Sources of what Dynamo has put among a module's globals itself: modules of the functions that it inlines, and objects that no
 # source of the program leads to, by their addresses.
@@ -57,7 +57,7 @@ class Premises:
         self._keys: dict[str, tuple[Expression, bytes]] = {}
         self._executed: dict[int, types.CodeType] = {}  # code of the program that ran
         self._modules: set[str] = set()  # that it lies in
-        self._met: set[type] = set()  # classes of the program that it has to do with
+        self.met = state.Met()  # classes of the program that it has to do with
         self._of_tensors: set[str] = set()
         self._of_program = False  # whether any code of it has been looked into
         self._of_metaclasses: set[str] = set()  # names looked up in metaclasses of the program
@@ -86,6 +86,7 @@ class Premises:
         self.lookups = Lookups()
         self.enums = Enums()
         self.attributes = FunctionAttributes()
+        self.looks_up_any_name = False  # code that ran may have looked up attributes by names that do not stand in it
         self.finding_key = 0  # whether a dict or a set is asking a key for its hash
         self.registry_read = False  # of pytree's nodes: not only looked up in
         self.sets_mixed = False  # a set whose order comes from hashes went into another one
@@ -132,6 +133,10 @@ class Premises:
         self.decided([function.__name__ for function in functions])
         self._of_torch.update((operands.reference(function), operands.claims(function)) for function in functions)
         self._writes = self._writes or registrations.writes(graph)
+
+    def reached(self, functions: Iterable[Any]) -> None:
+        """Code that ran may have called these functions, of torch perhaps, which others of torch make up."""
+        self._of_torch_names |= replaced.reached_by(functions)
 
     def iterated(self, items: Iterable[Any]) -> None:
         """The program went through a set of these constants, in an order that comes from their hashes."""
@@ -204,7 +209,7 @@ class Premises:
             place = f"{source}.{part}" if part else source
 
             def said(of: Expression, place: str = place, held: Any = held) -> None:
-                self._held[place] = of, state.describe_called(held, self._met)
+                self._held[place] = of, state.describe_called(held, self.met)
 
             self._say(place, place, said)
 
@@ -223,27 +228,33 @@ class Premises:
         """A function of the program ran."""
         self._executed[id(function.__code__)] = function.__code__
         self._modules.add(module)
-        self._met.update(state.owners(module, function.__qualname__))
+        self.met.update(state.owners(module, function.__qualname__))
 
     def given(self, classes: Iterable[type]) -> None:
         """Functions of the program that ran were given these, or objects of them."""
-        self._met.update(cls for cls in classes if not builds.is_of_exact_build(cls))
+        self.met.update(cls for cls in classes if not builds.is_of_exact_build(cls))
 
     def holding(self, function: types.FunctionType, module: str, name: str) -> None:
         """Describes what a function that ran holds, to which this name leads."""
         under = tuple(each.__code__.co_qualname for each in state.functions_under(module, name))  # with what wraps it
-        self._functions[module, name] = state.describe_function(function, self._met), under
+        self._functions[module, name] = state.describe_function(function, self.met), under
 
     def read(self, module: str, chain: chains.Chain) -> Any:
         """A function that ran has read a global, and attributes of it. Returns the value."""
-        value, chain = chains.read(vars(sys.modules[module]), chain)
-        self._reads[module, chain] = content = state.describe(value, self._met)
+        value, chain = chains.of_module(sys.modules[module], chain)
+        if chain[-1] == chains.CHOSEN:
+            with contextlib.suppress(NotPortableError):  # it is said in another way
+                state.describe(chains.of_module(sys.modules[module], chain[:-1])[0], self.met)
+        self._reads[module, chain] = content = state.describe(value, self.met)
         if state.can_be_shared(value):
             self._shareable[module, chain] = value
         self.operators.update({name: registrations.of(name) for name in registrations.names_of(value)})
         if len(_core.encode(content)) > _LARGEST:
             raise NotPortableError(f"it reads {'.'.join(chain)}, which is too large to be compared")
         return value
+
+    def executed_codes(self) -> Collection[types.CodeType]:
+        return self._executed.values()
 
     def used_of_tensors(self, names: Iterable[str]) -> None:
         """Attributes of these names were used, of tensors perhaps: Dynamo takes what torch.Tensor has for granted."""
@@ -253,12 +264,12 @@ class Premises:
     def looked_up_in_metaclass(self, metaclass: type, name: str) -> None:
         """Dynamo has looked for an attribute of a class in its metaclass."""
         if not builds.is_of_exact_build(metaclass):
-            self._met.add(metaclass)
+            self.met.add(metaclass)
             self._of_metaclasses.add(name)
 
     def classes(self) -> Iterator[type]:
         """Those of the program that what ran has to do with, and their bases."""
-        return (base for base in {base for cls in self._met for base in cls.__mro__} if not builds.is_of_exact_build(base))
+        return (base for base in {base for cls in self.met for base in cls.__mro__} if not builds.is_of_exact_build(base))
 
     def installed(self, name: str) -> None:
         """A function that ran may have asked whether there is a module or distribution of this name."""
@@ -417,16 +428,17 @@ class Premises:
 
     def _describe_classes(self, traced: Sequence[types.CodeType]) -> dict[str, Any]:
         known = {id(code) for code in traced} | self._executed.keys()
-        read = {name for code in self._executed.values() for name in (*code.co_names, *state.names_in_tuples(code))}
+        read = {name for code in self._executed.values() for name in names_in(code)}
+        read |= self.met.names
         if self._of_metaclasses:
             read |= self._of_metaclasses | {name for code in traced for name in code.co_names}
         needed, count = set(read), -1
-        while count != len(self._met):  # what attributes of classes hold is made with further ones
-            count = len(self._met)
+        while count != len(self.met):  # what attributes of classes hold is made with further ones
+            count = len(self.met)
             if read & BY_ANY_NAME:
                 read |= {classes.ANY_NAME, *(name for cls in self.classes() for name in vars(cls))}
-            roots = {**self._classes, **{id(cls): cls for cls in self._met}}
+            roots = {**self._classes, **{id(cls): cls for cls in self.met}}
             description = classes.describe(
-                roots.values(), lambda code: id(code) in known, read, needed, self._met, self._asked, self.enums.read_by_member
+                roots.values(), lambda code: id(code) in known, read, needed, self.met, self._asked, self.enums.read_by_member
             )
         return description

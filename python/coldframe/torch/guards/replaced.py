@@ -24,7 +24,7 @@ _OF_TORCH = ("torch", "torch.")
 
 
 def reached(graph: Any) -> set[str]:
-    """Returns the names that stand in functions of torch which a torch.fx.Graph may come to run, and those of what it calls."""
+    """Returns the names of what a torch.fx.Graph may come to run, and of what functions of torch among it call."""
     waiting: list[Any] = []
     for node in graph.nodes:
         if node.op == "call_method":
@@ -33,6 +33,12 @@ def reached(graph: Any) -> set[str]:
             name = str(getattr(node.target, "__name__", ""))
             of_tensors = getattr(node.target, "__module__", None) == "_operator"
             waiting += [f"__{name.strip('_')}__", f"__r{name.strip('_')}__"] if of_tensors else [name, node.target]
+    return reached_by(waiting)
+
+
+def reached_by(called: Iterable[Any]) -> set[str]:
+    """Returns the names among these names and functions, and those in functions of torch that they may come to call."""
+    waiting = list(called)
     names, seen = set[str](), set[int]()
     while waiting:
         each = waiting.pop()
