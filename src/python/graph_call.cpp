@@ -79,6 +79,22 @@ bool is_fused([[maybe_unused]] unsigned operation) {
 #endif
 }
 
+bool jumps_unless(unsigned operation) {
+#ifdef POP_JUMP_FORWARD_IF_FALSE
+    return operation == POP_JUMP_FORWARD_IF_FALSE;
+#else
+    return operation == POP_JUMP_IF_FALSE;
+#endif
+}
+
+bool jumps_if(unsigned operation) {
+#ifdef POP_JUMP_FORWARD_IF_TRUE
+    return operation == POP_JUMP_FORWARD_IF_TRUE;
+#else
+    return operation == POP_JUMP_IF_TRUE;
+#endif
+}
+
 Py_ssize_t count_of(PyObject* code, const char* name) {
     const Ref value = owned(PyObject_GetAttrString(code, name));
     return PyTuple_Check(value.get()) ? PyTuple_GET_SIZE(value.get()) : PyLong_AsSsize_t(value.get());
@@ -101,8 +117,9 @@ class GraphCall::Reader {
         while (offset < made_.bytes_.size()) {
             const Instruction next = instruction_at(made_.bytes_, offset);
             if (next.operation == CALL && is_graph(next.argument)) return finish(next);
-            if (!follow(next)) return false;
-            offset = next.next;
+            const bool jumps = skips_marks(next);
+            if (!jumps && !follow(next)) return false;
+            offset = next.next + (jumps ? 2 * std::size_t{next.argument} : 0);
             if (next.operation == RESUME) made_.begin_ = offset;
         }
         return false;
@@ -151,6 +168,27 @@ class GraphCall::Reader {
         return true;
     }
 
+    // Since torch 2.15 the marks of the reads are made by branches that no call without a profiler takes. Pops the condition.
+    bool skips_marks(const Instruction& next) {
+        if (!has(1) || stack_.back() == k_null) return false;
+        const Expression& condition = top(0);
+        const bool without = jumps_unless(next.operation) && condition.kind == Kind::attribute &&
+                             made_.expressions_[condition.base].kind == Kind::global &&
+                             PyUnicode_CompareWithASCIIString(condition.operand, "_is_profiler_enabled") == 0;
+        if (!without && !(jumps_if(next.operation) && condition.kind == Kind::holds)) return false;
+        stack_.pop_back();
+        return true;
+    }
+
+    // Whether None is None.
+    bool compare() {
+        const auto is_none = [](const Expression& each) { return each.kind == Kind::constant && each.operand == Py_None; };
+        if (!has(2) || stack_.back() == k_null || stack_[stack_.size() - 2] == k_null) return false;
+        if (!is_none(top(0)) || !is_none(top(1))) return false;
+        stack_.resize(stack_.size() - 2);
+        return push(Kind::holds, 0, nullptr);
+    }
+
     bool follow(const Instruction& next) {
         switch (next.operation) {
             case RESUME:
@@ -158,7 +196,11 @@ class GraphCall::Reader {
 #ifdef PRECALL
             case PRECALL:
 #endif
+#ifdef TO_BOOL
+            case TO_BOOL:
+#endif
             case NOP: return true;
+            case IS_OP: return next.argument == 0 && compare();
             case MAKE_CELL: captured_.insert(next.argument); return true;
             case PUSH_NULL: stack_.push_back(k_null); return true;
             case LOAD_CONST: return push(Kind::constant, next.argument, PyTuple_GET_ITEM(constants_.get(), next.argument));
@@ -352,7 +394,8 @@ class GraphCall::Writer {
                 }
                 add_call(expression.argument);
                 break;
-            case Kind::helper: return false;
+            case Kind::helper:
+            case Kind::holds: return false;
         }
         if (expression.variable) {
             add(COPY, 1, 0);

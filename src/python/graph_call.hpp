@@ -22,7 +22,7 @@ namespace coldframe::python {
 
 class GraphCall {
    public:
-    enum class Kind : std::uint8_t { local, captured, free, global, attribute, item, constant, call, helper };
+    enum class Kind : std::uint8_t { local, captured, free, global, attribute, item, constant, call, helper, holds };
     struct Expression {
         Kind kind{};
         std::size_t base = 0;         // of an attribute or an item: another expression; of a free variable: its number

@@ -239,7 +239,8 @@ class GuardReduction::Builder {
             case Kind::global: return words.dict_item(PyFunction_GET_GLOBALS(function), expression.operand);
             case Kind::constant: return {true, expression.operand};
             case Kind::call:
-            case Kind::helper: return {};
+            case Kind::helper:
+            case Kind::holds: return {};
             case Kind::attribute:
             case Kind::item: break;
         }

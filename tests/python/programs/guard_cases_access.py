@@ -401,3 +401,10 @@ if hasattr(sources, "UnwrapCollectiveTensorSource"):
             [collective(torch.zeros(2))],
         ),
     ]
+if hasattr(sources, "ListReverseIteratorBackingListSource"):
+    backing = sources.ListReverseIteratorBackingListSource(x)
+    ACCESSORS.append(
+        named(
+            "list_of_reverse_iterator", sources.GetItemSource(backing, 0), reversed([1, 2]), [reversed([2, 2])], [reversed([1])]
+        )
+    )

@@ -169,6 +169,14 @@ shared = Box()
 function = make(1)
 namespace = {"limit": 4}
 
+
+def _nan(kind: str, value: Any, fails: list[Any], other: Any) -> Case:
+    """Since torch 2.15 no other NaN will do."""
+    if hasattr(dynamo.GuardBuilder, "LIST_REVERSEITERATOR_LEN"):
+        return case(kind, "named_check", check("EQUALS_MATCH"), value, [*fails, other], [])
+    return case(kind, kind, check("EQUALS_MATCH"), value, fails, [other])
+
+
 CHECKS = [
     case("type_match", "type_match", check("TYPE_MATCH"), Plain(), [Other(), Derived(), Plain, 1], [Plain()]),
     case("type_match:builtin", "type_match", check("TYPE_MATCH"), 1, [True, 1.0, None], [2]),
@@ -220,8 +228,8 @@ CHECKS = [
     constant(None, [0, False, ""], kind="none_match"),
     constant(True, [False, 1, None], kind="true_match"),
     constant(False, [True, 0, None], kind="false_match"),
-    case("float_is_nan", "float_is_nan", check("EQUALS_MATCH"), math.nan, [1.0, math.inf, 1, complex("nan")], [-math.nan]),
-    case("complex_is_nan", "complex_is_nan", check("EQUALS_MATCH"), complex("nan"), [1j, math.nan], [complex(1, math.nan)]),
+    _nan("float_is_nan", math.nan, [1.0, math.inf, 1, complex("nan")], -math.nan),
+    _nan("complex_is_nan", complex("nan"), [1j, math.nan], complex(1, math.nan)),
     case("not_none", "not_none", check("WEAKREF_ALIVE"), 1, [None], [0, ""]),
     case("length", "length", check("SEQUENCE_LENGTH"), [1, 2], [[1], [1, 2, 3], (1, 2), 5], [[3, 4]], kinds=("type_match",)),
     case("length:empty", "length", check("SEQUENCE_LENGTH"), (), [(1,)], [()]),
@@ -405,5 +413,16 @@ if hasattr(dynamo.GuardBuilder, "COW_TENSOR_MATCH"):
             plain,
             [torch._lazy_clone(copied), 1],
             [torch.ones(3)],
+        )
+    )
+if hasattr(dynamo.GuardBuilder, "LIST_REVERSEITERATOR_LEN"):
+    CHECKS.append(
+        case(
+            "named_check:reverse_iterator",
+            "named_check",
+            check("LIST_REVERSEITERATOR_LEN"),
+            reversed([1, 2]),
+            [reversed([1]), reversed((1, 2)), iter([1, 2])],
+            [reversed([3, 4])],
         )
     )

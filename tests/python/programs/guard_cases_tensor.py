@@ -298,7 +298,11 @@ TENSORS = [
     global_state("default dtype", lambda: setting(torch.set_default_dtype, torch.float64, torch.float32)),
     global_state("deterministic", lambda: setting(torch.use_deterministic_algorithms, True, False)),
     global_state("threads", lambda: setting(torch.set_num_threads, threads + 1, threads)),
-    global_state("matmul precision", lambda: setting(value="medium", **low_precision)),
+    global_state(
+        "matmul precision",
+        lambda: setting(value="medium", **low_precision),
+        state=lambda: setting(value="highest", **low_precision),  # which is not what nobody has set
+    ),
     state_case(
         "default_device",
         "default_device",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
 import torch
 from guard_kit import Locals
 from torch import nn
+from torch._dynamo import guards
 from torch.overrides import TorchFunctionMode
 
 
@@ -114,8 +115,12 @@ def read_switch() -> int:
     return switch["on"]
 
 
-def current_stream(stream: Box) -> Any:
-    return mock.patch.object(torch.accelerator, "current_stream", lambda device: stream)
+@contextmanager
+def current_stream(stream: Box) -> Iterator[None]:
+    with ExitStack() as stack:
+        for owner, name in ((torch.accelerator, "current_stream"), (guards, "get_current_stream")):
+            stack.enter_context(mock.patch.object(owner, name, lambda device: stream))
+        yield
 
 
 @contextmanager

@@ -42,9 +42,8 @@ class Kit:
         self.manager = object.__new__(dynamo.CheckFunctionManager)
         self.manager._weakrefs = {}
         self.manager.shape_code_parts = None
-        self.manager.output_graph = types.SimpleNamespace(
-            **{"guard_on_key_order": set(ordered), "export": False, "input_source_to_sizes_strides": {}, **graph}
-        )
+        made = {"guard_on_key_order": set(ordered), "export": False, "input_source_to_sizes_strides": {}}
+        self.manager.output_graph = types.SimpleNamespace(**{**made, "compile_on_one_rank": False, **graph})
         self.wrapper = dynamo.GuardManagerWrapper()
         self.root = self.wrapper.root
         self.namespace = namespace

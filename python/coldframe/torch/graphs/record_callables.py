@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import NotPortableError
 from ..seam import aot
 from .record_code import cells, describe
-from .record_fx import encode_graph_module, is_graph_module, split_part
+from .record_fx import encode_graph_module, encode_nothing, is_graph_module, split_part
 from .record_generated import encode_generated, is_generated
 from .record_inductor import encode_graph
 from .record_training import encode_autograd
@@ -26,6 +26,8 @@ def encode_callable(encoder: Encoder, target: Any, where: str) -> Node:
     if isinstance(target, types.FunctionType):
         if is_generated(target):
             return encode_generated(encoder, target, where)
+        if aot.is_empty_graph(target):
+            return encode_nothing()
         kind = aot.closure_kind(target.__code__)
         if kind is not None:
             return _CLOSURES[kind](encoder, cells(target), where)

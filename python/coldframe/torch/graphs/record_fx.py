@@ -52,6 +52,15 @@ def encode_graph_module(encoder: Encoder, module: Any, where: str) -> dict[str, 
     }
 
 
+def encode_nothing() -> dict[str, Any]:
+    """The node of a graph without outputs."""
+    return {"node": "fx", "code": portable_code(_nothing.__code__, "<coldframe fx graph>"), "globals": [], "attributes": []}
+
+
+def _nothing(self: Any, *args: Any) -> tuple[()]:
+    return ()
+
+
 def _attribute(module: Any, path: str, where: str) -> Any:
     found = module
     for part in path.split("."):

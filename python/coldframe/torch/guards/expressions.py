@@ -40,6 +40,8 @@ NAMES = frozenset(
         "___odict_getitem",
         "___tuple_iterator_getitem",
         "___tuple_iterator_len",
+        "___list_reverseiterator_backing_list",
+        "___list_reverseiterator_len",
         "__math_isnan",
         "abs",
         "dict",

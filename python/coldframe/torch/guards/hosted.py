@@ -340,7 +340,7 @@ def _named_accessor(name: str, args: _Values) -> Callable[[Any], Any]:
         return lambda _: dynamo.get_torch_function_mode_stack_at(args[0])
     if name == "current_stream":
         return lambda _: dynamo.get_current_stream(args[0])
-    if name in ("collective_tensor", "context_value"):
+    if name in ("collective_tensor", "context_value", "list_of_reverse_iterator"):
         return NAMED_ACCESSORS[name](*args)
     accessors: dict[str, Callable[[Any], Any]] = {
         "as_tensor_fullprec": _torch._as_tensor_fullprec,
@@ -378,7 +378,7 @@ def _named_check(name: str, args: _Values) -> Callable[[Any], bool]:
         if cls is not None:
             return lambda value: bool(cls.__metadata_guard__(expected, value.__tensor_flatten__()[1]))
         return lambda value: bool(value.__tensor_flatten__()[1] == expected)
-    if name == "copy_on_write":
+    if name in ("copy_on_write", "reverse_iterator", "same_bits"):
         return NAMED_CHECKS[name](*args)
     if name == "opaque_object":
         return lambda value: bool(dynamo.check_opaque_obj(value, args[0]))

@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import math
 import operator
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -60,6 +61,10 @@ def _collective_tensor(value: Any) -> Any:
     return value.elem if collectives is not None and type(value) is collectives.AsyncCollectiveTensor else value
 
 
+def _list_of_reverse_iterator(iterator: Any) -> Any:
+    return iterator.__reduce__()[1][0]
+
+
 NAMED_ACCESSORS: dict[str, Callable[..., Read]] = {
     "as_tensor_fullprec": lambda: _torch._as_tensor_fullprec,
     "collective_tensor": lambda: _collective_tensor,
@@ -70,6 +75,7 @@ NAMED_ACCESSORS: dict[str, Callable[..., Read]] = {
     "get_base": lambda: lambda value: value.get_base(),
     "int": lambda: int,
     "item": lambda: lambda value: value.item(),
+    "list_of_reverse_iterator": lambda: _list_of_reverse_iterator,
     "namedtuple_fields": lambda: lambda value: value._fields,
     "obj_flatten": lambda: lambda value: value.__obj_flatten__(),
     "script_qualified_name": lambda: lambda value: value._type().qualified_name(),
@@ -97,6 +103,8 @@ FUNCTIONS: dict[str, Any] = {
     "___from_numpy": _from_numpy,
     "___get_current_stream": torch.accelerator.current_stream,
     "___get_torch_function_mode_stack_at": _C._get_function_stack_at,
+    "___list_reverseiterator_backing_list": _list_of_reverse_iterator,
+    "___list_reverseiterator_len": operator.length_hint,
     "___namedtuple_fields": operator.attrgetter("_fields"),
     "___odict_getitem": OrderedDict.__getitem__,
     "___tuple_iterator_getitem": lambda iterator, index: _tuple_iterator_item(index)(iterator),
@@ -214,12 +222,27 @@ def _subclass_metadata(expected: Any, cls: Any) -> Check:
     return lambda value: bool(value.__tensor_flatten__()[1] == expected)
 
 
+def _reverse_iterator(cls: type, length: int) -> Check:
+    return lambda value: type(value) is cls and operator.length_hint(value) == length
+
+
+def _same_bits(expected: Any) -> Check:
+    bits = _bits(expected)
+    return lambda value: type(value) is type(expected) and _bits(value) == bits
+
+
+def _bits(value: Any) -> bytes:
+    return struct.pack("dd", value.real, value.imag)
+
+
 NAMED_CHECKS: dict[str, Callable[..., Check]] = {
     "constant_subclass": _constant_subclass,
     "copy_on_write": _copy_on_write,
     "count_iterator": _count_iterator,
     "functorch_stack": _functorch_stack,
     "opaque_object": _opaque_object,
+    "reverse_iterator": _reverse_iterator,
+    "same_bits": _same_bits,
     "subclass_metadata": _subclass_metadata,
 }
 

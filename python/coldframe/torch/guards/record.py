@@ -92,6 +92,7 @@ _NAMED_ACCESSORS: dict[str, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
     "FlattenScriptObjectSource": ("obj_flatten", lambda source: ()),
     "FloatTensorSource": ("as_tensor_fullprec", lambda source: ()),
     "ImportSource": ("import_module", lambda source: (source.module_name,)),
+    "ListReverseIteratorBackingListSource": ("list_of_reverse_iterator", lambda source: ()),
     "NamedTupleFieldsSource": ("namedtuple_fields", lambda source: ()),
     "NumpyTensorSource": ("from_numpy", lambda source: ()),
     "ScriptObjectQualifiedNameSource": ("script_qualified_name", lambda source: ()),
@@ -101,6 +102,7 @@ _NAMED_ACCESSORS: dict[str, tuple[str, Callable[[Any], tuple[Any, ...]]]] = {
 }
 
 _TABLES = frozenset(vars(torch.nn.Module()))  # names of what every module has
+_RANGES = "_dynamo_dynamic_range"  # of dimensions, that the program has marked as dynamic
 _UNRECORDED = -1  # the number of a manager whose checks say nothing
 _ADDRESS = re.compile(r"(?<=, )\d{7,}(?=\))")
 # The file in "  # line of the program  # some/folder/program.py:3 in f (_dynamo/guards.py:5 in g)": torch leaves away only
@@ -294,6 +296,8 @@ class Recording:
                 self.premises.equal_by_bits(self._texts[node], *values)
             elif kind in ("float_is_nan", "complex_is_nan"):
                 self.premises.equal_by_bits(self._texts[node], self._values[node])
+                if len(args) > 2:  # since torch 2.15 only this one holds
+                    kind, values = "named_check", ("same_bits", (args[0],))
             values = tuple(map(portable, values))
         else:
             if method == "add_dict_version_guard" and self._is_registry(args[0]):
@@ -359,12 +363,13 @@ class Recording:
         return "tensor_match", (operands.tensor(value, size, stride, name, pytype, keys),), verbose
 
     def _add_dimension_marking_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
-        ranges = getattr(self._values[node], "_dynamo_dynamic_range", ())
+        ranges = getattr(self._values[node], _RANGES, ())
         if any((each.min, each.max) != (None, None) for each in ranges):
             # As torch's guard on what is marked, this holds for a tensor without marks.
-            given = f"getattr({self._texts[node]}, '_dynamo_dynamic_range', {str(ranges)!r})"
+            given = f"getattr({self._texts[node]}, {_RANGES!r}, {str(ranges)!r})"
             self.premises.equal_by_bits(f"str({given})", str(ranges))
-        return "dimension_marking", args[:3], args[3]
+        dependent = {name: value for name, value in args[2].items() if name != _RANGES}  # guarded since torch 2.15
+        return "dimension_marking", (*args[:2], dependent), args[3]
 
     def _add_default_device_guard(self, node: int, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], Any]:
 
@@ -415,6 +420,8 @@ def _named_check(function: Callable[[Any], bool]) -> tuple[str, tuple[Any, ...]]
         return "subclass_metadata", (free["original_metadata"], operands.reference(guard) if guard else None)
     if made_by == "OPAQUE_OBJ_GUARD_FN_MATCH":
         return "opaque_object", (free["original_values"],)
+    if made_by == "LIST_REVERSEITERATOR_LEN":
+        return "reverse_iterator", (operands.reference(free["it_type"]), free["length"])
     if made_by == "COW_TENSOR_MATCH":
         return "copy_on_write", (free["expected"],)
     raise NotPortableError(f"guard {made_by} depends on objects that only this process has")

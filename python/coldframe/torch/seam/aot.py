@@ -86,6 +86,11 @@ def generated_prefix() -> str:
     return f"{module(f'{_AOT}.{generation.current().generated}').__file__}:codegen("
 
 
+def is_empty_graph(function: types.FunctionType) -> bool:
+    """Returns whether this stands for a graph without outputs, as it does since torch 2.15."""
+    return function is getattr(sys.modules.get("torch._dynamo.output_graph"), "noop_graph_call", None)
+
+
 def runtime_wrappers() -> Any:
     module("torch._dynamo")  # the two import each other, and only this order works
     return module(f"{_AOT}.runtime_wrappers")
