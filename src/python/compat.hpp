@@ -1,5 +1,5 @@
 // Functions of CPython's that have another name or way in each version. Beside this, frames.hpp knows how frames are laid out,
-// graph_call.cpp and code_codec.cpp know bytecode, guard_words.cpp code by its digest; the rest uses what all versions share.
+// bytecode.hpp and code_codec.cpp know bytecode, guard_words.cpp code by its digest; the rest uses what all versions share.
 #pragma once
 
 #include <Python.h>
