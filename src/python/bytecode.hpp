@@ -85,20 +85,13 @@ inline bool is_fused([[maybe_unused]] unsigned operation) {
 #endif
 }
 
-inline bool jumps_unless(unsigned operation) {
-#ifdef POP_JUMP_FORWARD_IF_FALSE
-    return operation == POP_JUMP_FORWARD_IF_FALSE;
-#else
-    return operation == POP_JUMP_IF_FALSE;
-#endif
-}
-
-inline bool jumps_if(unsigned operation) {
+// Jumps forward, if what is on the stack is true or false.
 #ifdef POP_JUMP_FORWARD_IF_TRUE
-    return operation == POP_JUMP_FORWARD_IF_TRUE;
+constexpr unsigned k_jump_if = POP_JUMP_FORWARD_IF_TRUE;
+constexpr unsigned k_jump_unless = POP_JUMP_FORWARD_IF_FALSE;
 #else
-    return operation == POP_JUMP_IF_TRUE;
+constexpr unsigned k_jump_if = POP_JUMP_IF_TRUE;
+constexpr unsigned k_jump_unless = POP_JUMP_IF_FALSE;
 #endif
-}
 
 }  // namespace coldframe::python

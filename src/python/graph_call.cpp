@@ -85,10 +85,10 @@ class GraphCall::Reader {
     bool skips_marks(const Instruction& next) {
         if (!has(1) || stack_.back() == k_null) return false;
         const Expression& condition = top(0);
-        const bool without = jumps_unless(next.operation) && condition.kind == Kind::attribute &&
+        const bool without = next.operation == k_jump_unless && condition.kind == Kind::attribute &&
                              made_.expressions_[condition.base].kind == Kind::global &&
                              PyUnicode_CompareWithASCIIString(condition.operand, "_is_profiler_enabled") == 0;
-        if (!without && !(jumps_if(next.operation) && condition.kind == Kind::holds)) return false;
+        if (!without && !(next.operation == k_jump_if && condition.kind == Kind::holds)) return false;
         stack_.pop_back();
         return true;
     }

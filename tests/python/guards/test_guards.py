@@ -62,7 +62,7 @@ def test_refusals_are_explained_alike_and_without_addresses(case: Case, tmp_path
 
 def test_the_cases_cover_every_kind() -> None:
     covered = {kind for case in CASES for kind in case.kinds}
-    unused = {"complex_is_nan", "float_is_nan"} if hasattr(dynamo.GuardBuilder, "LIST_REVERSEITERATOR_LEN") else set()
+    unused = {"complex_is_nan", "float_is_nan"} if objects.BY_BITS else set()
     assert covered | unused == {name for _, name, *_ in _core.guard_kinds()}
 
 

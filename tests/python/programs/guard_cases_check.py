@@ -171,8 +171,7 @@ namespace = {"limit": 4}
 
 
 def _nan(kind: str, value: Any, fails: list[Any], other: Any) -> Case:
-    """Since torch 2.15 no other NaN will do."""
-    if hasattr(dynamo.GuardBuilder, "LIST_REVERSEITERATOR_LEN"):
+    if objects.BY_BITS:
         return case(kind, "named_check", check("EQUALS_MATCH"), value, [*fails, other], [])
     return case(kind, kind, check("EQUALS_MATCH"), value, fails, [other])
 

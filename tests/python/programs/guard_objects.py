@@ -115,6 +115,9 @@ def read_switch() -> int:
     return switch["on"]
 
 
+BY_BITS = hasattr(guards.GuardBuilder, "LIST_REVERSEITERATOR_LEN")  # since torch 2.15 guards tell one NaN from another
+
+
 @contextmanager
 def current_stream(stream: Box) -> Iterator[None]:
     with ExitStack() as stack:

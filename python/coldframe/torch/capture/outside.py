@@ -12,18 +12,9 @@ from ...errors import NotPortableError
 _PURE = frozenset(
     [
         *("__future__", "abc", "array", "ast", "base64", "binascii", "bisect", "blake2", "builtins", "cmath", "codecs"),
-        *(
-            "collections",
-            "collections_abc",
-            "colorsys",
-            "contextlib",
-            "contextvars",
-            "copy",
-            "copyreg",
-            "dataclasses",
-            "difflib",
-        ),
-        *("dis", "encodings", "enum", "errno", "fnmatch", "fractions", "frozen_importlib", "frozen_importlib_external"),
+        *("collections", "collections_abc", "colorsys", "contextlib", "contextvars", "copy", "copyreg", "dataclasses"),
+        *("difflib", "dis", "encodings", "enum", "errno", "fnmatch", "fractions"),
+        *("frozen_importlib", "frozen_importlib_external"),
         *("functools", "gc", "graphlib", "hashlib", "heapq", "hmac", "html", "imp", "importlib", "inspect", "ipaddress"),
         *("itertools", "json", "keyword", "logging", "marshal", "math", "md5", "numbers", "opcode", "operator"),
         *("pprint", "py_abc", "queue", "re", "reprlib", "sha1", "sha2", "sha256", "sha3", "sha512", "shlex", "sre"),

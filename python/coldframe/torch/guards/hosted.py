@@ -7,11 +7,9 @@ to the object that is found at the guarded place when it fits, and compared by i
 
 from __future__ import annotations
 
-import cmath
 import functools
 import importlib
 import json
-import math
 import operator
 import sys
 import types
@@ -164,10 +162,10 @@ class _Replay:
         manager.add_false_match_guard(texts, None)
 
     def float_is_nan(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
-        manager.add_lambda_guard(lambda value: type(value) is float and math.isnan(value), texts, None)
+        manager.add_float_is_nan_guard(texts, None)
 
     def complex_is_nan(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
-        manager.add_lambda_guard(lambda value: type(value) is complex and cmath.isnan(value), texts, None)
+        manager.add_complex_is_nan_guard(texts, None)
 
     def tuple_iterator_length(self, manager: Any, op: _core.GuardOp, values: _Values, texts: Sequence[str]) -> None:
         manager.add_tuple_iterator_length_guard(values[0], id(_core.resolve(values[1])), texts, None)

@@ -295,9 +295,10 @@ class Recording:
             if kind == "equals_match" and state.has_other_equals(*values):
                 self.premises.equal_by_bits(self._texts[node], *values)
             elif kind in ("float_is_nan", "complex_is_nan"):
-                self.premises.equal_by_bits(self._texts[node], self._values[node])
-                if len(args) > 2:  # since torch 2.15 only this one holds
+                if len(args) > 2:  # since torch 2.15 no other NaN will do
                     kind, values = "named_check", ("same_bits", (args[0],))
+                else:
+                    self.premises.equal_by_bits(self._texts[node], self._values[node])
             values = tuple(map(portable, values))
         else:
             if method == "add_dict_version_guard" and self._is_registry(args[0]):
