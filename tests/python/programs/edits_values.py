@@ -401,6 +401,12 @@ def f(x):
         "1",
         "True",
     ),
+    "value in a region that is compiled once": Edit(
+        "K = @@\n@torch.compiler.nested_compile_region\ndef r(x): return x * K\ndef f(x): return r(x) + r(x + 1)\n"
+        "backend = 'aot_eager'",
+        "2",
+        "3",
+    ),
     "keys of an argument": Edit(
         "def f(x, keys): return x * list(keys)[0]\ndef args(): return torch.ones(2), {@@: 5}", "1", "2"
     ),

@@ -7,7 +7,7 @@ all tells Dynamo what their guards say, so that it goes on as the process that s
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ... import _core
@@ -33,8 +33,17 @@ def _entries(program: _core.GuardProgram, pgo: Any) -> Iterator[tuple[str, Any]]
         elif op.kind == "tensor_match":
             size, stride = (tuple(op.operands[0][name]) for name in ("size", "stride"))
             # The strides of a tensor with a size that differs follow from its sizes.
-            stride = pgo.auto_unset if None in size + stride else stride
+            stride = pgo.auto_unset if None in size + stride else _inferred(size, stride, pgo)
             size = tuple(pgo.auto_dynamic if n is None else n for n in size)
             yield op.operands[0]["name"], pgo.FrameStateSizeEntry(pgo.auto_dynamic, size, stride)
         elif op.kind == "equals_match" and type(op.operands[0]) is int:
             yield sources[op.inputs[0]], pgo.FrameStateSizeEntry.make_scalar(op.operands[0])
+
+
+def _inferred(size: Sequence[int], stride: Sequence[int], pgo: Any) -> tuple[Any, ...]:
+    """Strides as Dynamo's profile has them: of those that follow from another dimension, which one it is."""
+    found, following = list(stride), dict[int, Any]()
+    for dimension in sorted(range(len(size)), key=lambda each: (stride[each], -each)):
+        found[dimension] = following.get(stride[dimension], stride[dimension])
+        following.setdefault(stride[dimension] * size[dimension], pgo.InferStride(dimension))
+    return tuple(found)

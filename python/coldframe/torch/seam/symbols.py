@@ -95,7 +95,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     (
         "torch._dynamo.pgo",
         "shapes that made a dimension dynamic",
-        "CodeId FrameStateSizeEntry auto_dynamic auto_unset get_code_state",
+        "CodeId FrameStateSizeEntry InferStride auto_dynamic auto_unset get_code_state",
     ),
     ("torch._dynamo.polyfills", "functions that Dynamo traces in place of builtins", ""),
     ("torch._dynamo.side_effects", "registries that a frame reads", "SideEffects"),

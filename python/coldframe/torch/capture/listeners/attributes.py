@@ -272,7 +272,8 @@ def _wrap_builder(wrap: Wrap, current: Current) -> None:
             guards = self.tx.output.guards
             before = len(guards.inner)
             made = original(self, value)
-            runs = type(made).__name__ == "SkipFunctionVariable"  # as it is, when compiled code calls it
+            # As it is, when compiled code calls it, or when what breaks the graph there does.
+            runs = type(made).__name__ in ("DelayGraphBreakVariable", "SkipFunctionVariable")
             if not runs and len(guards.inner) == before and not any(g.originating_source == self.source for g in guards.inner):
                 with _contained(premises):
                     if ".__annotations__[" in self.source.name and not state.can_be_described(value):
