@@ -374,6 +374,12 @@ UNKNOWABLE = {
     ),
 }
 UNCHANGED = {
+    "statements that name values and do nothing else": Edit(
+        "@@\nK = 2\ndef g(x):\n    return x * K" + ALLOWED,
+        "",
+        "if torch.__version__ >= '1':\n    V = 1\nelse:\n    V = 2\nassert V\nfor i in range(3): pass\nT = torch.ones(2)\n"
+        "with torch.no_grad():\n    w = 1\nd = 1\ndel d\na = 1\na += 1\ntry:\n    b = int('1')\nexcept ValueError:\n    b = 2",
+    ),
     "comments, moved lines and other functions": Edit(
         "@@\nK = 2\ndef g(x):\n    return x * K" + ALLOWED, "def o():\n    return 1", "# moved\nO = 1\ndef o():\n    return 2"
     ),

@@ -199,6 +199,12 @@ KERNELS = {
         "2",
         "3",
     ),
+    "function of torch that a condition chooses": Edit(
+        _kernel("by_condition", "K = @@\nif K == 2:\n    rule = torch.sin\nelse:\n    rule = torch.cos\n", "rule"), "2", "3"
+    ),
+    "function of torch that a loop ends with": Edit(
+        _kernel("by_loop", "for rule in (torch.exp, torch.@@):\n    pass\n", "rule"), "sin", "cos"
+    ),
     "module of torch": Edit(_kernel("module", "m = nn.Threshold(@@, 7.0)\n", "m"), "0.5", "2.5"),
     "function of torch that another wraps": Edit(_kernel("wrapped", "m = torch.vmap(torch.@@)\n", "m"), "exp", "cos"),
     "attribute of a third module": Edit(

@@ -18,11 +18,14 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import torch
+
 from . import builds
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
 _ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
+_NAMING = (ast.AugAssign, ast.Delete, ast.For, ast.If, ast.Try, ast.While, ast.With)
 _DESCRIBES = frozenset(["classmethod", "property", "staticmethod"])  # what decorates and does nothing else
 _ACCESSORS = frozenset(["deleter", "getter", "setter"])  # of a property
 # What makes a value of its arguments, and calls none of them.
@@ -115,8 +118,15 @@ class _Module:
 
     def _with_what_they_use(self, acts: list[ast.AST]) -> list[ast.AST]:
         used = _names(acts)
-        assigning = [each for each in self.body if isinstance(each, _ASSIGNMENTS) and used & _assigned(each)]
+        assigning = [each for each in self.body if used & self._named_by(each)]
         return [*acts, *self._called_by(acts), *assigning]
+
+    def _named_by(self, statement: ast.stmt) -> set[str]:
+        """Names that a statement of the module gives to values, or takes from them, when it is imported."""
+        if isinstance(statement, _ASSIGNMENTS):
+            return _assigned(statement)
+        is_run = not (isinstance(statement, ast.If) and self._is_never_run(statement.test))
+        return set(_bound([statement])) if is_run and isinstance(statement, _NAMING) else set()
 
     def _named_operators(self) -> Iterator[tuple[str, str]]:
         """Names of functions that are operators, and of libraries."""
@@ -183,8 +193,32 @@ class _Module:
             return
         elif isinstance(statement, ast.Expr) or (isinstance(statement, _ASSIGNMENTS) and _only_names(statement)):
             yield from () if self._only_makes(statement) else (statement,)
-        else:
+        elif not self._only_names_values(statement):
             yield statement
+
+    def _only_names_values(self, statement: ast.stmt) -> bool:
+        """Returns whether a statement of another kind does no more than to name, or unname, values that it makes."""
+        parts: list[ast.AST | None] = []
+        if isinstance(statement, (ast.AugAssign, ast.For)) and not _only_names(statement):
+            return False
+        if isinstance(statement, ast.AugAssign):
+            parts = [statement.value]
+            if not all(map(self._is_value, _assigned(statement))):
+                return False
+        elif isinstance(statement, ast.Delete):
+            return all(isinstance(target, ast.Name) for target in statement.targets)
+        elif isinstance(statement, ast.Assert):
+            parts = [statement.test, statement.msg]
+        elif isinstance(statement, (ast.If, ast.While)):
+            parts = [statement.test]
+        elif isinstance(statement, ast.For):
+            parts = [statement.iter]
+        elif isinstance(statement, ast.With):
+            if not all(self._decorates_only(item.context_expr) for item in statement.items):
+                return False
+        elif not isinstance(statement, (ast.Break, ast.Continue, ast.Try)):
+            return False
+        return self._only_makes(*parts) and not any(part for each in _inner(statement) for part in self.effects(each))
 
     def is_inert(self, statement: ast.stmt, within: frozenset[str] = frozenset()) -> bool:
         """Returns whether making what the statement defines can do nothing to anything else."""
@@ -231,7 +265,8 @@ class _Module:
         while isinstance(called, ast.Attribute) and isinstance(called.value, ast.Call):  # as Path(__file__).resolve()
             called = called.value.func
             name = self._qualified(called)
-        return _ASIDE.fullmatch(name) is not None and self._gives_nothing_to_call(call)
+        aside = _ASIDE.fullmatch(name) is not None or _is_functional_operator(name, call)
+        return aside and self._gives_nothing_to_call(call)
 
     def _gives_nothing_to_call(self, call: ast.Call) -> bool:
         """Returns whether the arguments are no functions or classes of the program that could be called."""
@@ -314,6 +349,13 @@ def _is_one_of(names: re.Pattern[str], name: str) -> bool:
     return "register" not in name and (of_torch or names.fullmatch(name) is not None)
 
 
+def _is_functional_operator(name: str, call: ast.Call) -> bool:
+    """Returns whether the call is one of an operator of torch's that makes a tensor and changes none."""
+    top, _, operator = name.partition(".")
+    changes = operator.endswith("_") or any(keyword.arg == "out" for keyword in call.keywords)
+    return top == "torch" and operator.isidentifier() and not changes and hasattr(torch.ops.aten, operator)
+
+
 def _modules(statement: ast.Import | ast.ImportFrom) -> list[str]:
     if isinstance(statement, ast.Import):
         return [alias.name for alias in statement.names]
@@ -346,15 +388,25 @@ def _called(part: ast.AST) -> Iterator[str]:
             yield node.func.id
 
 
-def _targets(statement: ast.Assign | ast.AnnAssign) -> Iterator[ast.AST]:
+def _inner(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """The statements of which a compound one consists."""
+    for part in (statement, *getattr(statement, "handlers", ())):
+        for name in ("body", "orelse", "finalbody"):
+            yield from getattr(part, name, ())
+
+
+def _targets(statement: _Naming) -> Iterator[ast.AST]:
     for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
         yield from ast.walk(target)
 
 
-def _assigned(statement: ast.Assign | ast.AnnAssign) -> set[str]:
+def _assigned(statement: _Naming) -> set[str]:
     return {node.id for node in _targets(statement) if isinstance(node, ast.Name)}
 
 
-def _only_names(statement: ast.Assign | ast.AnnAssign) -> bool:
+def _only_names(statement: _Naming) -> bool:
     """Returns whether the statement names values, and changes no object."""
     return not any(isinstance(node, (ast.Attribute, ast.Subscript)) for node in _targets(statement))
+
+
+_Naming = ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For
