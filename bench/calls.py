@@ -1,4 +1,4 @@
-"""What a call costs beyond the compiled graph: the graph is compiled by a backend that returns prepared outputs."""
+"""Costs of a call beyond the compiled graph: the graph is compiled by a backend that returns prepared outputs."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def first_output(job: Values) -> Values:
 
 
 def _counters(job: Values) -> Values:
-    """What was compiled, by the counters of whoever would have compiled it."""
+    """Returns the number of compilations, by the counters of whoever would have made them."""
     if job["way"] == "eager":
         return {"compiled": 0, "served": True}
     if job["way"] == "coldframe":

@@ -1,4 +1,4 @@
-"""What importing coldframe adds to the start of Python."""
+"""The time that importing coldframe adds to the start of Python."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What is measured: an MLP, a small ResNet and an encoder in plain torch; of transformers a BERT and a GPT-2 of six layers,
-a small Llama and a ResNet."""
+"""Models that are measured: an MLP, a small ResNet and an encoder in plain torch; of transformers a BERT and a GPT-2 of six
+layers, a small Llama and a ResNet."""
 
 from __future__ import annotations
 

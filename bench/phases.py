@@ -1,4 +1,4 @@
-"""Where time goes: of a load by phase, and of a compilation how much coldframe's listening and saving add to it.
+"""Times of a load by phase, and of a compilation how much coldframe's listening and saving add to it.
 
 Both run in fresh processes with a Clock around coldframe's own functions, so each phase is what is really executed.
 """

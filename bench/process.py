@@ -26,7 +26,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a child runs: its Inductor cache directory, and whether a compiler can be found."""
+    """The surroundings of a child: its Inductor cache directory, and whether a compiler can be found."""
 
     cache: Path
     compiler: bool = True
@@ -43,7 +43,7 @@ class Place:
 
 
 def run(job: Values, place: Place, *, extra: dict[str, str] | None = None) -> Values:
-    """What the child found out, or {"error": how it failed}."""
+    """Returns the findings of the child, or {"error": how it failed}."""
     with tempfile.TemporaryDirectory() as scratch:
         result = Path(scratch) / "result.json"
         environment = {**place.environment(), **(extra or {})}

@@ -32,7 +32,7 @@ def _file_name(model: str) -> str:
 
 @dataclass
 class Plan:
-    """What to measure, where to put things, and whom to tell."""
+    """The selection of measurements, the folder for their files, and the listener."""
 
     models: Sequence[str]
     repeats: int
@@ -130,7 +130,7 @@ def _first_outputs(plan: Plan, model: str, ways: Sequence[str]) -> dict[str, lis
 
 
 def wrong(values: Values) -> str:
-    """What is wrong with a row of coldframe's; empty when nothing is."""
+    """Returns what is wrong with a row of coldframe's; empty when nothing is."""
     if "error" in values:
         return ""  # said already
     if values["compiled"] or not values["served"]:

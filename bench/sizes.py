@@ -13,7 +13,7 @@ VARIANTS = 8
 
 
 def of_torch(cache: Path) -> Values:
-    """What torch wrote to a cache directory for one compilation: its entries and the kernels' shared objects."""
+    """Returns the sizes of what torch wrote to a cache directory for one compilation: entries and kernels' shared objects."""
 
     def total(pattern: str) -> int:
         return sum(path.stat().st_size for path in cache.glob(pattern) if path.is_file())

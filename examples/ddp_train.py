@@ -35,7 +35,7 @@ class Net(torch.nn.Module):
 
 
 def digest(model: torch.nn.Module) -> str:
-    """Of the weights, to the last bit."""
+    """Returns the digest of the weights, to the last bit."""
     data = b"".join(parameter.detach().numpy().tobytes() for parameter in model.parameters())
     return hashlib.sha256(data).hexdigest()[:16]
 

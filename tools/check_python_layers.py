@@ -1,4 +1,4 @@
-"""The rules of python/coldframe/torch that no compiler checks.
+"""The rules of python/coldframe/torch that no compiler checks; that of docstrings holds for all Python.
 
 seam < fingerprint < guards, graphs < capture < serve < session < package, api, automatic, unknown
                        a room imports only itself and those on floors below it; values.py and explanation.py are below all
@@ -82,7 +82,7 @@ def upward(name: Name, found: list[Import]) -> Iterator[str]:
 
 
 def circles(arrows: dict[Name, set[Name]]) -> Iterator[str]:
-    """What remains when modules that import nothing that remains are taken away, and those that nothing imports."""
+    """Returns modules that remain when those that import none that remains are taken away, and those that none imports."""
     left = {name: set(of) & arrows.keys() for name, of in arrows.items()}
     while gone := {n for n, of in left.items() if not of} | (left.keys() - {m for of in left.values() for m in of}):
         left = {name: of - gone for name, of in left.items() if name not in gone}
@@ -135,6 +135,7 @@ def dodging(path: Path, tree: ast.AST) -> Iterator[str]:
                 yield f"{path}:{node.body[0].lineno}: a docstring that begins with {text.partition(' ')[0]}"
 
 
+FOLDERS = ("bench", "examples", "python", "tests/python", "tools")  # whose docstrings are looked at
 QUESTIONS = frozenset(["Hears", "How", "What", "When", "Where", "Whether", "Who", "Whom", "Why"])
 UNLISTED = frozenset(["torch.nn.modules.module", "torch._dynamo.polyfills"])  # read by names that are data
 
@@ -164,7 +165,8 @@ def complaints() -> Iterator[str]:
         arrows[name] = {each.module for each in found} - {name}
         yield from upward(name, found)
         yield from private_names(path.relative_to(ROOT.parent), tree, rows)
-        yield from dodging(path.relative_to(ROOT.parent), tree)
+    for path in (path for folder in FOLDERS for path in sorted((ROOT.parent / folder).rglob("*.py"))):
+        yield from dodging(path.relative_to(ROOT.parent), ast.parse(path.read_text()))
     yield from circles(arrows)
 
 

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class Made:
-    """What the process that compiled a model left: a package, the compiled outputs, and its `SaveReport` as a dict."""
+    """Results of the process that compiled a model: a package, the compiled outputs, and its `SaveReport` as a dict."""
 
     package: Path
     outputs: Any
@@ -90,7 +90,7 @@ def chosen(request: pytest.FixtureRequest, argument: str) -> list[Any]:
 def acts(
     processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[Answer]]:
-    """Of each selected scenario, the answers of its stages: all first ones in one process, all second ones in another."""
+    """Answers of the stages, by selected scenario: all first ones in one process, all second ones in another."""
     folder = tmp_path_factory.mktemp("scenarios")
     names = chosen(request, "scenario")
     answers: dict[str, list[Answer]] = {name: [] for name in names}
@@ -102,7 +102,7 @@ def acts(
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How many different changes, of what is guarded, of sources and of models, were followed (record_property)."""
+    """Prints the number of different changes, of what is guarded, of sources and of models, that were followed."""
     passed = terminalreporter.stats.get("passed", ())
     count = sum(value for report in passed for name, value in report.user_properties if name == "mutations")
     if count:

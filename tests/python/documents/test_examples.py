@@ -85,7 +85,7 @@ def test_regional(shell: Shell) -> None:
 
 
 def ranks(output: str) -> dict[int, tuple[str, int]]:
-    """Of each rank: its weights, and how much it has compiled."""
+    """Returns, by rank, its weights and how much it has compiled."""
     found = re.findall(r"^rank (\d+) weights: (\w+) compiled: (\d+)$", output, re.MULTILINE)
     return {int(rank): (weights, int(count)) for rank, weights, count in found}
 

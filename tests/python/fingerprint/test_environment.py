@@ -1,4 +1,4 @@
-"""What a package demands of the place that runs it: each refusal names the field, the recorded and the present value."""
+"""The demands of a package on the place that runs it: each refusal names the field, the recorded and the present value."""
 
 from __future__ import annotations
 

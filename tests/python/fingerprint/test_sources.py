@@ -100,7 +100,7 @@ def write(folder: Path, name: str, edited: bool) -> None:
 
 @pytest.fixture(scope="module")
 def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Of each selected edit: what loading answered, and loading with sources ignored."""
+    """Answers to loading, and to loading with sources ignored, by selected edit."""
     folder = tmp_path_factory.mktemp("sources")
     names = chosen(request, "name")
     for name in names:

@@ -1,4 +1,4 @@
-"""What backends promise beyond equal results: errors, growth, what is held, what is refused and in which words."""
+"""Promises of backends beyond equal results: errors, growth, what is held, what is refused and in which words."""
 
 from __future__ import annotations
 

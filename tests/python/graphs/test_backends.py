@@ -26,7 +26,7 @@ TOLERANCES = {"autocast_training": 1e-2, "bfloat16": 1e-2}  # of what is compute
 
 @dataclass(frozen=True)
 class Both:
-    """What the compiling process and a sealed one answered for each case."""
+    """Answers of the compiling process and of a sealed one, by case."""
 
     folder: Path  # of the packages and of the compiler's cache
     compiled: dict[str, Answer]

@@ -16,7 +16,7 @@ NOT_AS_EAGER = {"dropout"}  # compiled, it drops other elements than eager does
 def lives(
     processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Answer, Answer]]:
-    """Of each selected program, what the process that compiled it answered, and the one that served it."""
+    """Answers of the process that compiled it and of the one that served it, by selected program."""
     folder = tmp_path_factory.mktemp("training")
     names = chosen(request, "case")
     jobs = [{"case": f"training:{name}", "path": folder / f"{name}.cfp"} for name in names]

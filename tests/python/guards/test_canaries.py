@@ -1,4 +1,4 @@
-"""What torch guards nothing of, in each way that a program can come to see it: a name of torch's that is still there proves
+"""Values that torch does not guard, in each way that a program can come to see it: a name of torch's that is still there proves
 nothing, these programs do. Each is saved under one seed of hashes, and served under others."""
 
 from __future__ import annotations

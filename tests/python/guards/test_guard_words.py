@@ -377,7 +377,7 @@ def test_the_stack_of_the_rewritten_code_is_deep_enough(count: int) -> None:
 
 
 def deepest(code: types.CodeType) -> int:
-    """Of the straight line that the code begins with."""
+    """Returns how deep the stack gets in the straight line that the code begins with."""
     depth = most = 0
     for each in dis.get_instructions(code):
         if each.opname == "JUMP_FORWARD":

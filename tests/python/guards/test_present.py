@@ -1,4 +1,4 @@
-"""What a miss says of the present: texts of guards as torch gives them."""
+"""Texts of misses about the present: texts of guards as torch gives them."""
 
 from __future__ import annotations
 

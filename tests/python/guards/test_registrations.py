@@ -1,4 +1,4 @@
-"""What is registered for an operator of the program decides what a graph that calls it does."""
+"""Registrations for an operator of the program decide what a graph that calls it does."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def parameters() -> list[Any]:
 
 @pytest.fixture(scope="module")
 def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Of each selected program: what serving it answered unchanged and edited, and torch.compile alone, edited."""
+    """Answers of serving it unchanged and edited, and of torch.compile alone, edited, by selected program."""
     folder = tmp_path_factory.mktemp("edits")
     names = chosen(request, "name")
     for name in names:

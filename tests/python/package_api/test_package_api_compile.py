@@ -204,7 +204,7 @@ def test_the_device_of_a_graph(modules: Modules) -> None:
 
 
 def test_an_entry_is_a_snapshot(modules: Modules) -> None:
-    """What is changed in it changes nothing in the package, whether that was compiled or loaded."""
+    """Changing it changes nothing in the package, whether that was compiled or loaded."""
     fn = modules().add
     made = compiled(fn)
     for one in (made, CompilePackage(fn, made.cache_entry())):

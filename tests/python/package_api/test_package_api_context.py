@@ -258,7 +258,7 @@ def test_a_damaged_package_in_torchs_bytes_is_left_out(modules: Modules) -> None
 
 
 def places() -> dict[str, Any]:
-    """What torch's modules hold."""
+    """Returns the contents of torch's modules."""
     found = {}
     for module in (torch._dynamo.package, torch._dynamo.precompile_context):
         found.update({f"{module.__name__}.{name}": value for name, value in vars(module).items()})

@@ -73,7 +73,7 @@ def again() -> Any:
 
 @torch.no_grad()
 def attributes() -> Any:
-    """What torch.compile's own modules and functions have is there, and other methods are compiled by a module's context."""
+    """Attributes of torch.compile's modules and functions are there, and other methods are compiled by a module's context."""
     made = Stepping()
     compiled = by_torch(made)
     assert type(compiled).__name__ == compiled.__class__.__name__ == repr(compiled).partition("(")[0] == "OptimizedModule"

@@ -226,7 +226,7 @@ def recursion() -> Any:
 
 
 def killed_at_once() -> Any:
-    """What has been compiled is there although the process never ends by itself."""
+    """A process that never ends by itself has written what it compiled."""
     import coldframe
 
     result = decorated()

@@ -1,4 +1,4 @@
-"""What the backend tests compile: `CASES[name]()` gives a callable, its arguments and how it is compiled and used."""
+"""Programs of the backend tests: `CASES[name]()` gives a callable, its arguments and how it is compiled and used."""
 
 from __future__ import annotations
 

@@ -247,7 +247,7 @@ def save(folder: Path) -> None:
 
 
 def serve(folder: Path) -> dict[str, tuple[Tensor, list[Tensor], bool]]:
-    """Of each program that was saved: its answer, those of eager and of a fresh torch.compile, which has an order of its own
+    """Returns, by saved program, its answer and those of eager and of a fresh torch.compile, which has an order of its own
     for sets that are made while it traces, and whether the package served it."""
     answers, x = {}, torch.zeros(2)
     for path in sorted(folder.glob("*.cfp")):

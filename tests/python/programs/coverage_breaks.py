@@ -24,7 +24,7 @@ def note(value: Any) -> None:
 
 
 def logged(use: Any) -> Any:
-    """What `use` gives, and what it wrote down."""
+    """Returns a function that gives the result of `use`, and what it wrote down."""
 
     def both(f: Any) -> Any:
         log.clear()

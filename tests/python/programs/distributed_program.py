@@ -43,7 +43,7 @@ def made(how: str) -> tuple[Net, torch.nn.Module]:
 
 
 def nodes(result: torch.Tensor) -> int:
-    """Of the graph that backward() will run: a graph that was not split is one."""
+    """Returns the number of nodes of the graph that backward() will run: a graph that was not split is one."""
     found, left = set(), [result.grad_fn]
     while left:
         node = left.pop()

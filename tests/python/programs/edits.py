@@ -102,7 +102,7 @@ def save(folder: Path, number: int) -> None:
 
 
 def refuse(text: str, folder: Path, number: int) -> str:
-    """Why no package is made of a module of this text."""
+    """Returns why no package is made of a module of this text."""
     Edit(text, "", "").write(folder, number)
     try:
         save(folder, number)
@@ -126,7 +126,7 @@ def serve(folder: Path, number: int, form: str) -> dict[str, Any]:
 
 
 def plain(folder: Path, number: int) -> Any:
-    """What torch.compile alone gives after the edit."""
+    """Returns the result of torch.compile alone after the edit."""
     module, target, args = visit(folder, AFTER, number)
     torch._dynamo.reset()
     output = result(torch.compile(target, backend=getattr(module, "backend", "eager")), args)
@@ -144,7 +144,7 @@ def save_modules(folder: Path, names: list[str]) -> None:
 
 
 def serve_modules(folder: Path, names: list[str], package: str | None = None) -> dict[str, float]:
-    """What `f` of each module gives for 1, served from its package, or from that of another."""
+    """Returns `f(1)` of each module, served from its package, or from that of another."""
     sys.path.insert(0, str(folder))
     targets = {name: importlib.import_module(name).f for name in names}
     loaded = {name: coldframe.load(folder / f"{package or name}.cfp", f, on_miss="error") for name, f in targets.items()}

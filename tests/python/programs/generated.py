@@ -224,7 +224,7 @@ def module_of(folder: Path, number: int) -> Any:
 
 
 def outcome(module: Any, function: Callable[..., Any], call: tuple[int, int, str, bool]) -> dict[str, Any]:
-    """What a call gives, and does: its output or exception, the changed input, what it printed, the state of its module."""
+    """Returns the outcome of a call: its output or exception, the changed input, what it printed, the state of its module."""
     n, size, dtype, flag = call
     x = torch.linspace(-1, 2, size, dtype=getattr(torch, dtype))
     y = torch.linspace(2, -3, size, dtype=getattr(torch, dtype))

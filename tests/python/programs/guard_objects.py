@@ -1,4 +1,4 @@
-"""What the guard tests guard: objects of every sort that torch's guards look at, and ways to change them."""
+"""Objects of every sort that torch's guards look at, and ways to change them."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def third_per_process(folder: Path, made: Any) -> None:
 
 @contextlib.contextmanager
 def settings(depth: int, *, flash: bool, state: int) -> Iterator[None]:
-    """What a process may set: the recursion limit and the longest text of a number, which attention, an object's state."""
+    """Settings of a process: the recursion limit and the longest text of a number, which attention, an object's state."""
     before = sys.getrecursionlimit(), sys.get_int_max_str_digits()
     sys.setrecursionlimit(depth)
     sys.set_int_max_str_digits(depth)

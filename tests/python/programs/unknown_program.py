@@ -1,4 +1,4 @@
-"""What a program does with coldframe, on a torch that coldframe does not know: `python unknown_program.py PACKAGE FOLDER`."""
+"""A program that uses coldframe on a torch that coldframe does not know: `python unknown_program.py PACKAGE FOLDER`."""
 
 import json
 import sys

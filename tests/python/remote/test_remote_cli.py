@@ -29,7 +29,7 @@ def server() -> Iterator[HttpServer]:
 
 @pytest.fixture
 def url(server: HttpServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Of a remote that has nothing yet; $COLDFRAME_DIR leads to a store of two packages."""
+    """The address of an empty remote; $COLDFRAME_DIR leads to a store of two packages."""
     tmp_path.chmod(0o700)
     monkeypatch.setenv("COLDFRAME_DIR", str(tmp_path / "store"))
     store = _core.Store.open(min_free_bytes=0)

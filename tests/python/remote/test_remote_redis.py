@@ -1,4 +1,4 @@
-"""What only a Redis server can do as a remote."""
+"""Behaviour of a remote that only a Redis server has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers on Redis's port may announce or send anything: a lookup costs what its answer may have, in time and memory."""
+"""Replies on Redis's port that announce or send anything: a lookup costs what its answer may have, in time and memory."""
 
 from __future__ import annotations
 

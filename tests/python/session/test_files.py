@@ -38,7 +38,7 @@ def package(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def attempts(processes: Processes, package: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What loads and saves that must fail answered, one after another in one process."""
+    """Answers of loads and saves that must fail, one after another in one process."""
     folder = tmp_path_factory.mktemp("attempts")
     folder.chmod(0o755)
     (folder / "directory").mkdir()

@@ -23,7 +23,7 @@ assert compiled(torch.ones(2)).sum() == 4
 
 
 def said(folder: str, *, terminal: bool) -> bytes:
-    """What a program that compiles for more than a second writes to its stderr."""
+    """Returns what a program that compiles for more than a second writes to its stderr."""
     script = os.path.join(folder, "program.py")
     with open(script, "w", encoding="utf-8") as file:
         file.write(PROGRAM)

@@ -1,4 +1,4 @@
-"""What a call needs that is running, and what compiles beside it: the programs of running_program.py."""
+"""Needs of a running call, and compilations beside it: the programs of running_program.py."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def growing(folder: Path) -> dict[str, Any]:
 
 
 def refused_autograd_uses(folder: Path) -> dict[str, list[str]]:
-    """What torch refuses on a compiled graph, the restored one refuses in the same words."""
+    """The restored graph refuses what torch refuses on a compiled one, in the same words."""
 
     def twice_backward(graph: Any) -> None:
         x = torch.randn(3, requires_grad=True)

@@ -1,4 +1,4 @@
-"""What the processes of the backend tests do: compile and save artifacts; restore them elsewhere and compare."""
+"""Steps of the processes of the backend tests: compile and save artifacts; restore them elsewhere and compare."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Job:
 
 @dataclass
 class Answer:
-    """What a step did. `error` is its traceback; `processes` what the process had started until then, when it was sealed."""
+    """The outcome of a step. `error` is its traceback; `processes`, if it was sealed, what its process had started by then."""
 
     value: Any = None
     error: str | None = None

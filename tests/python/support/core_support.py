@@ -1,4 +1,4 @@
-"""What the tests of coldframe._core share: strategies for values, and an exact comparison that does not use the core."""
+"""Helpers of the tests of coldframe._core: strategies for values, and an exact comparison that does not use the core."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 
 def named(value: object) -> str:
-    """What a test with this parameter is called: the same in every process, so without its address."""
+    """Returns the name of a test with this parameter: the same in every process, so without its address."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 

@@ -1,4 +1,4 @@
-"""What the coverage table is made of: small programs by topic, and what is expected of each."""
+"""Parts of the coverage table: small programs by topic, and what is expected of each."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def matrix(n: int = 3, m: int = 4) -> torch.Tensor:
 
 
 def attempt(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What the call returns, or which exception it raises."""
+    """Returns the result of a call, or the exception that it raises."""
     try:
         return call(*args, **kwargs)
     except Exception as error:
@@ -74,6 +74,6 @@ def attempt(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 @contextlib.contextmanager
 def printed() -> Iterator[Callable[[], str]]:
-    """What is printed within it."""
+    """Yields a function that returns what has been printed within it."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
         yield out.getvalue

@@ -1,4 +1,4 @@
-"""What is known of each coverage program: its verdict, and the digest of what its package says.
+"""The record of each coverage program: its verdict, and the digest of what its package says.
 
 Rearranging the code changes neither. The digest leaves out what another run, host or place in a file changes: times, the
 environment, lines, and the order in which guards are checked.
@@ -38,8 +38,9 @@ def known() -> dict[str, dict[str, dict[str, str]]]:
 
 
 def fits(case: str, backend: str, found: dict[str, str]) -> bool:
-    """Whether what was found of a program is what is known of it. Under another torch or Python than the file's packages are
-    others, what breaks into several frames here may be one there, or more, and a bypass is one that the program expects."""
+    """Returns whether what was found of a program is what is known of it. Under another torch or Python than the file's
+    packages are others, what breaks into several frames here may be one there, or more, and a bypass is one that the program
+    expects."""
     expected = known()[case][backend]
     if torch.__version__.startswith(RELEASE) and sys.version_info[:2] == PYTHON:
         return {name: found.get(name) for name in expected} == expected
@@ -54,7 +55,7 @@ def write(found: dict[str, dict[str, dict[str, str]]]) -> None:
 
 
 def content_digest(path: Path) -> str | None:
-    """Of what `coldframe inspect` prints of a package; None of one with kernels."""
+    """Returns the digest of what `coldframe inspect` prints of a package; None for one with kernels."""
     command = [str(COMMAND), "inspect", "--json", "--guards", "--code", str(path)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     package = json.loads(printed)

@@ -101,7 +101,7 @@ def check(key: Key, life: Life) -> None:
 
 
 def verdict(key: Key, life: Life) -> str:
-    """What became of a program with a backend, for people."""
+    """Returns what became of a program with a backend, for people."""
     entry = coverage_table.ENTRIES[key[0]]
     if entry.failing:
         return f"known defect: {entry.failing}"
@@ -120,7 +120,7 @@ def verdict(key: Key, life: Life) -> str:
 
 
 def oracle(key: Key, life: Life) -> dict[str, str]:
-    """What of the life is known beforehand."""
+    """Returns the part of a life that is known beforehand."""
     said = {"verdict": _NAME_OF_A_RUN.sub("__compiled_fn", verdict(key, life))}
     digest = coverage_oracle.content_digest(life.package) if life.package.exists() else None
     return {**said, "package": digest} if digest is not None else said

@@ -25,7 +25,7 @@ def prepared(case: str, backend: str) -> steps.Program:
 
 
 def wrapped(compile_: Callable[..., Any], made: steps.Program) -> Any:
-    """What torch.compile refuses when it wraps is refused by each call of the result, so that it can be compared."""
+    """Returns a callable each call of which refuses what torch.compile refuses when it wraps, so that it can be compared."""
     try:
         return compile_(made.target, **made.options)
     except Exception as error:

@@ -27,8 +27,8 @@ def package(path: Path) -> None:
 
 
 def children_of_a_loading_thread(path: Path, hosted: bool) -> list[str]:
-    """What became of each child: "served", or how it ended. hosted: the thread compiles, too. What all that imports has been
-    imported before: a child in which a module is being imported by a thread that is not there hangs in an import lock."""
+    """Returns what became of each child: "served", or how it ended. hosted: the thread compiles, too. What all that imports has
+    been imported before: a child in which a module is being imported by a thread that is not there hangs in an import lock."""
     stop = threading.Event()
 
     def load() -> None:

@@ -152,7 +152,7 @@ def through_disk(program: _core.GuardProgram, path: Path) -> _core.GuardProgram:
 
 
 def verdicts(both: Both, frame: Frame) -> tuple[bool, bool]:
-    """What the original and the replayed guards say to a frame, each asked in all the ways that torch has."""
+    """Returns the verdicts of the original and the replayed guards on a frame, each asked in all the ways that torch has."""
     values = both.locals if frame.locals is None else locals_of(frame.locals)
     with frame.state():
         said = _verdict(both.original, values), _verdict(both.replayed, values)

@@ -102,7 +102,7 @@ class Processes:
 
 
 def compare(a: Any, b: Any, same: Callable[[torch.Tensor, torch.Tensor], bool]) -> str | None:
-    """Where two trees of tensors and plain values differ; None when they do not."""
+    """Returns where two trees of tensors and plain values differ; None when they do not."""
     leaves, others = tree_flatten(a), tree_flatten(b)
     if leaves[1] != others[1]:
         return f"other structures: {leaves[1]} and {others[1]}"
@@ -132,7 +132,7 @@ def assert_same_bits(a: Any, b: Any) -> None:
 
 
 def differ(a: Any, b: Any) -> str | None:
-    """Where two trees differ by more than another order of additions leaves."""
+    """Returns where two trees differ by more than another order of additions leaves."""
     return compare(a, b, _close)
 
 

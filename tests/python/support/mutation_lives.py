@@ -41,7 +41,7 @@ class Lives:
         self.buffers = [(buffer, buffer.detach().clone()) for buffer in self.on.module.buffers()]
 
     def outcome(self, function: Any) -> Any:
-        """What a call gives, or that it raises. What it does to the buffers is taken back."""
+        """Returns the result of a call, or that it raises. Changes of buffers are taken back."""
         torch.manual_seed(0)
         try:
             output = function(*self.on.args, **self.on.kwargs)

@@ -162,7 +162,7 @@ def changed(folder: Path) -> dict[str, str]:
 
 
 def redefined(folder: Path) -> None:
-    """What the program names anew after a load is not served by what was compiled for the old, with Dynamo imported or not."""
+    """Globals named anew after a load are not served by what was compiled for the old ones, with Dynamo imported or not."""
     module = sys.modules[__name__]
     kept = {name: vars(module)[name] for name in ("helper", "Part", "by_code")}
     for import_dynamo in (False, True):
@@ -221,7 +221,7 @@ ORIGINAL_CODE = by_code.__code__
 
 
 def saved_after_a_change(folder: Path) -> None:
-    """What does not fit any more is not saved again."""
+    """Variants that do not fit any more are not saved again."""
     module = sys.modules[__name__]
     with torch.no_grad():
         loaded = coldframe.load(folder / "helped", helped)
@@ -233,7 +233,7 @@ def saved_after_a_change(folder: Path) -> None:
 
 
 def surroundings(folder: Path) -> None:
-    """What torch.compile honours around a call, the native path honours, too."""
+    """The native path honours around a call all that torch.compile honours."""
     module = net()
     loaded = coldframe.load(folder / "net", module)
     expected = module(x()).detach()

@@ -1,4 +1,4 @@
-"""What a variant's guards are reduced to after they held: words of memory, and arguments that are bound."""
+"""Reductions of a variant's guards after they held: words of memory, and arguments that are bound."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def trained(folder: Path) -> None:
 
 
 def dynamic(folder: Path) -> None:
-    """What misses compile is served natively, sizes read at each call included."""
+    """Variants compiled by misses are served natively, sizes read at each call included."""
     module = net()
     compiled = coldframe.compile(module, backend="eager")
     with torch.no_grad():
@@ -160,7 +160,7 @@ def check_captured(module: nn.Module, served: Any) -> None:
 
 
 def like_torch(folder: Path) -> None:
-    """What coldframe.compile returns is used as what torch.compile returns."""
+    """The result of coldframe.compile is used as that of torch.compile."""
     ours, torchs = coldframe.compile(net(), backend="eager"), torch.compile(net(), backend="eager")
     with torch.no_grad():
         for compiled in (ours, torchs):

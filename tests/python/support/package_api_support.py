@@ -1,4 +1,4 @@
-"""What the tests of coldframe.package share: programs, and how to tell whether a call is served."""
+"""Helpers of the tests of coldframe.package: programs, and how to tell whether a call is served."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def loaded(fn: Any, *args: Any, **options: Any) -> tuple[package.CompilePackage,
 
 
 def served(fn: Any, *args: Any) -> bool:
-    """Whether a call is served without compiling. When it is, the result is right."""
+    """Returns whether a call is served without compiling. When it is, the result is right."""
     args = args or (vector(),)
     with torch.compiler.set_stance("fail_on_recompile"):
         try:
@@ -152,7 +152,7 @@ def served(fn: Any, *args: Any) -> bool:
 
 
 def hand_code(fn: Any, graph: str = HAND) -> CodeType:
-    """What Dynamo could have made of a function of one tensor."""
+    """Returns code that Dynamo could have made of a function of one tensor."""
     module = compile(f"def {fn.__name__}(x): return {graph}(x)[0]", "<hand>", "exec")
     return next(const for const in module.co_consts if isinstance(const, CodeType))
 
@@ -167,12 +167,12 @@ def by_hand(fn: Any, graph: Any = None) -> package.CompilePackage:
 
 
 def called(fn: Any, x: torch.Tensor) -> torch.Tensor:
-    """What a call gives that is served without compiling."""
+    """Returns the result of a call that is served without compiling."""
     with torch.compiler.set_stance("fail_on_recompile"):
         out: torch.Tensor = torch.compile(fn, backend="eager")(x)
     return out
 
 
 def counted() -> dict[str, int]:
-    """What the cache has counted."""
+    """Returns the counts of the cache."""
     return {name.removeprefix("dynamo_cache_"): count for name, count in counters["dynamo_cache"].items() if count}

@@ -1,4 +1,4 @@
-"""What coldframe replaces in torch, as seen from outside: each attribute of its modules and classes, before and after."""
+"""Replacements in torch, as seen from outside: each attribute of its modules and classes, before and after."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def patched() -> dict[str, list[str]]:
 
 
 def half_installed() -> dict[str, list[str]]:
-    """What is left of an installation that fails because this torch lacks something: as `patched`, and the error."""
+    """Returns what is left of an installation that fails because this torch lacks something: as `patched`, and the error."""
     listeners = importlib.import_module("coldframe.torch.capture.listeners")
     builtin = importlib.import_module("torch._dynamo.variables.builtin").BuiltinVariable
     before, call_id = _look(), builtin.call_id

@@ -110,7 +110,7 @@ class Sized(torch.nn.Module):
 
 
 def bypassed(store: Path) -> list[str]:
-    """What cannot be stored, and what explain says of it."""
+    """Returns what cannot be stored, and what explain says of it."""
     coldframe.enable(store)
     x, said = torch.ones(3), []
     for target in (scaled, broken, functools.partial(power, n=3), Scaled(), staticmethod(halved)):

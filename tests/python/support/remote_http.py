@@ -19,7 +19,7 @@ BAZEL_NAME = re.compile(r"^/?(.*/)?(ac/|cas/)[a-f0-9]{64}$")
 
 
 def fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Of a protobuf message: numbers of fields and their values."""
+    """Yields the numbers of a protobuf message's fields, and their values."""
     position = 0
 
     def varint() -> int:

@@ -22,7 +22,7 @@ S3_SERVER = "from moto.server import main; import sys; main(sys.argv[1:])"
 
 
 class Blobs(Protocol):
-    """What a server holds, seen from its own side."""
+    """The contents of a server, seen from its own side."""
 
     def names(self) -> list[str]: ...
     def read(self, name: str) -> bytes: ...
@@ -36,11 +36,11 @@ class Server:
     blobs: Blobs
 
     def objects(self) -> list[str]:
-        """What is named by its digest. In Redis and in directories, manifests lie elsewhere."""
+        """Returns the names of what is named by its digest. In Redis and in directories, manifests lie elsewhere."""
         return [name for name in self.blobs.names() if any(part in name for part in ("cas/", ":o:", "obj/"))]
 
     def manifests(self) -> list[str]:
-        """What holds manifests, or says which there are."""
+        """Returns the names of what holds manifests, or says which there are."""
         return [name for name in self.blobs.names() if any(part in name for part in ("ac/", ":a:", ".m"))]
 
 

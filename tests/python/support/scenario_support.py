@@ -1,4 +1,4 @@
-"""What scenarios are made of. A scenario is a story of processes: `first_x` runs in one and leaves packages in a folder,
+"""Parts of scenarios. A scenario is a story of processes: `first_x` runs in one and leaves packages in a folder,
 `second_x` and perhaps `third_x` run in others. What one returns, the next gets. Each asserts for itself.
 """
 
@@ -24,7 +24,7 @@ STAGES = ("first", "second", "third")
 
 @contextlib.contextmanager
 def counted() -> Iterator[dict[str, Any]]:
-    """What coldframe.stats() grows by within it, known at its end."""
+    """Yields a dict that at its end has what coldframe.stats() grew by within it."""
     before = coldframe.stats()
     grown: dict[str, Any] = {}
     yield grown
@@ -33,7 +33,7 @@ def counted() -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def strict(value: str) -> Iterator[None]:
-    """Whether errors of the cache are raised ("1"), or contained as they are for users ("0")."""
+    """Raises errors of the cache within it ("1"), or contains them as for users ("0")."""
     with mock.patch.dict(os.environ, COLDFRAME_STRICT=value):
         yield
 

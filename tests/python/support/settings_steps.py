@@ -50,7 +50,7 @@ def sinh(x: torch.Tensor) -> torch.Tensor:
 
 
 def served_with(path: Path, replaced: bool) -> list[float]:
-    """What a program answers that gives an operator of torch's another kernel, or does not."""
+    """Returns the answer of a program that gives an operator of torch's another kernel, or does not."""
     library = torch.library.Library("aten", "IMPL")
     if replaced:
         library.impl("sinh", lambda x: x * 7, "AutogradCPU")
@@ -59,7 +59,7 @@ def served_with(path: Path, replaced: bool) -> list[float]:
 
 
 def lowered_by(factor: int, path: Path) -> list[float]:
-    """What a program answers whose own lowering calls another function of its."""
+    """Returns the answer of a program whose own lowering calls another function of its."""
     from torch._inductor import lowering
 
     namespace: dict[str, Any] = {"mul": lowering.mul, "__name__": "program"}
@@ -71,7 +71,7 @@ def lowered_by(factor: int, path: Path) -> list[float]:
 
 
 def what_is_told_of_tables(factor: int) -> dict[str, str]:
-    """What a program with a decomposition, a lowering and a pattern of its own tells of them."""
+    """Returns what a program with a decomposition, a lowering and a pattern of its own tells of them."""
     from torch._inductor import decomposition, lowering, pattern_matcher
     from torch._inductor.fx_passes import post_grad
 

@@ -24,7 +24,7 @@ from harness import PROGRAMS, ROOT, Processes
 
 @pytest.fixture(scope="module")
 def lives(processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[Key, Life]:
-    """Of each selected program."""
+    """Lives of the selected programs."""
     folder = tmp_path_factory.mktemp("coverage")
     keys = chosen(request, "key")
     return coverage_run.run(processes, folder, keys)

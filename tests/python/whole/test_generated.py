@@ -47,7 +47,7 @@ def test_generated_programs(
 
 
 def difference(eager: object, plain: object, made: object, served: object) -> str | None:
-    """What is wrong with a program's outcomes; None when nothing is."""
+    """Returns what is wrong with a program's outcomes; None when nothing is."""
     if isinstance(plain, str):  # torch.compile itself fails
         return None
     if made is None:

@@ -36,7 +36,7 @@ Run = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Of a library, what its programs answer by plain torch.compile, and in a first and a later process under coldframe."""
+    """Answers of a library's programs by plain torch.compile, and in a first and a later process under coldframe."""
     wanted = chosen(request, "name")
 
     @cache

@@ -33,7 +33,7 @@ CASES = [case_of(name, mode) for name in zoo_more.MODELS for mode in MODES]
 def lives(
     processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Answer, Answer]]:
-    """Of each selected case, what the process that compiled it answered, and the one that served it."""
+    """Answers of the process that compiled it and of the one that served it, by selected case."""
     folder = tmp_path_factory.mktemp("models")
     names = chosen(request, "case")
 

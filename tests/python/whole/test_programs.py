@@ -35,7 +35,7 @@ NOTHING_TO_SERVE = {"programs:loop_break", "programs:try_break"}  # torch compil
 def lives(
     processes: Processes, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Answer, Answer]]:
-    """Of each selected program, what the process that compiled it answered, and the one that served it."""
+    """Answers of the process that compiled it and of the one that served it, by selected program."""
     folder = tmp_path_factory.mktemp("programs")
     names = chosen(request, "case")
     jobs = [{"case": name, "path": folder / f"{name}.cfp"} for name in names]
