@@ -67,8 +67,10 @@ class Zoo:
 
 
 @pytest.fixture(scope="session")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Processes:
-    return Processes(tmp_path_factory.mktemp("processes"))
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    made = Processes(tmp_path_factory.mktemp("processes"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -117,7 +117,7 @@ def test_error_while_capturing_is_a_reason(processes: Processes) -> None:
 
 
 def test_eager_needs_no_inductor(processes: Processes) -> None:
-    assert processes.run(backend_rules.eager_imports_no_inductor).get()
+    assert processes.run(backend_rules.eager_imports_no_inductor, compiler=False).get()
 
 
 def test_reasons_name_what_cannot_be_saved(processes: Processes) -> None:

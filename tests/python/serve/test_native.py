@@ -41,7 +41,7 @@ def folder(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Pa
     ids=lambda step: step.__name__,
 )
 def test_native(processes: Processes, folder: Path, step: Callable[..., Any]) -> None:
-    processes.run(step, folder=folder).get()
+    processes.run(step, folder=folder, compiler=False).get()
 
 
 SERVED = {
@@ -57,7 +57,7 @@ OUTSIDE = {"hook on the module", "hook on a submodule", "forward"}
 
 
 def test_a_change_by_any_route_is_noticed(processes: Processes, folder: Path) -> None:
-    found = processes.run(native_steps.changed, folder=folder).get()
+    found = processes.run(native_steps.changed, folder=folder, compiler=False).get()
     assert {name for name, text in found.items() if text == "served"} - OUTSIDE == SERVED
     assert "flag" in found["attribute"] and "flag" in found["dict"] and "scales" in found["list item"]
 
@@ -71,15 +71,15 @@ def broken(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.mark.parametrize("step", [native_breaks.loaded, native_breaks.missed], ids=lambda step: step.__name__)
 def test_a_broken_graph(processes: Processes, broken: Path, step: Callable[..., Any]) -> None:
-    processes.run(step, folder=broken).get()
+    processes.run(step, folder=broken, compiler=False).get()
 
 
 def test_a_method(processes: Processes, tmp_path: Path) -> None:
     processes.run(native_methods.make, folder=tmp_path).get()
-    processes.run(native_methods.serve, folder=tmp_path).get()
+    processes.run(native_methods.serve, folder=tmp_path, compiler=False).get()
 
 
 @pytest.mark.parametrize("hosted", [False, True])
 def test_a_nested_function_whose_lines_moved(processes: Processes, tmp_path: Path, hosted: bool) -> None:
     processes.run(native_breaks.make_nested, folder=tmp_path).get()
-    processes.run(native_breaks.loaded_nested, folder=tmp_path, hosted=hosted).get()
+    processes.run(native_breaks.loaded_nested, folder=tmp_path, hosted=hosted, compiler=False).get()
