@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
-import select
 import signal
 import socket
 import subprocess
@@ -43,15 +42,18 @@ class Zygote:
         assert self._address, "the zygote did not start"
 
     def run(self, request: Request) -> int:
-        """Returns the exit status of the process that ran the job; -9 if it was ended after TIMEOUT seconds."""
+        """Returns the exit status of the process that ran the job. After TIMEOUT seconds it is ended: TimeoutError."""
         with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(TIMEOUT)
             connection.connect(self._address)
             connection.sendall(pickle.dumps(request))
             with connection.makefile("r") as answers:
                 number = int(answers.readline())
-                if not select.select([connection], [], [], TIMEOUT)[0]:
+                try:
+                    return int(answers.readline())
+                except TimeoutError:
                     os.kill(number, signal.SIGKILL)
-                return int(answers.readline())
+                    raise
 
     def close(self) -> None:
         self._process.communicate()

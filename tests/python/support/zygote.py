@@ -7,6 +7,7 @@ addresses and in the seed of hashes. The zygote ends when its standard input doe
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -57,7 +58,7 @@ def serve() -> Request | None:
                     number, connection = waiting.pop(key.fd)
                     events.unregister(key.fd)
                     os.close(key.fd)
-                    with connection:
+                    with connection, contextlib.suppress(BrokenPipeError):  # nobody waits any more
                         connection.sendall(f"{os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])}\n".encode())
                 else:
                     return None
