@@ -13,6 +13,7 @@ import edits_classes
 import edits_compiler
 import edits_executed
 import edits_looked_up
+import edits_members
 import edits_met
 import edits_methods
 import edits_reached
@@ -31,7 +32,7 @@ EDITS = {
     name: edit
     for module in (
         *(edits_classes, edits_methods, edits_values, edits_state, edits_executed, edits_absent, edits_looked_up),
-        *(edits_registered, edits_unread, edits_compiler, edits_met, edits_reached, edits_syntax),
+        *(edits_registered, edits_unread, edits_compiler, edits_met, edits_members, edits_reached, edits_syntax),
     )
     for name, edit in module.EDITS.items()
 }
@@ -46,6 +47,7 @@ NOT_COMPILED = {
     "value of a global tensor",
     "value of a tensor in a closure",
     "value of an array",
+    *edits_members.WITHOUT_ORDER,
     *edits_met.WITHOUT_ORDER,
     *edits_syntax.SERVED,
 }

@@ -30,6 +30,11 @@ GAP = "@@"
 BEFORE, AFTER = "before", "after"
 
 
+def executed(before: str, read: str) -> str:
+    """The text of a module whose `g` multiplies by what it reads, and is not traced."""
+    return f"{before}\ndef g(x):\n    return x * {read}" + ALLOWED + 'backend = "aot_eager"\n'
+
+
 @dataclass(frozen=True)
 class Edit:
     text: str

@@ -336,7 +336,8 @@ EDITS = {
 
 _SCALED = "def g(x):\n    return x * k()" + ALLOWED
 UNKNOWABLE = {
-    "it has defaults or a closure": "def bound(n):\n    def k():\n        return n\n    return k\nk = bound(2)\n" + _SCALED,
+    "it has defaults or a closure": "def bound(n):\n    def k():\n        return n\n    return k\nT = [bound(2)]\n"
+    "def k():\n    return T[0]()\n" + _SCALED,
     "it changes the global 'N'": "N = 0\ndef k():\n    global N\n    N += 1\n    return N\n" + _SCALED,
     "it uses os": "def k():\n    return int(os.environ.get('SCALE', '2'))\n" + _SCALED,
     "it uses time": "import time\ndef k():\n    return time.time()\n" + _SCALED,
@@ -353,7 +354,7 @@ UNKNOWABLE = {
     ),
     "it calls __subclasses__()": "class C: pass\ndef k():\n    return len(C.__subclasses__())\n" + _SCALED,
     "it calls globals()": "N = 2\ndef k():\n    return globals()['N']\n" + _SCALED,
-    "a Value object cannot be compared": "class Value(float): pass\nV = Value(2)\ndef k():\n    return float(V)\n" + _SCALED,
+    "a list_iterator object cannot be compared": "V = iter([2, 2])\ndef k():\n    return V.__length_hint__()\n" + _SCALED,
     "it calls vars()": "N = 2\nlook = vars\ndef k():\n    return look(sys.modules[__name__])['N']\n" + _SCALED,
     "it calls f_globals()": "N = 2\ndef k():\n    return sys._getframe().f_globals['N']\n" + _SCALED,
     "looked up by names that are not to be seen": (

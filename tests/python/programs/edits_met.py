@@ -6,7 +6,7 @@ As in edits.py.
 
 from __future__ import annotations
 
-from edits import ALLOWED, Edit
+from edits import ALLOWED, Edit, executed
 
 _SENTINEL = "\ndef f(x):\n    return x * 2 if value is other else x * 3\n"
 _PROPERTY = "q = property(lambda self: self.kept, lambda self, value: setattr(self, 'kept', value * 3))"
@@ -17,10 +17,6 @@ lib.impl("a", {kernel}, "CompositeImplicitAutograd")
 backend = "aot_eager"
 """
 _CALLED = "def f(x):\n    return torch.ops.edited_{name}.a(x)\n"
-
-
-def _executed(classes: str, read: str) -> str:
-    return f"{classes}\ndef g(x):\n    return x * {read}" + ALLOWED + 'backend = "aot_eager"\n'
 
 
 def _kernel(name: str, before: str, kernel: str, program: str = _CALLED) -> str:
@@ -60,22 +56,22 @@ WRITTEN = {
     ),
 }
 MET = {
-    "class in a table": Edit(_executed("class C:\n    K = @@\ntable = {'a': C}", "table['a'].K"), "2", "3"),
-    "class in a list of a table": Edit(_executed("class C:\n    K = @@\ntable = {'a': [C]}", "table['a'][0]().K"), "2", "3"),
+    "class in a table": Edit(executed("class C:\n    K = @@\ntable = {'a': C}", "table['a'].K"), "2", "3"),
+    "class in a list of a table": Edit(executed("class C:\n    K = @@\ntable = {'a': [C]}", "table['a'][0]().K"), "2", "3"),
     "subclass behind an inherited classmethod": Edit(
-        _executed("class B:\n    K = 1\n    @classmethod\n    def k(cls): return cls.K\nclass C(B):\n    K = @@", "C.k()"),
+        executed("class B:\n    K = 1\n    @classmethod\n    def k(cls): return cls.K\nclass C(B):\n    K = @@", "C.k()"),
         "2",
         "3",
     ),
     "subclass among further arguments": Edit(
-        _executed(
+        executed(
             "class B:\n    K = 1\nclass C(B):\n    K = @@\ndef k(*rest): return rest[0].K\np = functools.partial(k, C)", "p()"
         ),
         "2",
         "3",
     ),
     "subclass that a generator is given": Edit(
-        _executed(
+        executed(
             "class C:\n    K = @@\ndef k(*rest, **more):\n    yield rest[0]\n"
             "    rest, more = 1, None\n    yield rest\n    del rest, more\n    yield 2\np = functools.partial(k, C)",
             "list(p())[0].K",
@@ -84,7 +80,7 @@ MET = {
         "3",
     ),
     "subclass under a keyword": Edit(
-        _executed(
+        executed(
             "class B:\n    K = 1\nclass C(B):\n    K = @@\ndef k(**rest): return rest['c'].K\np = functools.partial(k, c=C)",
             "p()",
         ),
@@ -92,14 +88,14 @@ MET = {
         "3",
     ),
     "subclass that a partial holds": Edit(
-        _executed("class B:\n    K = 1\nclass C(B):\n    K = @@\ndef k(cls): return cls.K\np = functools.partial(k, C)", "p()"),
+        executed("class B:\n    K = 1\nclass C(B):\n    K = @@\ndef k(cls): return cls.K\np = functools.partial(k, C)", "p()"),
         "2",
         "3",
     ),
 }
 ORDERS = {
     name: Edit(
-        _executed(
+        executed(
             "names = {'a', 'b', 'c', 'd', 'e'}\ntable = {'a': 1, 'b': 2, 'c': 3, 'd': 4, 'e': 5}\n"
             f"def all(items): return items\ndef first():\n    for name in {given}:\n        return table[name]",
             "first()",
@@ -140,7 +136,7 @@ TRACED_MARKED = {
     "method of self that is traced": "c.ask()",
 }
 MARKED_EDITS = {
-    **{name: _executed(*texts) for name, texts in MARKED.items()},
+    **{name: executed(*texts) for name, texts in MARKED.items()},
     **{
         name: "class C:\n    @@\n    def k(self): return 1\n    def ask(self): return getattr(self.k, '__final__', False)\n"
         f"c = C()\ndef f(x):\n    return x * (3 if {asked} else 5)"
@@ -149,7 +145,7 @@ MARKED_EDITS = {
 }
 # What hashes do not decide is served under any seed.
 WITHOUT_ORDER = {
-    f"no order of a set: {number}": Edit(_executed("names = {'a', 'b', 'c', 'd', 'e'}\nother = {'a', 'z'}", given), "", "")
+    f"no order of a set: {number}": Edit(executed("names = {'a', 'b', 'c', 'd', 'e'}\nother = {'a', 'z'}", given), "", "")
     for number, given in enumerate(
         (
             *("('a' in names) + 1", "len(names)", "names.issuperset('ab') + 1", "other.isdisjoint(names) + 1"),

@@ -13,7 +13,6 @@ import dis
 import functools
 import importlib.util
 import inspect
-import itertools
 import operator
 import os
 import re
@@ -48,10 +47,6 @@ _READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
 _WRITES = frozenset(["STORE_GLOBAL", "DELETE_GLOBAL"])
-_CALLS = frozenset(["CALL", "CALL_FUNCTION", "PRECALL"])
-# What these give of a set, or of a set that they are given, does not depend on its order.
-_BUILTINS_WITHOUT_ORDER = frozenset(["all", "any", "len", "max", "min", "sorted"])
-_METHODS_WITHOUT_ORDER = frozenset(["__contains__", "isdisjoint", "issubset", "issuperset"])
 _Read = tuple[str, chains.Chain, object]  # of a module's globals, with the value
 
 
@@ -137,9 +132,18 @@ def add_to(
                 inside += [(place[0], (*place[1].split("."), name)) for name in state.OF_FUNCTIONS]
         for module, chain in inside:
             try:
-                premises.read(module, chain)
+                for name in _named_in_texts(premises.read(module, chain)) & vars(sys.modules[module]).keys():
+                    premises.read(module, (name,))
             except (KeyError, NotPortableError) as error:
                 premises.failure = f"{'.'.join(chain[:-1])} was looked into while the frame was compiled: {error}"
+
+
+def _named_in_texts(value: object) -> Set[str]:
+    """Names in texts that stand for annotations, which typing.get_type_hints looks up."""
+    if isinstance(value, str):
+        return set(_NAME.findall(value))
+    items = value.values() if isinstance(value, dict) else ()
+    return set[str]().union(*map(_named_in_texts, items))
 
 
 def _finds_any(code: types.CodeType, read: Iterable[object]) -> bool:
@@ -256,8 +260,6 @@ def _add(premises: Premises, sources: SourceSet, function: types.FunctionType, m
     if calls := _OF_PROCESS & set(code.co_names):
         raise NotPortableError(f"it calls {min(calls)}(), which more than what it reads decides")
     read = [(module, chain, _add_read(premises, function, module, chain)) for chain in _chains(code)]
-    for items in _sets_gone_through(code, function.__globals__):
-        premises.iterated(items)
     for name in _imports(code, function.__globals__):
         if (imported := sys.modules.get(name)) is None:
             premises.installed(name)
@@ -312,8 +314,12 @@ def _reads_modules(function: types.FunctionType, named: Set[str]) -> bool:
     module, qualname = operands.globals_module(function), function.__qualname__
     if module is None:
         return False
+    name = function.__name__
+    is_special = name.startswith("__") and name.endswith("__") and not name.endswith("attr__")  # it runs without its name
     return qualname in ("__getattr__", "__dir__") or (
-        function.__name__ not in named and any(issubclass(cls, types.ModuleType) for cls in state.owners(module, qualname))
+        name not in named
+        and not (is_special and name not in ("__dir__", "__getattribute__"))
+        and any(issubclass(cls, types.ModuleType) for cls in state.owners(module, qualname))
     )
 
 
@@ -345,26 +351,6 @@ def _chains(code: types.CodeType) -> Iterator[chains.Chain]:
         if chain:
             yield tuple(chain)
         chain = [instruction.argval] if instruction.opname in _READS else []
-
-
-def _sets_gone_through(code: types.CodeType, namespace: dict[str, object]) -> Iterator[Set[object]]:
-    """Sets that a code reads of globals, or has as constants, and does more with than to look things up in them."""
-    is_given = False  # to what has no use for its order
-    for instruction, following in itertools.pairwise(dis.get_instructions(code)):
-        name, value = instruction.argval, None
-        if instruction.opname in _READS:
-            value = namespace.get(name)
-        elif instruction.opname == "LOAD_CONST":
-            value = instruction.argval
-        looks_up = (
-            following.opname == "CONTAINS_OP"
-            or (following.opname in _ATTRIBUTES and following.argval in _METHODS_WITHOUT_ORDER)
-            or (following.opname in _CALLS and is_given)
-        )
-        if isinstance(value, (set, frozenset)) and not looks_up:
-            yield value
-        is_builtin = instruction.opname in _READS and name in _BUILTINS_WITHOUT_ORDER and name not in namespace
-        is_given = is_builtin or (instruction.opname in _ATTRIBUTES and name in _METHODS_WITHOUT_ORDER)
 
 
 def _imports(code: types.CodeType, namespace: dict[str, object]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from ..guards.premises import Premises
 from ..guards.record import Recording
 from ..seam.modes import is_transforming
 from ..seam.stats import stats
-from . import executed, listening, reached
+from . import executed, listening, reached, sets
 from .names import global_recipe, referenced_names
 from .registry import Bypass, CodeRecord, Graph, ResumeFunction, Variant, registry
 
@@ -145,8 +145,9 @@ class FrameCapture:
         try:
             if self.functions is not None:
                 executed.add_to(self.premises, self.sources, self.functions, [self.record.code, *self.traced])
-            registrations.add_to(self.premises, self.sources, self.premises.operators.keys())
             reached.add_to(self.premises)
+            registrations.add_to(self.premises, self.sources, self.premises.operators.keys())
+            sets.add_to(self.premises, self.premises.places())
             self.premises.add_to(self.program, self.traced)
         except NotPortableError as error:
             return self.bypassed(str(error))

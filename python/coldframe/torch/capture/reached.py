@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...errors import NotPortableError
 from ..fingerprint import builds, chains, places, state
-from ..guards import constant_calls
+from ..guards import constant_calls, registrations
 from ..guards.lookups import names_in
 from ..guards.premises import Premises
 from . import outside
@@ -89,6 +89,8 @@ def _add(premises: Premises) -> None:
     for function in asked:
         premises.called(function, (), {}, function())
     _add_registered(premises)
+    for each in met.operators:
+        premises.operators.update({name: registrations.of(name) for name in registrations.names_of(each)})
     loggers = [*met.loggers, *([logging.root] if logging.getLogger in met.functions else [])]
     for logger in loggers:
         if state_of := names & vars(logger).keys() - _SAID:

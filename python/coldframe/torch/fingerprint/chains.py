@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from . import builds, state
 
 CHOSEN = "<chosen>"  # ends a chain: which functions and classes a value is or holds, whatever they do, and what else it holds
 INSIDE = "<inside>"  # ends a chain that leads to a class: what its own body and its functions are like
+_GIVEN = ("__name__", "__qualname__")  # to functions
 Chain = tuple[str, ...]  # a global and attributes of it
 
 
@@ -41,7 +41,7 @@ def _attribute(value: Any, name: str) -> Any:
         return _chosen(value)
     if isinstance(value, types.ModuleType):
         return getattr(value, name, state.MISSING)
-    if isinstance(value, types.FunctionType) and name in state.OF_FUNCTIONS:
+    if isinstance(value, types.FunctionType) and name in (*state.OF_FUNCTIONS, *_GIVEN):
         return getattr(value, name)
     if name == "__dict__" or state.is_kept_property(type(value), name):
         return state.MISSING
@@ -84,9 +84,3 @@ def _inside(cls: type) -> dict[str, Any]:
         for number, function in enumerate(state.functions_of(value)):
             found.update({f"{member}.{number}.{name}": getattr(function, name) for name in state.OF_FUNCTIONS})
     return found
-
-
-def numbered(places: Iterable[tuple[tuple[str, Chain], Any]]) -> tuple[tuple[str, Chain, int], ...]:
-    """The places of objects, each with the number of the first one where the same object lies."""
-    numbers: dict[int, int] = {}
-    return tuple((*place, numbers.setdefault(id(value), number)) for number, (place, value) in enumerate(places))

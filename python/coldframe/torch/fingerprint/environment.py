@@ -21,7 +21,7 @@ import torch
 from ... import _core
 from ...errors import CorruptPackageError, IncompatiblePackageError, NotPortableError
 from ..seam import symbols
-from . import overrides, state
+from . import objects, overrides, state
 
 _EXACT = ("python_implementation", "python_version", "python_magic", "soabi", "torch_version", "torch_git", "machine")
 _CONFIGS = ("torch._dynamo.config", "torch._functorch.config", "torch._inductor.config")
@@ -200,5 +200,5 @@ def _content(value: Any, depth: int = 0) -> dict[str, Any]:
     try:
         return state.describe(value)
     except NotPortableError:
-        held = state.attributes_of(value) if depth < state.DEPTH // 2 else {}
+        held = objects.attributes(value) if depth < state.DEPTH // 2 else {}
         return {"type": state.key_of(type(value)), "state": {name: _content(each, depth + 1) for name, each in held.items()}}

@@ -18,11 +18,12 @@ import importlib.util
 import inspect
 import operator
 import re
+import string
 import sys
 import threading
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from logging import Logger
 from typing import Any
 
@@ -31,20 +32,19 @@ import torch
 from ... import _core
 from ...errors import NotPortableError
 from ..seam import symbols
-from . import builds, libraries
+from . import builds, libraries, objects
 
 # What a function is like, beside what it does.
 OF_FUNCTIONS = ("__annotations__", "__code__", "__defaults__", "__doc__", "__kwdefaults__")
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 DEPTH = 6
 ITEMS = 1000
+_PARTS = 100_000  # of one value
 _VALUES = (
     *(str, bytes, int, float, complex, tuple, frozenset, types.NoneType, types.ModuleType, types.CodeType),
     *(types.FunctionType, types.MethodType, types.BuiltinFunctionType),
 )
 PLAIN = (bool, int, float, complex, str, bytes)
 _UNWRAPPED = 64
-_PLAIN_SIZE = type("", (), {}).__basicsize__  # bytes, of objects with attributes and nothing else
 MISSING = object()
 
 # What has no say in any result, whatever it holds.
@@ -54,7 +54,9 @@ _NATIVE = (
     *(types.MethodDescriptorType, types.MethodWrapperType, types.WrapperDescriptorType),
 )
 _ALIASES = (types.UnionType, types.GenericAlias, type(typing.Optional[int]), type(typing.List[int]))  # noqa: UP006, UP045
-_MAPPINGS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict, types.MappingProxyType)
+_VARIABLES = tuple(cls for name in ("ParamSpec", "TypeVar", "TypeVarTuple") if (cls := getattr(typing, name, None)) is not None)
+# What functools.wraps and the like leave beside a function that they wrap.
+_OF_WRAPPED = frozenset([*functools.WRAPPER_ASSIGNMENTS, "__wrapped__"])
 # Whose text is all that there is to them. By name: not every program imports their modules.
 _SAID_BY_REPR = frozenset(
     [
@@ -78,6 +80,7 @@ class Met(set[type]):
         self.functions: set[Any] = set()
         self.cached: dict[int, functools._lru_cache_wrapper[Any]] = {}  # functions that keep what they gave
         self.names: set[str] = set()  # of attributes that are looked up, by operator.attrgetter and the like
+        self.operators: list[Any] = []
 
     def note(self, value: Any, depth: int = 0) -> None:
         """Adds what a value is, is of, has in containers, or is made of as a callable."""
@@ -86,12 +89,16 @@ class Met(set[type]):
             self.modules.add(value)
         elif isinstance(value, abc.ABCMeta) and builds.is_of_exact_build(value):
             self.abstract.add(value)
-        elif getattr(value, "_is_protocol", False):
+        elif isinstance(value, type) and vars(value).get("_is_protocol"):
             self.names.update({*vars(value), *value.__annotations__} - vars(typing.Protocol).keys())
         elif isinstance(value, Logger):
             self.loggers.add(value)
         elif isinstance(value, (types.BuiltinFunctionType, types.FunctionType)):
             self.functions.add(value)
+        elif isinstance(value, OPERATORS):
+            self.operators.append(value)
+        elif isinstance(value, str) and "{" in value:
+            self.names.update(names_of_format(value))
         elif isinstance(value, _GETTERS):
             self.names.update(part for name in value.__reduce__()[1] if isinstance(name, str) for part in name.split("."))
         elif isinstance(value, (types.MethodType, types.MethodWrapperType)):
@@ -113,6 +120,13 @@ def _parts_of(value: Any) -> Iterable[Any]:
     return () if origin is None else (origin, *typing.get_args(value))
 
 
+def names_of_format(text: str) -> Iterator[str]:
+    """Names of the attributes that str.format reads to fill a text."""
+    with contextlib.suppress(ValueError):
+        fields = [field for _, field, *_ in string.Formatter().parse(text) if field]
+        yield from (part for field in fields for part in re.findall(r"\.(\w+)", field))
+
+
 def key_of(cls: type) -> str:
     """The name of a class, with its module."""
     return f"{cls.__module__}:{cls.__qualname__}"
@@ -131,16 +145,17 @@ def semantic_digest(code: types.CodeType) -> bytes:
     return _core.CodeObject.from_code(code).semantic_digest
 
 
-def describe(value: Any, met: Met | None = None, depth: int = 0) -> dict[str, Any]:
+def describe(value: Any, met: Met | None = None, depth: int = 0, parts: Iterator[int] | None = None) -> dict[str, Any]:
     """The content of `value`; adds to `met` what it is made with."""
-    if depth > DEPTH:
+    parts = parts or iter(range(_PARTS))
+    if depth > DEPTH or next(parts, None) is None:
         raise NotPortableError("it holds objects within objects without end")
     if met is not None:
         met.note(value)
-    inner = functools.partial(describe, met=met, depth=depth + 1)
+    inner = functools.partial(describe, met=met, depth=depth + 1, parts=parts)
     cls = type(value)
     if isinstance(value, functools._lru_cache_wrapper):
-        return {"cached": inner(value.__wrapped__)}
+        return {"cached": inner(value.__wrapped__), "state": _state(value, inner)}
     if isinstance(value, types.FunctionType) and isinstance(vars(value).get("registry"), types.MappingProxyType):
         return {"dispatches": tuple((inner(key), inner(function)) for key, function in vars(value)["registry"].items())}
     if isinstance(value, types.CodeType):
@@ -149,6 +164,9 @@ def describe(value: Any, met: Met | None = None, depth: int = 0) -> dict[str, An
         return {"value": _core.portable(value), **_library_of(value)}
     except NotPortableError:
         pass
+    if cls is torch.library.Library:
+        own = vars(value).keys() - set(cls.__init__.__code__.co_names)
+        return {"type": key_of(cls), "state": {name: inner(vars(value)[name]) for name in sorted(own)}}
     if isinstance(value, _INERT):
         return {"type": key_of(cls)}
     if isinstance(value, OPERATORS):
@@ -157,7 +175,13 @@ def describe(value: Any, met: Met | None = None, depth: int = 0) -> dict[str, An
         return {"missing": True}
     if isinstance(value, dataclasses.Field):
         given = inner(value.default), inner(value.default_factory)
-        return {"field": value.name, "given": given, "is": (value.init, value.compare, value.repr, bool(value.kw_only))}
+        said = value.init, value.compare, value.repr, bool(value.kw_only)
+        return {"field": value.name, "given": given, "is": said, "metadata": inner(value.metadata)}
+    if isinstance(value, _VARIABLES):
+        limits = getattr(value, "__bound__", None), getattr(value, "__constraints__", ())
+        return {"type": key_of(cls), "name": value.__name__, "limits": inner(limits)}
+    if cls is typing.NewType:
+        return {"type": key_of(cls), "name": value.__qualname__, "behind": inner(value.__supertype__)}
     if isinstance(value, _ALIASES):
         origin = typing.get_origin(value)
         of = inner(origin) if isinstance(origin, type) else str(origin)
@@ -172,30 +196,24 @@ def describe(value: Any, met: Met | None = None, depth: int = 0) -> dict[str, An
         name = f"{getattr(value, '__module__', None)}.{value.__qualname__}"
         return {"type": key_of(cls), "name": name, **of, **_library_of(value)}
     if isinstance(value, types.FunctionType):
-        return {"function": describe_function(value, met, depth + 1)}
+        return {"function": describe_function(value, met, depth + 1, parts)}
     if isinstance(value, types.MethodType):
         return {"self": inner(value.__self__), "method": inner(value.__func__)}
-    if isinstance(value, (staticmethod, classmethod)):
-        return {"type": key_of(cls), "function": inner(value.__func__)}
-    if isinstance(value, property):
-        return {"property": tuple(map(inner, (value.fget, value.fset, value.fdel)))}
-    if isinstance(value, functools.partial):
-        return {"partial": inner(value.func), "args": inner(value.args), "keywords": inner(value.keywords)}
-    if cls in (tuple, list) and len(value) <= ITEMS:
-        return {"type": key_of(cls), "items": tuple(map(inner, value))}
-    if cls in _MAPPINGS and len(value) <= ITEMS:
-        made = {"made": inner(value.default_factory)} if cls is collections.defaultdict else {}
-        return {"type": key_of(cls), "items": tuple((inner(key), inner(item)) for key, item in value.items()), **made}
-    if cls is collections.deque and len(value) <= ITEMS:
-        return {"type": key_of(cls), "items": tuple(map(inner, value)), "longest": value.maxlen}
     if key_of(cls) in _SAID_BY_REPR:
         return {"type": key_of(cls), "repr": repr(value)}
-    if isinstance(value, _GETTERS):
-        return {"type": key_of(cls), "made": inner(value.__reduce__()[1:])}
-    if _is_plain_object(value):
-        attributes = {name: item for name, item in sorted(vars(value).items()) if not is_kept_property(cls, name)}
-        return {"type": key_of(cls), "state": {name: inner(item) for name, item in attributes.items()}}
+    if cls in (set, frozenset) and len(value) <= ITEMS:
+        return {"type": key_of(cls), "items": tuple(sorted(_core.digest(inner(item)) for item in value))}
+    if (kept := objects.kept(value)) is not None and len(items := tuple(kept)) <= ITEMS:
+        return {"type": key_of(cls), "items": tuple(map(inner, items)), "state": _state(value, inner)}
     raise NotPortableError(f"a {cls.__qualname__} object cannot be compared with that of another process")
+
+
+def _state(value: Any, inner: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """The attributes of an object, but for what it keeps of properties that are asked for once."""
+    cls = type(value)
+    is_wrapper = isinstance(value, (functools._lru_cache_wrapper, staticmethod, classmethod))
+    own = {name: each for name, each in objects.attributes(value).items() if not is_kept_property(cls, name)}
+    return {name: inner(own[name]) for name in sorted(own) if not (is_wrapper and name in _OF_WRAPPED)}
 
 
 def _library_of(value: Any) -> dict[str, str]:
@@ -230,48 +248,24 @@ def is_described(value: Any, description: dict[str, Any]) -> bool:
         return False
 
 
-def parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """A value under the name ""; or, of one that torch's or the library's Python code makes, its class and its attributes, by
-    which alone it can be compared."""
-    cls = type(value)
-    of_python = all(base is object or (base.__flags__ & _HEAP_TYPE and "__slots__" not in vars(base)) for base in cls.__mro__)
-    if _is_plain_object(value) or not (of_python and any(map(builds.is_of_exact_build, cls.__mro__[:-1]))):
-        yield "", value
-        return
-    yield "__class__", cls
-    yield from vars(value).items()
-
-
-def attributes_of(value: Any) -> dict[str, Any]:
-    """Returns what an object of Python's keeps in attributes, those in slots among them."""
-    slots = (each for cls in type(value).__mro__ for each in vars(cls).values() if isinstance(each, types.MemberDescriptorType))
-    found = dict(getattr(value, "__dict__", {}))
-    for slot in slots:
-        with contextlib.suppress(AttributeError):  # an empty one
-            found[slot.__name__] = slot.__get__(value)
-    return found
-
-
 def is_kept_property(cls: type, name: str) -> bool:
     return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property)
 
 
-def _is_plain_object(value: Any) -> bool:
-    """Returns whether the attributes of an object of the program are all that there is to it."""
-    cls = type(value)
-    native = any(base is not object and builds.is_of_exact_build(base) for base in cls.__mro__)
-    holds_more = cls.__basicsize__ > _PLAIN_SIZE or cls.__itemsize__ or any("__slots__" in vars(base) for base in cls.__mro__)
-    return hasattr(value, "__dict__") and not native and not holds_more and not builds.is_of_exact_build(cls)
-
-
-def describe_function(function: types.FunctionType, met: Met | None = None, depth: int = 0) -> dict[str, Any]:
-    """A function by its code, defaults and closure."""
+def describe_function(
+    function: types.FunctionType, met: Met | None = None, depth: int = 0, parts: Iterator[int] | None = None
+) -> dict[str, Any]:
+    """A function by its code, defaults and closure, and the names that it was given."""
+    inner = functools.partial(describe, met=met, depth=depth, parts=parts)
     cells = (content_of(cell) for cell in function.__closure__ or ())
+    names = function.__name__, function.__qualname__
+    given = {"names": names} if names != (function.__code__.co_name, function.__code__.co_qualname) else {}
     return {
         "code": semantic_digest(function.__code__),
-        "defaults": tuple(describe(value, met, depth) for value in function.__defaults__ or ()),
-        "kwdefaults": {name: describe(value, met, depth) for name, value in (function.__kwdefaults__ or {}).items()},
-        "closure": tuple({} if value in (MISSING, function) else describe(value, met, depth) for value in cells),
+        "defaults": tuple(map(inner, function.__defaults__ or ())),
+        "kwdefaults": {name: inner(value) for name, value in (function.__kwdefaults__ or {}).items()},
+        "closure": tuple({} if value is MISSING or value is function else inner(value) for value in cells),
+        **given,
     }
 
 
@@ -343,15 +337,19 @@ def names_of_code(function: types.FunctionType) -> tuple[str, str]:
 
 def name_of(function: types.FunctionType, module: str) -> tuple[str, str] | None:
     """The module and the name that lead to a function over the globals of `module`: its own, those that functools.wraps gave it
-    or, of a generated method, its place in a class. None for "_", which is no function's own."""
+    or, of one that was generated or made within another, its place there or in a class. None for "_", which is no function's
+    own."""
     if function.__qualname__ == "_":
         return None
     names = [(module, function.__qualname__), (str(function.__module__), function.__qualname__)]
-    if function.__code__.co_filename.startswith("<"):
-        method = function.__code__.co_name
-        classes = (value for value in list(vars(sys.modules[module]).values()) if isinstance(value, type))
-        owning = (cls for cls in classes if cls.__module__ == module and method in vars(cls))
-        names.extend((module, f"{cls.__qualname__}.{method}") for cls in owning)
+    if "<" in function.__qualname__ or function.__code__.co_filename.startswith("<"):
+        held = [
+            (name, value) for name, value in list(vars(sys.modules[module]).items()) if not isinstance(value, torch.nn.Module)
+        ]
+        names += [(module, name) for name, value in held if function in functions_of(value)]
+        classes = [value for _, value in held if isinstance(value, type) and value.__module__ == module]
+        members = ((cls, name) for cls in classes for name, value in vars(cls).items() if function in functions_of(value))
+        names.extend((module, f"{cls.__qualname__}.{name}") for cls, name in members)
     return next((name for name in names if function in functions_under(*name)), None)
 
 
@@ -375,7 +373,7 @@ def _held_functions(value: Any) -> Iterable[Any]:
         return (value.__wrapped__,)
     if value is None or isinstance(value, (type, types.ModuleType)):
         return ()
-    return tuple(each for each in getattr(value, "__dict__", {}).values() if isinstance(each, types.FunctionType))
+    return tuple(each for each in objects.attributes(value).values() if isinstance(each, types.FunctionType))
 
 
 def in_memory(tensors: dict[str, torch.Tensor]) -> Iterator[tuple[str, int, int]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import enum
+import functools
 import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Set
@@ -30,12 +31,15 @@ _SPECIAL_DATA = frozenset({"__match_args__", "__slots__"})  # that the interpret
 _OF_MEMBERS = frozenset({"_inverted_", "_name_", "_value_", "__objclass__", "_sort_order_"})  # _inverted_: made when asked for
 _OF_TEXT = frozenset({"__format__", "__repr__", "__str__"})
 _MEMBER_TABLES = frozenset({"_hashable_values_", "_member_map_", "_member_names_", "_unhashable_values_", "_value2member_map_"})
+_OF_PARTS = ("classmethod", "property", "staticmethod")  # kinds of members that consist of others
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
 
 _MEMBERS, _ATTRIBUTES = "(members)", "(attributes)"  # of enums, by the names of members
 _UNREAD = "(unread)"  # stands among a class's entries for the names of members that had no say
+_MET = "(met)"  # stands among the entries of a class that code which ran has to do with
 _ASKED = "?"  # stands among a class's entries for those of the names looked up that it has
 _OF_EVERY = (object, torch.nn.Module)  # bases whose other attributes matter where they were asked for
+_NAME = "__name__"  # of a class, which it may have been given
 ANY_NAME = "*"  # stands among the names that were read where they were not to be seen, and among a class's entries
 # What the interpreter and the standard library put into every class, or into some as they go.
 _IGNORED = frozenset(
@@ -100,12 +104,15 @@ def describe(
     entries = {}
     for cls in classes:
         unread = frozenset[str]() if cls in of_met else _unread(cls, inlined, asked, read_by_member)
-        entries[cls] = _entries(cls, known, inlined, asked, unread)
+        is_met = cls in of_met and not builds.is_of_exact_build(cls)
+        entries[cls] = _entries(cls, known, inlined, asked, unread, met if is_met else None)
     for cls in classes:
         if not builds.is_of_exact_build(cls):
             entries[cls].update(_read_entries(cls, read - _IGNORED, needed, inlined, met if cls in of_met else None))
             if ANY_NAME in read and cls in of_met:
                 entries[cls][ANY_NAME] = {}
+            if _NAME in read and cls in of_met:
+                entries[cls][_NAME] = {"value": cls.__name__}
             if asked:
                 entries[cls][_ASKED] = tuple(sorted(asked & vars(cls).keys()))
         elif cls in of_met:  # what somebody has put there
@@ -210,13 +217,20 @@ def _key_text(key: str) -> str:
     return key.replace(":", ".", 1)
 
 
-def _entries(cls: type, known: set[str], inlined: Inlined, asked: Set[str], unread: frozenset[str]) -> dict[str, Any]:
-    entries = {
-        name: _describe_member(value, inlined)
+def _entries(
+    cls: type, known: set[str], inlined: Inlined, asked: Set[str], unread: frozenset[str], met: state.Met | None
+) -> dict[str, Any]:
+    entries: dict[str, Any] = {
+        name: _describe_member(value, inlined, met)
         for name, value in list(vars(cls).items())
-        if name not in unread and (_matters(cls, name, value, known, asked) or _is_inlined(value, inlined))
+        if name not in unread and (_matters(cls, name, value, known, asked, met is not None) or _is_inlined(value, inlined))
     }
-    return {**entries, **_generated_tables(cls, unread), **({_UNREAD: tuple(sorted(unread))} if unread else {})}
+    entries.update(_generated_tables(cls, unread, met))
+    if unread:
+        entries[_UNREAD] = tuple(sorted(unread))
+    if met is not None:
+        entries[_MET] = {}
+    return entries
 
 
 def _unread(cls: type, inlined: Inlined, asked: Set[str], read_by_member: Callable[[type], bool]) -> frozenset[str]:
@@ -246,15 +260,19 @@ def _read_entries(
 ) -> Iterator[tuple[str, Any]]:
     """Returns the content of attributes that were read by name, which no guard speaks of."""
     for name in sorted(read & vars(cls).keys()):
-        value = vars(cls)[name]
-        entry = _describe_member(value, inlined)
-        if met is not None and ("type" in entry or isinstance(value, type)):
-            try:
-                entry = {"content": state.describe(value, met)}
-            except NotPortableError as error:
-                if name in needed and name not in _IN_TABLES and not hasattr(type(value), "__get__"):
-                    raise NotPortableError(f"{cls.__qualname__}.{name} was read: {error}") from None
+        entry = _describe_member(vars(cls)[name], inlined, met)
+        if met is not None and name in needed and name not in _IN_TABLES and (lacking := _lacking(entry)) is not None:
+            raise NotPortableError(f"{cls.__qualname__}.{name} was read, and {lacking} cannot be compared")
         yield name, entry
+
+
+def _lacking(entry: Any) -> str | None:
+    """The type of what is said of a member by its type alone."""
+    if isinstance(entry, tuple):
+        return next((found for each in entry if (found := _lacking(each)) is not None), None)
+    if "type" in entry:
+        return f"an object of {_key_text(entry['type'])}"
+    return next((found for kind in _OF_PARTS if kind in entry and (found := _lacking(entry[kind])) is not None), None)
 
 
 def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str], asked: set[str]) -> str | None:
@@ -263,15 +281,17 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
         known = known | (read - _IGNORED)
     members = dict(vars(cls))
     unread = frozenset(recorded.get(_UNREAD, ()))
-    tables = _generated_tables(cls, unread)
+    tables = _generated_tables(cls, unread, None)
     if ANY_NAME in recorded:
         known = known | (members.keys() - _IGNORED)
     if _ASKED in recorded and (new := asked & members.keys() - set(recorded[_ASKED])):
         return min(new)
     for name, entry in recorded.items():
-        if name in (ANY_NAME, _ASKED, _UNREAD):
+        if name in (ANY_NAME, _ASKED, _MET, _UNREAD):
             continue
-        if name == _MEMBERS and not unread.isdisjoint(_MEMBER_TABLES):
+        if name == _NAME:
+            same = cls.__name__ == entry["value"]
+        elif name == _MEMBERS and not unread.isdisjoint(_MEMBER_TABLES):
             same = set(map(_core.digest, entry)) <= set(map(_core.digest, tables[name]))
         elif name == _ATTRIBUTES and not unread.isdisjoint(_MEMBER_TABLES):
             same = all(_core.same(tables.get(name, {}).get(member), attributes) for member, attributes in entry.items())
@@ -282,12 +302,12 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
         if not same:
             return name
     for name, value in members.items():
-        if name not in recorded and name not in unread and _matters(cls, name, value, known, asked):
+        if name not in recorded and name not in unread and _matters(cls, name, value, known, asked, _MET in recorded):
             return name
     return None
 
 
-def _matters(cls: type, name: str, value: Any, known: set[str], asked: Set[str]) -> bool:
+def _matters(cls: type, name: str, value: Any, known: set[str], asked: Set[str], is_met: bool) -> bool:
     """Returns whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
     if name in _IGNORED or (cls is torch.nn.Module and name in _BY_DYNAMO):
         return False
@@ -304,7 +324,7 @@ def _matters(cls: type, name: str, value: Any, known: set[str], asked: Set[str])
         return special
     if hasattr(type(value), "__get__") or hasattr(type(value), "__set__"):
         return special or name in asked
-    return special and (callable(value) or value is None or name in _SPECIAL_DATA)  # else a library's own
+    return special and (is_met or callable(value) or value is None or name in _SPECIAL_DATA)  # else a library's own
 
 
 def _functions(value: Any) -> list[types.FunctionType]:
@@ -321,19 +341,27 @@ def _is_inlined(value: Any, inlined: Inlined) -> bool:
     return any(inlined(function.__code__) for function in _functions(value))
 
 
-def _describe_member(value: Any, inlined: Inlined) -> dict[str, Any]:
-    if isinstance(value, (staticmethod, classmethod)):
-        return {type(value).__name__: _describe_member(value.__func__, inlined)}
-    if isinstance(value, property):
-        return {"property": tuple(_describe_member(part, inlined) for part in (value.fget, value.fset, value.fdel))}
+def _describe_member(value: Any, inlined: Inlined, met: state.Met | None = None) -> dict[str, Any]:
+    if type(value) in (staticmethod, classmethod):
+        return {type(value).__name__: _describe_member(value.__func__, inlined, met)}
+    if type(value) is property:
+        return {"property": tuple(_describe_member(part, inlined, met) for part in (value.fget, value.fset, value.fdel))}
     if isinstance(value, types.FunctionType):
         if inlined(value.__code__) or value.__code__.co_filename.startswith("<"):
             return _describe_function(value)
         return {"name": f"{value.__module__}.{value.__qualname__}"}
-    if hasattr(type(value), "__get__"):
-        return {"type": state.key_of(type(value))}
+    if met is not None:
+        met.note(value)
     try:
         return {"value": _core.portable(value)}
+    except NotPortableError:
+        return _content(value, met)
+
+
+def _content(value: Any, met: state.Met | None) -> dict[str, Any]:
+    """A value by what it is made of, or by its type where that cannot be compared."""
+    try:
+        return {"content": state.describe(value, met)}
     except NotPortableError:
         return {"type": state.key_of(type(value))}
 
@@ -341,9 +369,9 @@ def _describe_member(value: Any, inlined: Inlined) -> dict[str, Any]:
 def _fits_member(value: Any, entry: dict[str, Any]) -> bool:
     for kind in (staticmethod, classmethod):
         if kind.__name__ in entry:
-            return isinstance(value, kind) and _fits_member(value.__func__, entry[kind.__name__])
+            return type(value) is kind and _fits_member(value.__func__, entry[kind.__name__])
     if "property" in entry:
-        return isinstance(value, property) and all(
+        return type(value) is property and all(
             _fits_member(part, e) for part, e in zip((value.fget, value.fset, value.fdel), entry["property"], strict=True)
         )
     if "content" in entry:
@@ -364,13 +392,14 @@ def _describe_function(function: types.FunctionType) -> dict[str, Any]:
         return {"code": operands.semantic_digest(function.__code__)}
 
 
-def _generated_tables(cls: type, unread: frozenset[str]) -> dict[str, Any]:
+def _generated_tables(cls: type, unread: frozenset[str], met: state.Met | None) -> dict[str, Any]:
     """Returns what decides over code that the standard library generates or implements: fields and members."""
     tables: dict[str, Any] = {}
+    plain = functools.partial(_plain, met=met)
     if issubclass(cls, enum.Enum):
         members = cls._member_map_.items()
-        tables[_MEMBERS] = tuple((name, member.name, _plain(member._value_)) for name, member in members)
-        own = {name: _own_attributes(member) for name, member in members if name == member.name}
+        tables[_MEMBERS] = tuple((name, member.name, plain(member._value_)) for name, member in members)
+        own = {name: _own_attributes(member, plain) for name, member in members if name == member.name}
         if any(own.values()):
             tables[_ATTRIBUTES] = own
         if (boundary := vars(cls).get("_boundary_")) is not None:
@@ -380,16 +409,16 @@ def _generated_tables(cls: type, unread: frozenset[str]) -> dict[str, Any]:
         tables["(abstract)"] = inspect.isabstract(cls)
     if "__dataclass_fields__" in vars(cls):
         if "__dataclass_fields__" not in unread:
-            tables["(fields)"] = tuple(_field(field) for field in vars(cls)["__dataclass_fields__"].values())
+            tables["(fields)"] = tuple(_field(field, plain) for field in vars(cls)["__dataclass_fields__"].values())
     elif issubclass(cls, tuple) and "_fields" in vars(cls):
         names = tuple(vars(cls)["_fields"])
-        tables["(fields)"] = names, tuple((k, _plain(v)) for k, v in getattr(cls, "_field_defaults", {}).items())
+        tables["(fields)"] = names, tuple((k, plain(v)) for k, v in getattr(cls, "_field_defaults", {}).items())
     return tables
 
 
-def _own_attributes(member: enum.Enum) -> dict[str, Any]:
+def _own_attributes(member: enum.Enum, plain: Callable[[Any], Any]) -> dict[str, Any]:
     """Returns what a member of an enum has beside its name and its value."""
-    return {name: _plain(value) for name, value in sorted(vars(member).items()) if name not in _OF_MEMBERS}
+    return {name: plain(value) for name, value in sorted(vars(member).items()) if name not in _OF_MEMBERS}
 
 
 def _registered(cls: type) -> Iterator[type]:
@@ -401,17 +430,17 @@ def _registered(cls: type) -> Iterator[type]:
             yield from (found for ref in _registry_of(cls)[0] if (found := ref()) is not None)
 
 
-def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
+def _field(field: dataclasses.Field[Any], plain: Callable[[Any], Any]) -> tuple[Any, ...]:
     factory = field.default_factory
-    made = None if factory is dataclasses.MISSING else _plain(factory)
-    default = None if field.default is dataclasses.MISSING else (_plain(field.default),)
+    made = None if factory is dataclasses.MISSING else plain(factory)
+    default = None if field.default is dataclasses.MISSING else (plain(field.default),)
     said = field.init, field.compare, field.repr, bool(field.kw_only)
-    return field.name, default, made, *said, *((_plain(dict(field.metadata)),) if field.metadata else ())
+    return field.name, default, made, *said, *((plain(dict(field.metadata)),) if field.metadata else ())
 
 
-def _plain(value: Any) -> Any:
-    """`value` as a package holds it, its type where it cannot."""
+def _plain(value: Any, met: state.Met | None) -> Any:
+    """`value` as a package holds it; what it is made of, or its type, where it cannot be held."""
     try:
         return _core.portable(value)
     except NotPortableError:
-        return state.key_of(type(value))
+        return _content(value, met)

@@ -13,7 +13,8 @@ from ... import _core
 from ...errors import NotPortableError
 from ..fingerprint import state
 
-_BY_OTHERS = ("__wrapped__", "_torch")  # functions that count by themselves; what Dynamo notes
+_WRAPPED = "__wrapped__"
+_BY_OTHERS = (_WRAPPED, "_torch")  # functions that count by themselves; what Dynamo notes
 
 
 class FunctionAttributes:
@@ -54,7 +55,8 @@ def _found(module: str, qualname: str, names: set[str]) -> tuple[Any, ...]:
     found = []
     for number, function in enumerate(state.functions_under(module, qualname)):
         own = vars(function)
-        found += [(number, name, _content(own[name])) for name in sorted(own.keys() & names)]
+        special = {name for name in own if name.startswith("__") and name != _WRAPPED}  # the library may ask for these
+        found += [(number, name, _content(own[name])) for name in sorted(own.keys() & names | special)]
     return tuple(found)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import re
-import string
 import types
 from collections.abc import Iterator
 from typing import Any
 
 from ... import _core
+from ..fingerprint import state
 from . import operands
 
 # By what code reads attributes whose names do not stand in it.
@@ -27,9 +25,7 @@ def names_in(code: types.CodeType) -> Iterator[str]:
         if isinstance(const, tuple):
             yield from (name for name in const if isinstance(name, str))
         elif isinstance(const, str) and "{" in const:
-            with contextlib.suppress(ValueError):
-                fields = [field for _, field, *_ in string.Formatter().parse(const) if field]
-                yield from (part for field in fields for part in re.findall(r"\.(\w+)", field))
+            yield from state.names_of_format(const)
 
 
 def digest_of_keys(value: Any) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import _core
 from ...errors import CorruptPackageError, PackageError
-from ..fingerprint import chains, environment, state
+from ..fingerprint import chains, environment, sharing, state
 from ..seam import symbols
 from . import classes, function_attributes, operands, registrations, replaced
 from .constant_calls import gives_constant, outcome
@@ -242,14 +242,11 @@ def _missing(entries: Any, scope: dict[str, Any]) -> str | None:
     return next((f"module {module} has no {name}" for module, name in entries if not state.lacks(module, name)), None)
 
 
-def _shared(entries: Any, scope: dict[str, Any]) -> str | None:
-    places = [(module, chain) for module, chain, _ in entries]
-    found = [(place, chains.of_module(importlib.import_module(place[0]), place[1])[0]) for place in places]
-    for (module, chain, number), (_, _, now) in zip(entries, chains.numbered(found), strict=True):
-        if now != number:
-            other = ".".join(entries[min(number, now)][1])
-            return f"{module}.{'.'.join(chain)} is {'' if number < now else 'not '}{other}"
-    return None
+def _shared(entry: Any, scope: dict[str, Any]) -> str | None:
+    places, expected = entry
+    if _core.digest(sharing.numbers(places)) == expected:
+        return None
+    return f"which objects are the same one, among {', '.join('.'.join(chain) for _, chain in places)}"
 
 
 def _modules(names: Any, scope: dict[str, Any]) -> str | None:

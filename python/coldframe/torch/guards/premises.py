@@ -23,7 +23,7 @@ from torch.utils import _pytree as pytree
 
 from ... import _core
 from ...errors import NotPortableError
-from ..fingerprint import builds, chains, state
+from ..fingerprint import builds, chains, sharing, state
 from ..seam import symbols
 from . import classes, constant_calls, operands, registrations, replaced, unguarded_values
 from .enums import Enums
@@ -69,7 +69,6 @@ class Premises:
         self._instances: dict[bytes, tuple[Any, ...]] = {}
         self._isinstance: dict[Any, tuple[Any, ...]] = {}
         self._distinct: list[Expression] = []
-        self._shareable: dict[tuple[str, chains.Chain], Any] = {}
         self._missing: set[tuple[str, str]] = set()
         self._same: dict[tuple[str, str], tuple[Expression, Expression]] = {}
         self._dirs: dict[str, tuple[Expression, Any]] = {}
@@ -204,14 +203,7 @@ class Premises:
 
     def held(self, source: str, value: Any) -> None:
         """Dynamo has taken something as it is, without a guard."""
-
-        for part, held in state.parts(value):
-            place = f"{source}.{part}" if part else source
-
-            def said(of: Expression, place: str = place, held: Any = held) -> None:
-                self._held[place] = of, state.describe_called(held, self.met)
-
-            self._say(place, place, said)
+        self._say(source, source, lambda of: self._held.update({source: (of, state.describe_called(value, self.met))}))
 
     def asked(self, name: str) -> None:
         """An attribute of this name was looked up, in the class of an object perhaps."""
@@ -246,12 +238,20 @@ class Premises:
             with contextlib.suppress(NotPortableError):  # it is said in another way
                 state.describe(chains.of_module(sys.modules[module], chain[:-1])[0], self.met)
         self._reads[module, chain] = content = state.describe(value, self.met)
-        if state.can_be_shared(value):
-            self._shareable[module, chain] = value
         self.operators.update({name: registrations.of(name) for name in registrations.names_of(value)})
         if len(_core.encode(content)) > _LARGEST:
             raise NotPortableError(f"it reads {'.'.join(chain)}, which is too large to be compared")
         return value
+
+    def places(self) -> tuple[sharing.Place, ...]:
+        """Returns the names that lead to what code that ran holds and reads."""
+        found = {(module, chain) for module, chain in self._reads if chain[-1] not in (chains.CHOSEN, chains.INSIDE)}
+        found |= {(module, tuple(name.split("."))) for module, name in self._functions}
+        names = {name for code in self._executed.values() for name in names_in(code)} | self.met.names
+        for cls in self.classes():
+            read = (name for name in names & vars(cls).keys() if not name.startswith("__"))  # some come as they are asked for
+            found |= {(cls.__module__, (*cls.__qualname__.split("."), name)) for name in read}
+        return tuple(sorted(place for place in found if sharing.is_found(place)))
 
     def executed_codes(self) -> Collection[types.CodeType]:
         return self._executed.values()
@@ -410,7 +410,7 @@ class Premises:
             "dirs": tuple(self._dirs.values()),
             "of_inputs": tuple(self._of_inputs.values()),
             "held": tuple(self._held.values()),
-            "shared": chains.numbered(sorted(self._shareable.items())) if len(self._shareable) > 1 else (),
+            "shared": len(numbers := sharing.numbers(places := self.places())) > 1 and (places, _core.digest(numbers)),
             "reads": tuple((*where, content) for where, content in sorted(self._reads.items())),
             "tensors": self._of_tensors and (tuple(sorted(self._of_tensors)), operands.claims_of_tensors(self._of_tensors)),
             "unshadowed": tuple((module, tuple(sorted(names))) for module, names in sorted(self._unshadowed.items()) if names),
