@@ -220,12 +220,26 @@ KERNELS = {
         "",
         tuple(f"import torch\nkernel = torch.{name}\n" for name in ("cos", "tan")),
     ),
-    "called by what is not traced": Edit(
-        _kernel("rule", "import OTHER\n", "OTHER.kernel", "def g(x):\n    return torch.ops.edited_{name}.a(x)\n" + ALLOWED),
-        "",
-        "",
-        tuple(f"import torch\nkernel = torch.{name}\n" for name in ("cos", "tan")),
-    ),
+    **{
+        f"called by what is not traced{where}": Edit(
+            _kernel(
+                f"rule{number}", "import OTHER\n", "OTHER.kernel", f"{before}\ndef g(x):\n    return {called}(x)\n" + ALLOWED
+            ),
+            "",
+            "",
+            tuple(f"import torch\nkernel = torch.{name}\n" for name in ("cos", "tan")),
+        )
+        for number, (where, before, called) in enumerate(
+            (
+                ("", "", "torch.ops.edited_{name}.a"),
+                (", in a table", "T = [torch.ops.edited_{name}.a]", "T[0]"),
+                (", in a table, by its overload", "T = {'a': torch.ops.edited_{name}.a.default}", "T['a']"),
+                (", of an object", "class O: pass\no = O()\no.a = torch.ops.edited_{name}.a", "o.a"),
+                (", of a class", "class O:\n    a = torch.ops.edited_{name}.a", "O.a"),
+                (", in a closure", "def made(a):\n    return lambda x: a(x)\nk = made(torch.ops.edited_{name}.a)", "k"),
+            )
+        )
+    },
 }
 EDITS = {
     **{f"written: {name}": edit for name, edit in WRITTEN.items()},

@@ -44,9 +44,8 @@ _BY_MODULE = {
     "op.register_autograd(r.bw)\ndef args():\n    return (torch.arange(6.0).reshape(2, 3).requires_grad_(),)\n"
     "def f(x): return op(x)",
 }
-_BY_METHOD = (
-    "import sys, types\nK = 2\nclass M(types.ModuleType):\n    def scale(self): return K\nsys.modules[__name__].__class__ = M\n"
-)
+_MODULE_CLASS = "import sys, types\nclass M(types.ModuleType):\n"
+_BY_METHOD = _MODULE_CLASS + "    def scale(self): return K\nK = 2\nsys.modules[__name__].__class__ = M\n"
 _BY_GETATTR = "def __getattr__(name):\n    if name == 'K': return 2\n    raise AttributeError(name)\n"
 _CACHE = "import functools\nK = [2]\ndef h(): return K[0]\n@functools.lru_cache\ndef F(a): return h()\nF(1)\n"
 
@@ -57,6 +56,17 @@ def _forms(text: str, before: str = "2", after: str = "3") -> tuple[str, str]:
 
 MODULES = {f"module {name}": _module(text) for name, text in _BY_MODULE.items()} | {
     "method of a module": _module("def k(m): return m.scale()\ndef g(x): return x * k(OTHER)", _forms(_BY_METHOD)),
+    **{
+        f"special method of a module: {name}": _module(
+            f"def k(m): return {read}\ndef g(x): return x * k(OTHER)",
+            _forms(_MODULE_CLASS + f"    def {method}: return 2\nsys.modules[__name__].__class__ = M\n"),
+        )
+        for name, method, read in (
+            ("__call__", "__call__(self)", "m()"),
+            ("__len__", "__len__(self)", "len(m)"),
+            ("__getitem__", "__getitem__(self, key)", "m['a']"),
+        )
+    },
     "attribute that a module makes, imported": _module(
         "def g(x):\n    from OTHER import K\n    return x * K", _forms(_BY_GETATTR)
     ),

@@ -391,6 +391,15 @@ def f(x):
     "keys of a dict that a list takes in": Edit(
         "KEYS = {@@: 5}\ndef f(x):\n    keys = []\n    keys += KEYS\n    return x * keys[0]", "1", "2"
     ),
+    "keys of a dict that a deque takes in": Edit(
+        "KEYS = {@@: 5}\ndef f(x):\n    keys = collections.deque()\n    keys += KEYS\n    return x * keys[0]", "1", "2"
+    ),
+    "keys of a dict that another takes in": Edit(
+        "KEYS = {@@: 5}\ndef f(x):\n    keys = {}\n    keys |= KEYS\n    return x * list(keys)[0]", "1", "2"
+    ),
+    "keys of a dict that are united with others": Edit(
+        "KEYS = {@@: 5}\ndef f(x):\n    return x * list({} | KEYS)[0]", "1", "2"
+    ),
     "type of a key": Edit("KEYS = {@@: 5}\ndef f(x): return x * (2 if isinstance(tuple(KEYS)[0], bool) else 3)", "1", "True"),
     "type within a key": Edit(
         "KEYS = {(0, @@): 5}\ndef f(x): return x * (2 if isinstance(list(KEYS)[0][1], bool) else 3)", "1", "True"

@@ -8,6 +8,7 @@ import dis
 import enum
 import functools
 import operator
+import re
 import sys
 import types
 import weakref
@@ -33,6 +34,9 @@ def install(wrap: Wrap, current: Current) -> None:
                 wrap(cls, name, functools.partial(_asking, current))
         if "call_method" in vars(cls):
             wrap(cls, "call_method", functools.partial(_calling, current))
+        for name in filter(_OF_OPERATORS.fullmatch, list(vars(cls))):
+            if vars(cls)[name] is not None:
+                wrap(cls, name, functools.partial(_combining, current))
     _wrap_own_methods(wrap, current)
     _wrap_bound(wrap, current)
     _wrap_namespaces(wrap, current)
@@ -90,6 +94,18 @@ def _calling(current: Current, original: Any) -> Callable[..., Any]:
         return original(self, tx, name, *rest, **more)
 
     return called
+
+
+_OF_OPERATORS = re.compile(r"(nb|sq)_inplace_\w+_impl")  # of Dynamo's variables, that take in another one
+
+
+def _combining(current: Current, original: Any) -> Callable[..., Any]:
+    def combine(self: Any, tx: Any, *others: Any, **more: Any) -> Any:
+        if (premises := current()) is not None:
+            _note_keys(premises, tx, (others,))
+        return original(self, tx, *others, **more)
+
+    return combine
 
 
 # Methods of lists, sets, dicts, deques and texts that go through what they are given.
