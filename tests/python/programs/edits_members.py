@@ -97,6 +97,28 @@ _MEMBERS = {
         "K = typing.Literal[@@]\nclass C:\n    a: 'K'\nT = [C]",
         "typing.get_args(typing.get_type_hints(T[0])['a'])[0]",
     ),
+    "default of a parameter that shows another text": (
+        _V + "    def __repr__(self): return 'V'\nimport inspect\nP = inspect.Parameter('a', 1, default=V(@@))",
+        "P.default.v",
+    ),
+    "module that a function is given": ("def k(): pass\nk.__module__ = 'c' * @@", "len(k.__module__)"),
+    "qualified name that a class is given": ("class C: pass\nC.__qualname__ = 'c' * @@", "len(C.__qualname__)"),
+    "attribute of a base that is asked for": ("class B:\n    v = @@\nclass C(B): pass", "C.__bases__[0].v"),
+    "order of a class's members": (
+        "class C: pass\nfor n in 'pq' if @@ == 2 else 'qp': setattr(C, n, ord(n))",
+        "[v for n, v in C.__dict__.items() if len(n) == 1][0]",
+    ),
+    "documentation of a property": (
+        "class C:\n    v = property(lambda self: 1, doc='a' * @@)\nT = [C.v]",
+        "len(T[0].__doc__)",
+    ),
+    "type of a field": (
+        "@dataclasses.dataclass\nclass N:\n    a: typing.Literal[@@] = 1\nT = [dataclasses.fields(N)[0]]",
+        "typing.get_args(T[0].type)[0]",
+    ),
+    "class as a key": ("class C:\n    v = @@\nT = {C: 1}", "next(iter(T)).v"),
+    "class in a key": ("class C:\n    v = @@\nT = {(C, 1): 1}", "next(iter(T))[0].v"),
+    "function as a key": ("def k(): pass\nk.v = @@\nT = {k: 1}", "next(iter(T)).v"),
     "signature of an object": (
         "import inspect\ndef k(a): pass\nk.__signature__ = inspect.Signature([inspect.Parameter('a' * n, 1)"
         " for n in range(1, @@)])",
@@ -130,6 +152,11 @@ _OBJECTS = {
         "class C:\n    def __init__(self, v): self.v = v\n    @property\n    def _is_protocol(self): raise OSError\no = C(@@)",
         "o.v",
     ),
+    "order of attributes": (
+        "class C: pass\no = C()\nfor n in ('ab' if @@ == 2 else 'ba'): setattr(o, n, ord(n))",
+        "list(o.__dict__.values())[0]",
+    ),
+    "cause of an error": ("e = ValueError(1)\ne.__cause__ = KeyError(@@)", "e.__cause__.args[0]"),
     "a namespace": ("import types\no = types.SimpleNamespace(v=@@)", "o.v"),
     "a namespace, in a class": ("import types\nclass C:\n    o = types.SimpleNamespace(v=@@)", "C.o.v"),
     "a partial with an attribute": ("def k(): pass\np = functools.partial(k)\np.v = @@", "p.v"),
@@ -148,6 +175,21 @@ _OBJECTS = {
     "an attribute of a class that a format names": ("F = '{0.v}'\nclass C:\n    v = @@", "int(F.format(C))"),
 }
 _SAME = {
+    **{
+        name: (f"import types\ndef made(): return {made}\na = made()\nb = @@", "(2 if a is b else 3)", "a", "made()")
+        for name, made in {
+            "tuples": "tuple([1, 2])",
+            "texts": "''.join('a b')",
+            "numbers": "float('1.5')",
+            "frozen sets": "frozenset([1, 2])",
+            "bytes that can be written": "bytearray(2)",
+            "namespaces": "types.SimpleNamespace()",
+            "errors": "ValueError(1)",
+            "bound methods": "[].append",
+        }.items()
+    },
+    "items of a set": (_V + "a = V(1)\nT = {a}\nb = @@", "(2 if b in T else 3)", "a", "V(1)"),
+    "tuples of a table": ("a = tuple([1])\nT = {'q': [a, @@]}", "(2 if T['q'][0] is T['q'][1] else 3)", "a", "tuple([1])"),
     "lists of a table": ("a = [1]\nT = [a, @@]", "(2 if T[0] is T[1] else 3)", "a", "[1]"),
     "lists of two tables": ("a = [1]\nT = [a]\nU = [@@]", "(2 if T[0] is U[0] else 3)", "a", "[1]"),
     "objects of a table": (_V + "a = V(1)\nT = [a, @@]", "(2 if T[0] is T[1] else 3)", "a", "V(1)"),

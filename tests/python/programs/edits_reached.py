@@ -67,6 +67,24 @@ MODULES = {f"module {name}": _module(text) for name, text in _BY_MODULE.items()}
             ("__getitem__", "__getitem__(self, key)", "m['a']"),
         )
     },
+    "attribute that a module makes, asked of its function": _module(
+        "def g(x): return x * OTHER.__getattr__('K')", _forms(_BY_GETATTR)
+    ),
+    "attribute that a module makes, asked by another name": _module(
+        "from OTHER import give\ndef g(x): return x * give('K')", _forms(_BY_GETATTR + "give = __getattr__\n")
+    ),
+    "how a module makes attributes, of a class": _module(
+        "class C: pass\nC.__getattr__ = OTHER.__getattr__\nc = C()\ndef g(x): return x * c.K",
+        _forms("def __getattr__(self, name=None):\n    if name == 'K': return 2\n    raise AttributeError(name)\n"),
+    ),
+    "method of a module, in a table": _module("T = [OTHER.scale]\ndef g(x): return x * T[0]()", _forms(_BY_METHOD)),
+    "method of a module, by methodcaller": _module(
+        "import operator\nG = operator.methodcaller('scale')\nD = OTHER\ndef g(x): return x * G(D)", _forms(_BY_METHOD)
+    ),
+    "attribute that a module makes, asked for where it is traced": _module(
+        "def f(x): return x * (2 if hasattr(OTHER, 'K') else 3)",
+        (_BY_GETATTR, _BY_GETATTR.replace("'K'", "'L'")),
+    ),
     "attribute that a module makes, imported": _module(
         "def g(x):\n    from OTHER import K\n    return x * K", _forms(_BY_GETATTR)
     ),

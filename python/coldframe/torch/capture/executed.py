@@ -13,6 +13,7 @@ import dis
 import functools
 import importlib.util
 import inspect
+import itertools
 import operator
 import os
 import re
@@ -43,6 +44,8 @@ _OF_PROCESS = frozenset(
 )
 _KEPT_BY_CLASS = "__subclasshook__"  # its results are
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")  # of a module or distribution
+_IDENTITIES = frozenset(["id", "is_", "is_not"])
+_LOOKS_FOR = frozenset(["distribution", "find_loader", "find_spec"])  # modules
 _READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _WHEN_MADE = frozenset(["__call__", "__init__", "__new__", "__post_init__"])  # what runs without its name
@@ -79,6 +82,9 @@ def add_to(
             premises.enums.traced(code)
         if places.is_of_program(code) and (asked := asks_for_lines(code)):
             premises.failure = f"{code.co_qualname}() asks where in its file it stands ({asked}), which no edit leaves as it is"
+        if places.is_of_program(code) and not _LOOKS_FOR.isdisjoint(code.co_names):
+            for name in _names_of_modules(code):
+                premises.installed(name)
         if places.is_of_program(code) and "co_consts" in code.co_names:
             premises.failure = f"{code.co_qualname}() reads constants of code, which no guard compares as they are"
         if places.is_of_program(code) and (module := module_of(code.co_filename)) is not None:
@@ -92,12 +98,14 @@ def add_to(
     added: list[tuple[types.FunctionType, list[_Read]]] = []
     named = _names_in(functions)
     waiting, seen = list(functions), set[int]()
+    skipped, otherwise = list[types.FunctionType](), list[types.FunctionType]()
     while waiting:
         for function in waiting:
             if id(function) in seen:
                 continue
             seen.add(id(function))
-            if _reads_modules(function, named):
+            if function not in otherwise and _reads_modules(function, named):
+                skipped.append(function)
                 continue
             try:
                 if counts[id(function.__code__)] >= _core.FUNCTIONS_OF_A_CODE and id(function.__code__) not in made_within:
@@ -108,8 +116,13 @@ def add_to(
                 return
         found = _not_run(premises, added, {id(function) for function in functions})
         waiting = [function for function in found if id(function) not in seen and places.is_of_program(function.__code__)]
+        if not waiting:
+            waiting = [each for each in skipped if each not in otherwise and _is_called_otherwise(each, premises)]
+            otherwise += waiting
+            seen -= set(map(id, waiting))
     read = [each for _, of_function in added for each in of_function]
     _add_attributes(premises, added)
+    premises.compares_identities = any(_compares_identities(function.__code__) for function, _ in added)
     premises.looks_up_any_name = any(_finds_any(function.__code__, [value for *_, value in read]) for function, read in added)
     try:
         _add_installed(premises, added)
@@ -136,6 +149,14 @@ def add_to(
                     premises.read(module, (name,))
             except (KeyError, NotPortableError) as error:
                 premises.failure = f"{'.'.join(chain[:-1])} was looked into while the frame was compiled: {error}"
+
+
+def _compares_identities(code: types.CodeType) -> bool:
+    """Returns whether a code may ask which object one is, constants apart."""
+    if not _IDENTITIES.isdisjoint(code.co_names):
+        return True
+    pairs = itertools.pairwise(dis.get_instructions(code))
+    return any(second.opname == "IS_OP" and first.opname != "LOAD_CONST" for first, second in pairs)
 
 
 def _named_in_texts(value: object) -> Set[str]:
@@ -186,7 +207,7 @@ def _add_installed(premises: Premises, added: Iterable[tuple[types.FunctionType,
             if not looking.isdisjoint(called) or any(_is_of_importlib(value) for *_, value in read):
                 looking.add(id(function))
     codes = [function.__code__ for function, _ in added if id(function) in looking]
-    names = {const for code in codes for const in code.co_consts if isinstance(const, str) and _NAME.fullmatch(const)}
+    names = {name for code in codes for name in _names_of_modules(code)}
     if codes and not names:
         premises.failure = f"{codes[0].co_qualname}(), which ran while the frame was compiled, looks for modules"
     for name in names:
@@ -195,6 +216,11 @@ def _add_installed(premises: Premises, added: Iterable[tuple[types.FunctionType,
         if module is not None and reached.is_of_program(module):
             for attribute in {each for code in codes for each in code.co_names} & vars(module).keys():
                 premises.read(name, (attribute,))
+
+
+def _names_of_modules(code: types.CodeType) -> Iterator[str]:
+    """Constants of a code that can be names of modules."""
+    return (const for const in code.co_consts if isinstance(const, str) and _NAME.fullmatch(const))
 
 
 def _is_of_importlib(value: object) -> bool:
@@ -321,6 +347,13 @@ def _reads_modules(function: types.FunctionType, named: Set[str]) -> bool:
         and not (is_special and name not in ("__dir__", "__getattribute__"))
         and any(issubclass(cls, types.ModuleType) for cls in state.owners(module, qualname))
     )
+
+
+def _is_called_otherwise(function: types.FunctionType, premises: Premises) -> bool:
+    """Returns whether code may have called how attributes of a module are read, or a method of one, as another function."""
+    classes = (cls for cls in premises.classes() if not issubclass(cls, types.ModuleType))
+    held = function in premises.met.functions or function.__name__ in premises.met.names
+    return held or any(vars(cls).get(function.__name__) is function for cls in classes)
 
 
 def _names_in(functions: Iterable[types.FunctionType]) -> Set[str]:

@@ -145,8 +145,10 @@ class FrameCapture:
         try:
             if self.functions is not None:
                 executed.add_to(self.premises, self.sources, self.functions, [self.record.code, *self.traced])
+            registrations.add_to(self.premises, self.sources, known := set(self.premises.operators))
             reached.add_to(self.premises)
-            registrations.add_to(self.premises, self.sources, self.premises.operators.keys())
+            if more := self.premises.operators.keys() - known:
+                registrations.add_to(self.premises, self.sources, more)
             sets.add_to(self.premises, self.premises.places())
             self.premises.add_to(self.program, self.traced)
         except NotPortableError as error:

@@ -108,11 +108,12 @@ def _behind_call(instructions: list[dis.Instruction]) -> list[dis.Instruction]:
 
 
 def _instructions(code: types.CodeType) -> Iterator[tuple[dis.Instruction, dis.Instruction, bool]]:
-    """Each instruction with the next one, and whether what it reads is given to what has no use for its order."""
-    is_given = False
+    """Each instruction with the next one, and whether what it reads, or attributes of it, is given to what has no use for its
+    order."""
+    is_given = is_of_given = False
     for instruction, following in itertools.pairwise(dis.get_instructions(code)):
-        yield instruction, following, is_given
-        name = instruction.argval
-        is_given = (instruction.opname in _READS and name in _BUILTINS_WITHOUT_ORDER) or (
-            instruction.opname in _ATTRIBUTES and name in _METHODS_WITHOUT_ORDER
-        )
+        is_attribute = instruction.opname in _ATTRIBUTES
+        is_of_given = is_of_given if is_attribute else is_given
+        yield instruction, following, is_of_given
+        orderless = _METHODS_WITHOUT_ORDER if is_attribute else _BUILTINS_WITHOUT_ORDER
+        is_given = (is_attribute or instruction.opname in _READS) and instruction.argval in orderless

@@ -47,6 +47,8 @@ def _attribute(value: Any, name: str) -> Any:
         return state.MISSING
     if isinstance(value, type) and name == INSIDE:
         return _inside(value)
+    if isinstance(value, type) and not any(name in vars(base) for base in value.__mro__):
+        return state.MISSING  # its bases, say, or what its metaclass gives
     static = inspect.getattr_static(value, name, state.MISSING)
     if isinstance(value, type):
         return static

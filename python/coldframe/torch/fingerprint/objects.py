@@ -24,6 +24,7 @@ _EXCEPTIONS = [
     for cls in vars(builtins).values()
     if isinstance(cls, type) and issubclass(cls, BaseException) and cls.__basicsize__ == BaseException.__basicsize__
 ]
+_OF_EXCEPTIONS = ("args", "__cause__", "__context__", "__suppress_context__")
 _FIELD = type(vars(collections.namedtuple("_", "field"))["field"])
 # By class, what its objects keep beside attributes.
 KEPT: dict[type, Callable[[Any], Iterable[Any]]] = {
@@ -48,7 +49,7 @@ KEPT: dict[type, Callable[[Any], Iterable[Any]]] = {
         _own(collections.deque, "maxlen", value),
         *collections.deque.__iter__(value),
     ),
-    property: lambda value: tuple(_own(property, name, value) for name in ("fget", "fset", "fdel")),
+    property: lambda value: (*(_own(property, name, value) for name in ("fget", "fset", "fdel")), _documentation(value)),
     staticmethod: lambda value: (_own(staticmethod, "__func__", value),),
     classmethod: lambda value: (_own(classmethod, "__func__", value),),
     functools.partial: lambda value: tuple(_own(functools.partial, name, value) for name in ("func", "args", "keywords")),
@@ -57,8 +58,14 @@ KEPT: dict[type, Callable[[Any], Iterable[Any]]] = {
     operator.attrgetter: lambda value: value.__reduce__()[1],
     operator.itemgetter: lambda value: value.__reduce__()[1],
     operator.methodcaller: lambda value: value.__reduce__()[1:],
-    **{cls: lambda value: _own(BaseException, "args", value) for cls in _EXCEPTIONS},
+    **{cls: lambda value: tuple(_own(BaseException, name, value) for name in _OF_EXCEPTIONS) for cls in _EXCEPTIONS},
 }
+
+
+def _documentation(value: property) -> Any:
+    """Returns what a property was given for its documentation; None where it has that of its function."""
+    text = vars(property)["__doc__"].__get__(value)
+    return None if text == getattr(value.fget, "__doc__", None) else text
 
 
 def _own(cls: type, name: str, value: Any) -> Any:

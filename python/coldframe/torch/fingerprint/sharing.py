@@ -9,9 +9,10 @@ import functools
 import importlib
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
+from ... import _core
 from ...errors import NotPortableError
 from . import builds, chains, objects, state
 
@@ -20,8 +21,25 @@ _OBJECTS = 100_000  # that are looked at
 _OF_SETS = (set, frozenset)  # in an order that each process has for itself
 
 
-def is_found(place: Place) -> bool:
-    """Returns whether the names lead to something."""
+def places(
+    reads: Iterable[Place], functions: Iterable[tuple[str, str]], classes: Iterable[type], names: Set[str]
+) -> tuple[Place, ...]:
+    """Returns the names that lead to what code has read, to its functions, and to those attributes of classes that it names."""
+    all_places = {(module, chain) for module, chain in reads if chain[-1] not in (chains.CHOSEN, chains.INSIDE)}
+    all_places |= {(module, tuple(name.split("."))) for module, name in functions}
+    for cls in classes:
+        read = (name for name in names & vars(cls).keys() if not name.startswith("__"))  # some come as they are asked for
+        all_places |= {(cls.__module__, (*cls.__qualname__.split("."), name)) for name in read}
+    return tuple(sorted(place for place in all_places if _is_found(place)))
+
+
+def described(places: tuple[Place, ...], of_all: bool) -> tuple[Any, ...]:
+    """Returns what a premise compares; nothing where there is nothing to be shared."""
+    found_there = numbers(places, of_all)
+    return (places, of_all, _core.digest(found_there)) if len(found_there) > 1 else ()
+
+
+def _is_found(place: Place) -> bool:
     module, chain = place
     return chain[0] in vars(sys.modules.get(module, types)) and any(found([place]))
 
@@ -34,11 +52,15 @@ def found(places: Iterable[Place]) -> Iterator[tuple[str, Any]]:
             yield chain[-1], value
 
 
-def numbers(places: Iterable[Place]) -> tuple[int, ...]:
-    """Returns, of each object that can be shared, in the order in which one comes to them from these places, the number of the
-    first place where the same object lies. NotPortableError where there are too many."""
+def numbers(places: Iterable[Place], of_all: bool) -> tuple[Any, ...]:
+    """Returns, of each object that can be shared, or `of_all`, in the order in which one comes to them from these places, the
+    number of the first place where the same object lies; of sets, whose order is none, also the numbers of their items.
+    NotPortableError where there are too many."""
     known: dict[int, int] = {}
-    return tuple(known.setdefault(id(value), number) for number, (_, value) in enumerate(walk(found(places))))
+    values = [value for _, value in walk(found(places), of_sets=True, of_all=of_all)]
+    firsts = [known.setdefault(id(value), number) for number, value in enumerate(values)]
+    items = (sorted(known.get(id(item), -1) for item in value) for value in values if isinstance(value, _OF_SETS))
+    return (*firsts, *map(tuple, items))
 
 
 def sets_in(places: Iterable[Place]) -> Iterator[tuple[str, Any]]:
@@ -46,14 +68,14 @@ def sets_in(places: Iterable[Place]) -> Iterator[tuple[str, Any]]:
     return ((name, value) for name, value in walk(found(places), of_sets=True) if isinstance(value, _OF_SETS))
 
 
-def walk(values: Iterable[tuple[str, Any]], of_sets: bool = False) -> Iterator[tuple[str, Any]]:
-    """Returns the objects that can be shared, or those and all sets, within named values, each as often as it is held; what is
-    within them once."""
+def walk(values: Iterable[tuple[str, Any]], of_sets: bool = False, of_all: bool = False) -> Iterator[tuple[str, Any]]:
+    """Returns the objects that can be shared within named values, with all sets, or all that names alone do not tell, each as
+    often as it is held; what is within them once."""
     seen: dict[int, Any] = {}
     waiting = list(values)[::-1]
     while waiting:
         name, value = waiting.pop()
-        if state.can_be_shared(value) or (of_sets and isinstance(value, _OF_SETS)):
+        if state.can_be_shared(value) or (of_sets and isinstance(value, _OF_SETS)) or (of_all and not _is_told_by_name(value)):
             yield name, value
         if id(value) in seen:
             continue
@@ -61,6 +83,10 @@ def walk(values: Iterable[tuple[str, Any]], of_sets: bool = False) -> Iterator[t
         if len(seen) > _OBJECTS:
             raise NotPortableError("it holds too many objects to be compared")
         waiting.extend(list(_within(value))[::-1])
+
+
+def _is_told_by_name(value: Any) -> bool:
+    return value is None or value is Ellipsis or isinstance(value, (bool, type, types.ModuleType))
 
 
 def _within(value: Any) -> Iterator[tuple[str, Any]]:
@@ -79,5 +105,5 @@ def _within(value: Any) -> Iterator[tuple[str, Any]]:
         if isinstance(value, (type, *_OF_SETS, *state.PLAIN)):
             return
         yield from (("", item) for item in objects.kept(value) or ())
-        own = objects.attributes(value)
-        yield from ((name, own[name]) for name in sorted(own) if not state.is_kept_property(type(value), name))
+        own = objects.attributes(value).items()
+        yield from ((name, each) for name, each in own if not state.is_kept_property(type(value), name))

@@ -58,12 +58,7 @@ _VARIABLES = tuple(cls for name in ("ParamSpec", "TypeVar", "TypeVarTuple") if (
 # What functools.wraps and the like leave beside a function that they wrap.
 _OF_WRAPPED = frozenset([*functools.WRAPPER_ASSIGNMENTS, "__wrapped__"])
 # Whose text is all that there is to them. By name: not every program imports their modules.
-_SAID_BY_REPR = frozenset(
-    [
-        *("builtins:range", "datetime:date", "datetime:timedelta", "decimal:Decimal", "fractions:Fraction"),
-        *("inspect:Parameter", "inspect:Signature"),
-    ]
-)
+_SAID_BY_REPR = frozenset(["builtins:range", "datetime:date", "datetime:timedelta", "decimal:Decimal", "fractions:Fraction"])
 _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 OPERATORS = (symbols.module("torch._ops").OperatorBase, symbols.module("torch._ops").OpOverloadPacket)
 
@@ -111,7 +106,7 @@ class Met(set[type]):
 
 def _parts_of(value: Any) -> Iterable[Any]:
     if isinstance(value, (dict, list, tuple, set, frozenset)):
-        return () if len(value) > ITEMS else list(value.values() if isinstance(value, dict) else value)
+        return () if len(value) > ITEMS else [*(value.values() if isinstance(value, dict) else ()), *value]
     if isinstance(value, functools.partial):
         return value.func, *value.args, *value.keywords.values()
     if isinstance(value, (classmethod, staticmethod, property)):
@@ -175,8 +170,8 @@ def describe(value: Any, met: Met | None = None, depth: int = 0, parts: Iterator
         return {"missing": True}
     if isinstance(value, dataclasses.Field):
         given = inner(value.default), inner(value.default_factory)
-        said = value.init, value.compare, value.repr, bool(value.kw_only)
-        return {"field": value.name, "given": given, "is": said, "metadata": inner(value.metadata)}
+        said = value.init, value.compare, value.repr, value.hash, bool(value.kw_only)
+        return {"field": value.name, "given": given, "is": said, "of": inner(value.type), "metadata": inner(value.metadata)}
     if isinstance(value, _VARIABLES):
         limits = getattr(value, "__bound__", None), getattr(value, "__constraints__", ())
         return {"type": key_of(cls), "name": value.__name__, "limits": inner(limits)}
@@ -213,7 +208,7 @@ def _state(value: Any, inner: Callable[[Any], dict[str, Any]]) -> dict[str, Any]
     cls = type(value)
     is_wrapper = isinstance(value, (functools._lru_cache_wrapper, staticmethod, classmethod))
     own = {name: each for name, each in objects.attributes(value).items() if not is_kept_property(cls, name)}
-    return {name: inner(own[name]) for name in sorted(own) if not (is_wrapper and name in _OF_WRAPPED)}
+    return {name: inner(each) for name, each in own.items() if not (is_wrapper and name in _OF_WRAPPED)}
 
 
 def _library_of(value: Any) -> dict[str, str]:
@@ -258,8 +253,10 @@ def describe_function(
     """A function by its code, defaults and closure, and the names that it was given."""
     inner = functools.partial(describe, met=met, depth=depth, parts=parts)
     cells = (content_of(cell) for cell in function.__closure__ or ())
-    names = function.__name__, function.__qualname__
-    given = {"names": names} if names != (function.__code__.co_name, function.__code__.co_qualname) else {}
+    code = function.__code__
+    names = function.__name__, function.__qualname__, function.__module__
+    own = code.co_name, code.co_qualname, function.__globals__.get("__name__")
+    given = {"names": names} if names != own else {}
     return {
         "code": semantic_digest(function.__code__),
         "defaults": tuple(map(inner, function.__defaults__ or ())),
@@ -324,8 +321,8 @@ def functions_within(value: Any, depth: int = 0) -> Iterator[types.FunctionType]
     """Functions of the program that a value is, or that containers in it hold."""
     if isinstance(value, types.FunctionType) and not builds.is_of_build(str(value.__module__)):
         yield value
-    elif isinstance(value, (dict, list, tuple)) and depth < DEPTH and len(value) <= ITEMS:
-        for each in value.values() if isinstance(value, dict) else value:
+    elif isinstance(value, (dict, list, tuple, set, frozenset)) and depth < DEPTH and len(value) <= ITEMS:
+        for each in (*(value.values() if isinstance(value, dict) else ()), *value):
             yield from functions_within(each, depth + 1)
 
 

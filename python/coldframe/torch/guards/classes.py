@@ -8,11 +8,8 @@ classes of this process. Edits that cannot matter (another method's body, a new 
 
 from __future__ import annotations
 
-import abc
-import dataclasses
 import enum
 import functools
-import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any
@@ -23,23 +20,21 @@ from torch.utils import _pytree as pytree
 from ... import _core
 from ...errors import NotPortableError, PackageError
 from ..fingerprint import builds, state
-from . import operands
+from . import class_tables, operands
 
-_registry_of: Any = vars(abc)["_get_dump"]
 _IN_TABLES = frozenset({"__dataclass_fields__", "_abc_impl", "_member_map_"})  # below
 _SPECIAL_DATA = frozenset({"__match_args__", "__slots__"})  # that the interpreter reads
-_OF_MEMBERS = frozenset({"_inverted_", "_name_", "_value_", "__objclass__", "_sort_order_"})  # _inverted_: made when asked for
 _OF_TEXT = frozenset({"__format__", "__repr__", "__str__"})
 _MEMBER_TABLES = frozenset({"_hashable_values_", "_member_map_", "_member_names_", "_unhashable_values_", "_value2member_map_"})
 _OF_PARTS = ("classmethod", "property", "staticmethod")  # kinds of members that consist of others
+_BY_VALUE = frozenset({"_hashable_values_", "_unhashable_values_", "_value2member_map_"})  # grow as flags are combined
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by Python code or at run time, so that it can differ
 
-_MEMBERS, _ATTRIBUTES = "(members)", "(attributes)"  # of enums, by the names of members
 _UNREAD = "(unread)"  # stands among a class's entries for the names of members that had no say
 _MET = "(met)"  # stands among the entries of a class that code which ran has to do with
 _ASKED = "?"  # stands among a class's entries for those of the names looked up that it has
 _OF_EVERY = (object, torch.nn.Module)  # bases whose other attributes matter where they were asked for
-_NAME = "__name__"  # of a class, which it may have been given
+_NAMES = frozenset({"__module__", "__name__", "__qualname__"})  # of a class, which it may have been given
 ANY_NAME = "*"  # stands among the names that were read where they were not to be seen, and among a class's entries
 # What the interpreter and the standard library put into every class, or into some as they go.
 _IGNORED = frozenset(
@@ -110,13 +105,14 @@ def describe(
         if not builds.is_of_exact_build(cls):
             entries[cls].update(_read_entries(cls, read - _IGNORED, needed, inlined, met if cls in of_met else None))
             if ANY_NAME in read and cls in of_met:
-                entries[cls][ANY_NAME] = {}
-            if _NAME in read and cls in of_met:
-                entries[cls][_NAME] = {"value": cls.__name__}
+                entries[cls][ANY_NAME] = {"value": _public_names(cls)}
+            if cls in of_met:
+                entries[cls].update({name: {"value": _name(cls, name)} for name in sorted(_NAMES & read)})
             if asked:
                 entries[cls][_ASKED] = tuple(sorted(asked & vars(cls).keys()))
         elif cls in of_met:  # what somebody has put there
-            plain = {name: value for name, value in vars(cls).items() if name in read and isinstance(value, state.PLAIN)}
+            own = {name: value for name, value in vars(cls).items() if name in read and name not in _NAMES}
+            plain = {name: value for name, value in own.items() if isinstance(value, state.PLAIN)}
             entries[cls].update({name: {"content": state.describe(value)} for name, value in sorted(plain.items())})
     of_program = [cls for cls in classes if not builds.is_of_exact_build(cls)]
     return {
@@ -225,7 +221,7 @@ def _entries(
         for name, value in list(vars(cls).items())
         if name not in unread and (_matters(cls, name, value, known, asked, met is not None) or _is_inlined(value, inlined))
     }
-    entries.update(_generated_tables(cls, unread, met))
+    entries.update(class_tables.of(cls, unread, functools.partial(_plain, met=met)))
     if unread:
         entries[_UNREAD] = tuple(sorted(unread))
     if met is not None:
@@ -281,19 +277,21 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
         known = known | (read - _IGNORED)
     members = dict(vars(cls))
     unread = frozenset(recorded.get(_UNREAD, ()))
-    tables = _generated_tables(cls, unread, None)
+    tables = class_tables.of(cls, unread, functools.partial(_plain, met=None))
     if ANY_NAME in recorded:
         known = known | (members.keys() - _IGNORED)
+        if recorded[ANY_NAME]["value"] != _public_names(cls):
+            return "__dict__"
     if _ASKED in recorded and (new := asked & members.keys() - set(recorded[_ASKED])):
         return min(new)
     for name, entry in recorded.items():
         if name in (ANY_NAME, _ASKED, _MET, _UNREAD):
             continue
-        if name == _NAME:
-            same = cls.__name__ == entry["value"]
-        elif name == _MEMBERS and not unread.isdisjoint(_MEMBER_TABLES):
+        if name in _NAMES:
+            same = _name(cls, name) == entry["value"]
+        elif name == class_tables.MEMBERS and not unread.isdisjoint(_MEMBER_TABLES):
             same = set(map(_core.digest, entry)) <= set(map(_core.digest, tables[name]))
-        elif name == _ATTRIBUTES and not unread.isdisjoint(_MEMBER_TABLES):
+        elif name == class_tables.ATTRIBUTES and not unread.isdisjoint(_MEMBER_TABLES):
             same = all(_core.same(tables.get(name, {}).get(member), attributes) for member, attributes in entry.items())
         elif name.startswith("("):
             same = name in tables and _core.same(tables[name], entry)
@@ -307,6 +305,14 @@ def _changed(cls: type, recorded: dict[str, Any], known: set[str], read: set[str
     return None
 
 
+def _public_names(cls: type) -> tuple[str, ...]:
+    return tuple(name for name in vars(cls) if not name.startswith("_"))
+
+
+def _name(cls: type, name: str) -> Any:
+    return vars(type)[name].__get__(cls)
+
+
 def _matters(cls: type, name: str, value: Any, known: set[str], asked: Set[str], is_met: bool) -> bool:
     """Returns whether a member could change what a compilation does with an object of the class, unseen by Dynamo's guards."""
     if name in _IGNORED or (cls is torch.nn.Module and name in _BY_DYNAMO):
@@ -315,7 +321,7 @@ def _matters(cls: type, name: str, value: Any, known: set[str], asked: Set[str],
         return True
     if builds.is_of_exact_build(cls):
         return False
-    if issubclass(cls, enum.Enum) and name in cls._member_map_:
+    if issubclass(cls, enum.Enum) and (name in cls._member_map_ or name in _BY_VALUE):
         return False  # in the table of members
     if any(name in vars(base) for base in cls.__mro__[1:] if base not in _OF_EVERY and builds.is_of_exact_build(base)):
         return True  # of what Dynamo, or C, asks of a subclass
@@ -390,52 +396,6 @@ def _describe_function(function: types.FunctionType) -> dict[str, Any]:
         return {"function": operands.describe_function(function)}
     except NotPortableError:  # globals of its own: __new__ of a namedtuple, say
         return {"code": operands.semantic_digest(function.__code__)}
-
-
-def _generated_tables(cls: type, unread: frozenset[str], met: state.Met | None) -> dict[str, Any]:
-    """Returns what decides over code that the standard library generates or implements: fields and members."""
-    tables: dict[str, Any] = {}
-    plain = functools.partial(_plain, met=met)
-    if issubclass(cls, enum.Enum):
-        members = cls._member_map_.items()
-        tables[_MEMBERS] = tuple((name, member.name, plain(member._value_)) for name, member in members)
-        own = {name: _own_attributes(member, plain) for name, member in members if name == member.name}
-        if any(own.values()):
-            tables[_ATTRIBUTES] = own
-        if (boundary := vars(cls).get("_boundary_")) is not None:
-            tables["(boundary)"] = str(boundary)
-    if isinstance(cls, abc.ABCMeta) and not builds.is_of_exact_build(cls):
-        tables["(registered)"] = tuple(sorted({state.key_of(each) for each in _registered(cls)}))
-        tables["(abstract)"] = inspect.isabstract(cls)
-    if "__dataclass_fields__" in vars(cls):
-        if "__dataclass_fields__" not in unread:
-            tables["(fields)"] = tuple(_field(field, plain) for field in vars(cls)["__dataclass_fields__"].values())
-    elif issubclass(cls, tuple) and "_fields" in vars(cls):
-        names = tuple(vars(cls)["_fields"])
-        tables["(fields)"] = names, tuple((k, plain(v)) for k, v in getattr(cls, "_field_defaults", {}).items())
-    return tables
-
-
-def _own_attributes(member: enum.Enum, plain: Callable[[Any], Any]) -> dict[str, Any]:
-    """Returns what a member of an enum has beside its name and its value."""
-    return {name: plain(value) for name, value in sorted(vars(member).items()) if name not in _OF_MEMBERS}
-
-
-def _registered(cls: type) -> Iterator[type]:
-    """The classes that count as subclasses of an abstract one, or of a subclass of it, without being made from it."""
-    for each in (cls, *cls.__subclasses__()):
-        if each is not cls:
-            yield from _registered(each)
-        elif isinstance(cls, abc.ABCMeta):
-            yield from (found for ref in _registry_of(cls)[0] if (found := ref()) is not None)
-
-
-def _field(field: dataclasses.Field[Any], plain: Callable[[Any], Any]) -> tuple[Any, ...]:
-    factory = field.default_factory
-    made = None if factory is dataclasses.MISSING else plain(factory)
-    default = None if field.default is dataclasses.MISSING else (plain(field.default),)
-    said = field.init, field.compare, field.repr, bool(field.kw_only)
-    return field.name, default, made, *said, *((plain(dict(field.metadata)),) if field.metadata else ())
 
 
 def _plain(value: Any, met: state.Met | None) -> Any:

@@ -47,6 +47,7 @@ NAMES = frozenset(
         "dict",
         "float",
         "getattr",
+        "hasattr",
         "int",
         "len",
         "list",

@@ -243,8 +243,8 @@ def _missing(entries: Any, scope: dict[str, Any]) -> str | None:
 
 
 def _shared(entry: Any, scope: dict[str, Any]) -> str | None:
-    places, expected = entry
-    if _core.digest(sharing.numbers(places)) == expected:
+    places, of_all, expected = entry
+    if _core.digest(sharing.numbers(places, of_all)) == expected:
         return None
     return f"which objects are the same one, among {', '.join('.'.join(chain) for _, chain in places)}"
 

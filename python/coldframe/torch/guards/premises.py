@@ -86,6 +86,7 @@ class Premises:
         self.enums = Enums()
         self.attributes = FunctionAttributes()
         self.looks_up_any_name = False  # code that ran may have looked up attributes by names that do not stand in it
+        self.compares_identities = False  # code that ran may have asked which object one is
         self.finding_key = 0  # whether a dict or a set is asking a key for its hash
         self.registry_read = False  # of pytree's nodes: not only looked up in
         self.sets_mixed = False  # a set whose order comes from hashes went into another one
@@ -194,6 +195,14 @@ class Premises:
 
         self._say(source.name, f"dir() of {source.name}", said)
 
+    def gives(self, source: Any, name: str) -> None:
+        """A module was asked for an attribute that it makes, if it does."""
+        self._say(
+            source.name,
+            f"{name} of {source.name}",
+            lambda of: self._is(("call", ("name", "hasattr"), of, ("const", name)), True),
+        )
+
     def of_input(self, source: Any, name: str, value: Any) -> None:
         """An attribute of a tensor was read that no guard speaks of: whether it is true, or there at all."""
         is_there = value is not None and value is not False
@@ -245,13 +254,8 @@ class Premises:
 
     def places(self) -> tuple[sharing.Place, ...]:
         """Returns the names that lead to what code that ran holds and reads."""
-        found = {(module, chain) for module, chain in self._reads if chain[-1] not in (chains.CHOSEN, chains.INSIDE)}
-        found |= {(module, tuple(name.split("."))) for module, name in self._functions}
         names = {name for code in self._executed.values() for name in names_in(code)} | self.met.names
-        for cls in self.classes():
-            read = (name for name in names & vars(cls).keys() if not name.startswith("__"))  # some come as they are asked for
-            found |= {(cls.__module__, (*cls.__qualname__.split("."), name)) for name in read}
-        return tuple(sorted(place for place in found if sharing.is_found(place)))
+        return sharing.places(self._reads, self._functions, self.classes(), names)
 
     def executed_codes(self) -> Collection[types.CodeType]:
         return self._executed.values()
@@ -410,7 +414,7 @@ class Premises:
             "dirs": tuple(self._dirs.values()),
             "of_inputs": tuple(self._of_inputs.values()),
             "held": tuple(self._held.values()),
-            "shared": len(numbers := sharing.numbers(places := self.places())) > 1 and (places, _core.digest(numbers)),
+            "shared": sharing.described(self.places(), self.compares_identities),
             "reads": tuple((*where, content) for where, content in sorted(self._reads.items())),
             "tensors": self._of_tensors and (tuple(sorted(self._of_tensors)), operands.claims_of_tensors(self._of_tensors)),
             "unshadowed": tuple((module, tuple(sorted(names))) for module, names in sorted(self._unshadowed.items()) if names),

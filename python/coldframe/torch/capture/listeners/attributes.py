@@ -180,6 +180,8 @@ def _note(premises: Premises, tx: Any, variable: Any, source: Any, name: str) ->
     if value is state.MISSING and not (type(variable).__name__ == "TensorVariable" and hasattr(torch.Tensor, name)):
         with contextlib.suppress(Exception):  # of variables that stand for no object, and of sources that cannot be asked
             value = tx.output.resolve_source_value(source)
+    if isinstance(value, types.ModuleType) and name not in vars(value) and state.has(value, name):
+        premises.gives(source, name)
     if value is state.MISSING or state.has(value, name):
         return
     if isinstance(value, types.ModuleType):
