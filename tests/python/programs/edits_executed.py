@@ -375,6 +375,11 @@ UNKNOWABLE = {
     ),
 }
 UNCHANGED = {
+    "flags that are combined": Edit(
+        "class E(enum.IntFlag):\n    A = 1\n    B = 2\n@@\ndef g(x):\n    return x * int(E.A | E.B)" + ALLOWED,
+        "",
+        "# as before",
+    ),
     "statements that name values and do nothing else": Edit(
         "@@\nK = 2\ndef g(x):\n    return x * K" + ALLOWED,
         "",

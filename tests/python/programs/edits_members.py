@@ -93,6 +93,10 @@ _MEMBERS = {
         "K = typing.Literal[@@]\ndef k(a: 'K'): pass",
         "typing.get_args(typing.get_type_hints(k)['a'])[0]",
     ),
+    "name within an annotation given as a text": (
+        "import types\nn = types.SimpleNamespace(K=typing.Literal[@@])\ndef k(a: 'n.K'): pass",
+        "typing.get_args(typing.get_type_hints(k)['a'])[0]",
+    ),
     "annotation of a class in a table given as a text": (
         "K = typing.Literal[@@]\nclass C:\n    a: 'K'\nT = [C]",
         "typing.get_args(typing.get_type_hints(T[0])['a'])[0]",

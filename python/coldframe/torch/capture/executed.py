@@ -145,7 +145,7 @@ def add_to(
                 inside += [(place[0], (*place[1].split("."), name)) for name in state.OF_FUNCTIONS]
         for module, chain in inside:
             try:
-                for name in _named_in_texts(premises.read(module, chain)) & vars(sys.modules[module]).keys():
+                for name in _named_in_annotations(premises.read(module, chain)) & vars(sys.modules[module]).keys():
                     premises.read(module, (name,))
             except (KeyError, NotPortableError) as error:
                 premises.failure = f"{'.'.join(chain[:-1])} was looked into while the frame was compiled: {error}"
@@ -159,12 +159,12 @@ def _compares_identities(code: types.CodeType) -> bool:
     return any(second.opname == "IS_OP" and first.opname != "LOAD_CONST" for first, second in pairs)
 
 
-def _named_in_texts(value: object) -> Set[str]:
-    """Names in texts that stand for annotations, which typing.get_type_hints looks up."""
-    if isinstance(value, str):
-        return set(_NAME.findall(value))
-    items = value.values() if isinstance(value, dict) else ()
-    return set[str]().union(*map(_named_in_texts, items))
+def _named_in_annotations(inside: object) -> Set[str]:
+    """Names in texts that stand for annotations, which typing.get_type_hints looks up: in annotations of a function, or those
+    that chains.INSIDE gives of a class."""
+    tables = [inside, *(each for each in inside.values() if isinstance(each, dict))] if isinstance(inside, dict) else []
+    texts = (each for table in tables for name, each in table.items() if isinstance(each, str) and not name.endswith("__doc__"))
+    return {name for text in texts for name in re.findall(r"[A-Za-z_]\w*", text)}
 
 
 def _finds_any(code: types.CodeType, read: Iterable[object]) -> bool:
