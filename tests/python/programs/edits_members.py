@@ -227,6 +227,8 @@ _HELD = {
     "an object with slots": (_SLOTS + f"o = S({_SET})", "first(o.v)"),
     "a class": (f"class C:\n    v = {_SET}", "first(C.v)"),
     "a table": (f"T = {{'s': {_SET}}}", "first(T['s'])"),
+    "a variable": (f"S = {_SET}\ndef k():\n    items = S\n    for each in items: return table[each]", "k()"),
+    "what is named as a builtin": (f"S = {_SET}\ndef sorted(items): return items\ndef k(): return first(sorted(S))", "k()"),
     "a table, as a list": (f"T = {{'s': {_SET}}}", "table[list(T['s'])[0]]"),
     "a default": (f"def k(v={_SET}): return first(v)", "k()"),
     "a closure": (f"def made(v):\n    def k(): return first(v)\n    return k\nk = made({_SET})", "k()"),

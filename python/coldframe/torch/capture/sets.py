@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dis
 import itertools
+import sys
 import types
 from collections.abc import Iterable, Iterator, Set
 
@@ -16,7 +17,7 @@ _READS = frozenset(["LOAD_GLOBAL", "LOAD_NAME"])
 _ATTRIBUTES = frozenset(["LOAD_ATTR", "LOAD_METHOD"])
 _CALLS = frozenset(["CALL", "CALL_FUNCTION", "PRECALL"])
 _VARIABLES = frozenset(["LOAD_CLASSDEREF", "LOAD_CLOSURE", "LOAD_DEREF", "LOAD_FAST", "LOAD_FAST_CHECK"])
-# What these give of a set, or of a set that they are given, does not depend on its order.
+# What these give of a set, or of a set that they are given, does not depend on its order, where they are not the program's own.
 _BUILTINS_WITHOUT_ORDER = frozenset(["all", "any", "bool", "isinstance", "len", "max", "min", "sorted", "type"])
 _METHODS_WITHOUT_ORDER = frozenset(["__contains__", "isdisjoint", "issubset", "issuperset"])
 _OPERATIONS_WITHOUT_ORDER = frozenset(["COMPARE_OP", "CONTAINS_OP", "IS_OP", "TO_BOOL", "UNARY_NOT"])
@@ -39,28 +40,28 @@ def add_to(premises: Premises, places: Iterable[sharing.Place]) -> None:
     for code in codes:
         for items in _constants(code):
             premises.iterated(items)
-    names = {name for code in codes for name in _gone_through(code)}
+    builtins = _BUILTINS_WITHOUT_ORDER.difference(*(vars(sys.modules[name]) for name in premises.modules))
+    names = {name for code in codes for name in _gone_through(code, builtins)}
     is_any_gone_through = any(map(_goes_through_anything, codes))
     for name, items in sharing.sets_in(places):
         if len(items) > 1 and (name in names if name else is_any_gone_through):
             premises.iterated(items)
-    if is_any_gone_through and any(map(_makes, codes)):
+    if is_any_gone_through and any(_makes(code, builtins) for code in codes):
         premises.iterated([_SEED])
 
 
 def _constants(code: types.CodeType) -> Iterator[Set[object]]:
-    for instruction, following, _ in _instructions(code):
+    for instruction, following in itertools.pairwise(dis.get_instructions(code)):
         is_set = instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, frozenset)
         if is_set and following.opname != "CONTAINS_OP":
             yield instruction.argval
 
 
-def _gone_through(code: types.CodeType) -> Iterator[str]:
+def _gone_through(code: types.CodeType, builtins: Set[str]) -> Iterator[str]:
     """Names of which a code does more with what they lead to than to look things up in it."""
-    for instruction, following, is_given in _instructions(code):
+    for instruction, following, is_given in _instructions(code, builtins):
         looks_up = (
             following.opname in _OPERATIONS_WITHOUT_ORDER
-            or following.opname.startswith("STORE_")
             or (following.opname in _ATTRIBUTES and following.argval in _METHODS_WITHOUT_ORDER)
             or (following.opname in _CALLS and is_given)
         )
@@ -76,7 +77,7 @@ def _goes_through_anything(code: types.CodeType) -> bool:
     )
 
 
-def _makes(code: types.CodeType) -> bool:
+def _makes(code: types.CodeType, builtins: Set[str]) -> bool:
     """Returns whether a code makes a set and does more with it than to look things up in it."""
     if not _METHODS_THAT_MAKE.isdisjoint(code.co_names):
         return True
@@ -90,7 +91,7 @@ def _makes(code: types.CodeType) -> bool:
             rest = _behind_call(instructions[number:])
         else:
             continue
-        is_given = before is not None and before.opname in _READS and before.argval in _BUILTINS_WITHOUT_ORDER
+        is_given = before is not None and before.opname in _READS and before.argval in builtins
         following = rest[0].opname if rest else ""
         if not (following in _OPERATIONS_WITHOUT_ORDER or "JUMP_IF" in following or (following in _CALLS and is_given)):
             return True
@@ -107,13 +108,13 @@ def _behind_call(instructions: list[dis.Instruction]) -> list[dis.Instruction]:
     return []
 
 
-def _instructions(code: types.CodeType) -> Iterator[tuple[dis.Instruction, dis.Instruction, bool]]:
+def _instructions(code: types.CodeType, builtins: Set[str]) -> Iterator[tuple[dis.Instruction, dis.Instruction, bool]]:
     """Each instruction with the next one, and whether what it reads, or attributes of it, is given to what has no use for its
-    order."""
+    order, one of these builtins say."""
     is_given = is_of_given = False
     for instruction, following in itertools.pairwise(dis.get_instructions(code)):
         is_attribute = instruction.opname in _ATTRIBUTES
         is_of_given = is_of_given if is_attribute else is_given
         yield instruction, following, is_of_given
-        orderless = _METHODS_WITHOUT_ORDER if is_attribute else _BUILTINS_WITHOUT_ORDER
+        orderless = _METHODS_WITHOUT_ORDER if is_attribute else builtins
         is_given = (is_attribute or instruction.opname in _READS) and instruction.argval in orderless

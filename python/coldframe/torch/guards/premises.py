@@ -56,7 +56,7 @@ class Premises:
         self._hashes: dict[Any, int] = {}
         self._keys: dict[str, tuple[Expression, bytes]] = {}
         self._executed: dict[int, types.CodeType] = {}  # code of the program that ran
-        self._modules: set[str] = set()  # that it lies in
+        self.modules: set[str] = set()  # that it lies in
         self.met = state.Met()  # classes of the program that it has to do with
         self._of_tensors: set[str] = set()
         self._of_program = False  # whether any code of it has been looked into
@@ -228,7 +228,7 @@ class Premises:
     def executed(self, function: types.FunctionType, module: str) -> None:
         """A function of the program ran."""
         self._executed[id(function.__code__)] = function.__code__
-        self._modules.add(module)
+        self.modules.add(module)
         self.met.update(state.owners(module, function.__qualname__))
 
     def given(self, classes: Iterable[type]) -> None:
@@ -403,7 +403,7 @@ class Premises:
             "isinstance": tuple(self._isinstance.values()),
             "keys": tuple(self._keys.values()),
             "memory": tuple(self._memory) if self._writes and len(self._memory) > 1 else (),
-            "modules": tuple(sorted(self._modules)),
+            "modules": tuple(sorted(self.modules)),
             "operators": operands.claims_of_tensors(operands.OPERATORS) if self._of_program else b"",
             "orders": tuple((parse(source), order) for source, order in self._orders.items()),
             "missing": tuple(sorted(self._missing)),
