@@ -171,7 +171,8 @@ def describe(value: Any, met: Met | None = None, depth: int = 0, parts: Iterator
     if isinstance(value, dataclasses.Field):
         given = inner(value.default), inner(value.default_factory)
         said = value.init, value.compare, value.repr, value.hash, bool(value.kw_only)
-        return {"field": value.name, "given": given, "is": said, "of": inner(value.type), "metadata": inner(value.metadata)}
+        annotation = key_of(value.type) if isinstance(value.type, type) else str(value.type)
+        return {"field": value.name, "given": given, "is": said, "type": annotation, "metadata": inner(value.metadata)}
     if isinstance(value, _VARIABLES):
         limits = getattr(value, "__bound__", None), getattr(value, "__constraints__", ())
         return {"type": key_of(cls), "name": value.__name__, "limits": inner(limits)}
